@@ -16,7 +16,9 @@ pub const TARGET_FORMAT: u32 = 1;
 static BUILT_IN: LazyLock<Registry> = LazyLock::new(|| {
     let targets = FILES.iter().map(|(name, text)| read(name, text));
     // The files are part of this crate, and `every_target_file_is_valid` reads them.
-    Registry { targets: targets.collect::<Result<_, _>>().expect("embedded target files are valid") }
+    Registry {
+        targets: targets.collect::<Result<_, _>>().expect("embedded target files are valid"),
+    }
 });
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +58,10 @@ impl Registry {
 fn read(name: &str, text: &str) -> Result<Target, String> {
     let target: Target = toml::from_str(text).map_err(|e| format!("targets/{name}.toml: {e}"))?;
     if target.format != TARGET_FORMAT {
-        return Err(format!("targets/{name}.toml: format {} is not {TARGET_FORMAT}", target.format));
+        return Err(format!(
+            "targets/{name}.toml: format {} is not {TARGET_FORMAT}",
+            target.format
+        ));
     }
     if target.id.as_str() != name {
         return Err(format!("targets/{name}.toml: id {} is not the file's name", target.id));

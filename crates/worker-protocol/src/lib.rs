@@ -1,1 +1,25 @@
+//! What `farrier-agent` and `farrier-runtime` say to each other.
+//!
+//! The starter (the agent on a device, the gateway when it checks an artifact)
+//! makes a socket pair and gives the worker one end as standard input. The
+//! worker speaks first, with [`Event::Hello`]; until that came it does not count
+//! as started, because under an emulator a failed exec looks like a success.
+//! One worker hosts one module.
+//!
+//! A frame is a little-endian u32 length and that many bytes of CBOR, one
+//! [`Command`] towards the worker or one [`Event`] from it. Lengths are checked
+//! before anything is allocated. The two ends are installed together, so the
+//! protocol has one version and no negotiation: a worker of another
+//! [`PROTOCOL_VERSION`] is refused at its hello.
+//!
+//! The artifact travels inside [`Load`]: the worker's copy is private to it
+//! from the moment its hash was checked.
 
+mod frame;
+mod message;
+
+pub use frame::{FRAME_BYTES_MAX, FrameError, read_frame, write_frame};
+pub use message::*;
+
+/// Raised with every change of a message.
+pub const PROTOCOL_VERSION: u32 = 1;

@@ -1,0 +1,321 @@
+//! The messages. Field numbers are only ever added.
+
+use known_answer::Step;
+use minicbor::{Decode, Encode};
+
+/// From the starter to the worker.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub enum Command {
+    /// Load and instantiate the module. Answered by `Loaded` or `LoadFailed`. Once.
+    #[n(0)]
+    Load(#[n(0)] Load),
+    /// Run known-answer steps on the instance. Answered by `ChecksDone`.
+    #[n(1)]
+    RunChecks {
+        #[n(0)]
+        steps: Vec<Step>,
+    },
+    /// Call `init` once, then `tick` at the interval until `Stop`. A module
+    /// without `tick` repeats its known-answer steps at the interval instead,
+    /// so that a library module is seen to live. Answered by `Started`.
+    #[n(2)]
+    Start {
+        #[n(0)]
+        interval_ms: u32,
+    },
+    /// Answered by `Usage`, also while a call runs.
+    #[n(3)]
+    ReportUsage,
+    /// End the process after the current call. Answered by closing the socket.
+    #[n(4)]
+    Stop,
+}
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Load {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub artifact: Vec<u8>,
+    /// The module's name in the application, for logs.
+    #[n(1)]
+    pub app: String,
+    #[n(2)]
+    pub limits: Limits,
+    #[n(3)]
+    pub grants: Grants,
+}
+
+/// What a module may use at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Limits {
+    /// Linear memory; growing beyond it fails as the module sees it.
+    #[n(0)]
+    pub memory_bytes_max: u64,
+    /// Native stack of a call.
+    #[n(1)]
+    pub stack_bytes: u32,
+    /// Wall time of one call, after which the worker reports `Overrun`.
+    #[n(2)]
+    pub call_ms_max: u32,
+    /// Log lines accepted in a second; the rest are counted and dropped.
+    #[n(3)]
+    pub log_lines_per_s_max: u32,
+    /// Messages accepted in a second; the rest fail as the module sees it.
+    #[n(4)]
+    pub publishes_per_s_max: u32,
+}
+
+/// What a module may reach. Everything not named here is denied.
+#[derive(Debug, Clone, Default, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Grants {
+    #[n(0)]
+    pub sensors: Vec<Sensor>,
+    /// Names of channels that the module may publish on.
+    #[n(1)]
+    pub channels: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Sensor {
+    #[n(0)]
+    pub name: String,
+    #[n(1)]
+    pub source: SensorSource,
+}
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub enum SensorSource {
+    /// The seeded waveform of the crate `simulated-sensor`, from sample 0 at
+    /// each instantiation.
+    #[n(0)]
+    Simulated {
+        #[n(0)]
+        seed: u64,
+    },
+}
+
+/// From the worker to the starter.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+pub enum Event {
+    /// The first frame.
+    #[n(0)]
+    Hello(#[n(0)] Hello),
+    #[n(1)]
+    Loaded {
+        #[n(0)]
+        has_init: bool,
+        #[n(1)]
+        has_tick: bool,
+    },
+    #[n(2)]
+    LoadFailed {
+        #[n(0)]
+        reason: LoadFailure,
+        #[n(1)]
+        detail: String,
+    },
+    #[n(3)]
+    ChecksDone {
+        #[n(0)]
+        passed: u32,
+        /// The first step that did not hold, counted from 1, and why.
+        #[n(1)]
+        failed: Option<FailedStep>,
+    },
+    /// `init` returned and ticking began.
+    #[n(4)]
+    Started,
+    #[n(5)]
+    Usage(#[n(0)] Usage),
+    #[n(6)]
+    Log(#[n(0)] LogLine),
+    #[n(7)]
+    Published(#[n(0)] Published),
+    /// A call ended in a trap. The instance is thrown away and made afresh after
+    /// `restart_in_ms`, never called again.
+    #[n(8)]
+    Trapped {
+        #[n(0)]
+        export: String,
+        #[n(1)]
+        detail: String,
+        #[n(2)]
+        restart_in_ms: u32,
+    },
+    /// A call runs longer than its limit. Compiled code cannot be stopped from
+    /// inside, so the starter ends the process.
+    #[n(9)]
+    Overrun {
+        #[n(0)]
+        export: String,
+        #[n(1)]
+        elapsed_ms: u32,
+    },
+    /// The command cannot be carried out now, such as `Start` before `Load`.
+    #[n(10)]
+    Rejected {
+        #[n(0)]
+        detail: String,
+    },
+}
+
+/// What a worker is, so that its starter can refuse a file of another build.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Hello {
+    #[n(0)]
+    pub protocol_version: u32,
+    /// `farrier-runtime` and its version.
+    #[n(1)]
+    pub runtime: String,
+    #[n(2)]
+    pub wamr_version: String,
+    #[n(3)]
+    pub aot_version: u32,
+    /// A target id, such as `riscv64-linux`.
+    #[n(4)]
+    pub target: String,
+    /// `hardware` or `software`.
+    #[n(5)]
+    pub bounds_checks: String,
+    /// Of the target's optional CPU features, those that this CPU has.
+    #[n(6)]
+    pub cpu_features: Vec<String>,
+    /// Names of imports that a module may have, such as `farrier.log`.
+    #[n(7)]
+    pub imports: Vec<String>,
+    /// Why the self-test failed (bounds, floats); the process ends after it.
+    #[n(8)]
+    pub self_test_failure: Option<String>,
+    /// What confines this process: names such as `no-new-privileges`, `landlock`.
+    #[n(9)]
+    pub confinement: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum LoadFailure {
+    /// The note in the file names another target, bounds mode or CPU.
+    #[n(0)]
+    WrongProfile,
+    /// WAMR refuses the file.
+    #[n(1)]
+    Malformed,
+    /// An import that this runtime does not offer, or offers with another type.
+    #[n(2)]
+    UnknownImport,
+    /// The module needs more than its limits at the start.
+    #[n(3)]
+    OverLimit,
+    /// Instantiation trapped: a segment out of range, or the start function.
+    #[n(4)]
+    Instantiation,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct FailedStep {
+    #[n(0)]
+    pub number: u32,
+    #[n(1)]
+    pub detail: String,
+}
+
+/// Counters since the worker started. They survive a fresh instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Usage {
+    /// CPU time of the thread that runs the module.
+    #[n(0)]
+    pub cpu_us: u64,
+    #[n(1)]
+    pub memory_bytes: u64,
+    #[n(2)]
+    pub memory_peak_bytes: u64,
+    /// Calls from the host into the module.
+    #[n(3)]
+    pub calls: u64,
+    #[n(4)]
+    pub traps: u64,
+    /// Fresh instances after a trap.
+    #[n(5)]
+    pub restarts: u64,
+    #[n(6)]
+    pub published: u64,
+    /// Messages refused for rate or size.
+    #[n(7)]
+    pub publishes_dropped: u64,
+    #[n(8)]
+    pub log_lines: u64,
+    #[n(9)]
+    pub log_lines_dropped: u64,
+    /// Runs of the known-answer steps that held, and that did not.
+    #[n(10)]
+    pub checks_passed: u64,
+    #[n(11)]
+    pub checks_failed: u64,
+    /// How long the present call has been running.
+    #[n(12)]
+    pub call_running_ms: Option<u32>,
+    #[n(13)]
+    pub activity: Activity,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Activity {
+    #[default]
+    #[n(0)]
+    Idle,
+    #[n(1)]
+    Loaded,
+    #[n(2)]
+    Running,
+    /// Waiting to make a fresh instance after a trap.
+    #[n(3)]
+    BackingOff,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(index_only)]
+pub enum LogLevel {
+    #[n(0)]
+    Error,
+    #[n(1)]
+    Warn,
+    #[n(2)]
+    Info,
+    #[n(3)]
+    Debug,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct LogLine {
+    #[n(0)]
+    pub level: LogLevel,
+    /// At most 1,024 bytes; control characters are replaced.
+    #[n(1)]
+    pub text: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Published {
+    #[n(0)]
+    pub channel: String,
+    /// Counts this worker's messages from 1.
+    #[n(1)]
+    pub seq: u64,
+    /// At most 1,024 bytes.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub payload: Vec<u8>,
+}
+
+/// Limits of the guest API, version 1.
+pub const LOG_LINE_BYTES_MAX: usize = 1024;
+pub const PUBLISH_BYTES_MAX: usize = 1024;
+pub const NAME_BYTES_MAX: usize = 64;
