@@ -1,1 +1,30 @@
+//! What the gateway and a device say to each other, and on which topics.
+//!
+//! Down (gateway to device): the sealed manifest, retained, and blocks of blobs.
+//! Up (device to gateway): sealed reports, logs, published values, and requests
+//! for blocks. All are states or can be repeated: any message may come twice or
+//! never. Messages are CBOR maps with integer keys that are only ever added;
+//! every one begins with its version. Signed ones are sealed by
+//! `module-package::seal` in their domain.
+//!
+//! Enrolment is HTTP with JSON around a sealed statement ([`EnrolRequest`]).
 
+mod enrol;
+mod message;
+mod refusal;
+mod topic;
+
+pub use enrol::{
+    CLAIM_TOKEN_PREFIX, ClaimToken, EnrolRequest, EnrolResponse, EnrolStatement, InvalidClaimToken,
+    LOGIN_TOKEN_BYTES_MAX, Login, decode_sealed, encode_sealed,
+};
+pub use message::{
+    AppReport, AppState, BLOCK_MESSAGE_BYTES_MAX, Bitmap, Block, DeviceUsage, LOG_LINES_MAX,
+    LogLine, LogMessage, PublishedMessage, REPORT_BYTES_MAX, Refused, Report, UP_MESSAGE_BYTES_MAX,
+    Want,
+};
+pub use refusal::RefusalCode;
+pub use topic::{Topic, up_filter};
+
+/// The version that every message carries first.
+pub const MESSAGE_VERSION: u32 = 1;

@@ -1,1 +1,59 @@
+//! The types of the gateway's public HTTP API, `/api/v1`.
+//!
+//! Browser, command line and tests read and write these; the gateway converts
+//! them by hand from its own. Everything is JSON unless a line says otherwise.
+//! Times are milliseconds since 1970 in UTC, quantities carry their unit in the
+//! name, ids and hashes are lower-case hexadecimal text. Fields are only added.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /healthz` (no login) | 200 while the process serves |
+//! | `GET /api/v1/session` | [`Session`] |
+//! | `POST /api/v1/login-links` | [`LoginLink`], good once and for ten minutes |
+//! | `GET /login?token=…` (no login) | sets the session cookie, redirects to `/` |
+//! | `POST /api/v1/logout` | 204 |
+//! | `POST /api/v1/claim-tokens` with [`NewClaimToken`] | 201 [`ClaimToken`] |
+//! | `POST /api/v1/enroll` (no login) | see `device-protocol` |
+//! | `GET /api/v1/overview` | [`Overview`] |
+//! | `POST /api/v1/modules?name=…`, the body is the Wasm file | 201, or 200 if the same bytes are there, [`Module`] |
+//! | `GET /api/v1/modules` | [`List`] of [`Module`] |
+//! | `GET /api/v1/modules/{ref}` | [`Module`]; a ref is an id, `name@version` or `name` for its newest |
+//! | `PUT /api/v1/modules/{ref}/known-answers`, the body is their TOML | [`Module`] |
+//! | `POST /api/v1/deployments` with [`NewDeployment`] | 201 [`Deployment`] |
+//! | `GET /api/v1/deployments`, `GET /api/v1/deployments/{id}` | [`List`] of [`Deployment`], [`Deployment`] |
+//! | `DELETE /api/v1/deployments/{id}` | 204; its application leaves the devices |
+//! | `GET /api/v1/devices`, `GET /api/v1/devices/{ref}` | [`List`] of [`Device`], [`Device`]; a ref is an id or a name |
+//! | `GET /api/v1/devices/{ref}/history` | [`History`] |
+//! | `GET /api/v1/ps` | [`List`] of [`AppStatus`] |
+//! | `GET /api/v1/logs?device=&app=&limit=` | [`List`] of [`LogLine`], oldest first |
+//! | `GET /api/v1/published?device=&app=&channel=&limit=` | [`List`] of [`Published`], oldest first |
+//! | `GET /api/v1/events` | server-sent events, each an [`Event`] |
+//!
+//! A refusal is a [`Problem`] with content type `application/problem+json`.
+//! Login is a bearer token in `Authorization`, or the session cookie.
 
+mod deployment;
+mod device;
+mod event;
+mod module;
+mod problem;
+mod session;
+
+pub use deployment::{
+    Deployment, DeploymentState, DeviceProgress, DeviceSelector, NewDeployment, ProgressState,
+};
+pub use device::{
+    AppSample, AppStatus, Connection, Device, DeviceSample, History, LogLine, Published, Refusal,
+};
+pub use event::Event;
+pub use module::{Artifact, ArtifactState, Module, ModuleExtern, ModuleMemory};
+pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
+pub use session::{ClaimToken, LoginLink, NewClaimToken, Overview, Session, TrustSummary};
+
+use serde::{Deserialize, Serialize};
+
+/// Every list is an object, so that paging can be added to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct List<T> {
+    pub items: Vec<T>,
+}

@@ -1,1 +1,45 @@
+//! The signed documents: what a device believes, and why.
+//!
+//! | document | signed by | says |
+//! |---|---|---|
+//! | [`Root`] | a threshold of root keys | which keys may sign what |
+//! | [`Release`] | a release key | these bytes are the genuine build of that module |
+//! | [`Manifest`] | an assign key | the complete list of what one device shall run |
+//!
+//! A document is COSE_Sign1 (the root: COSE_Sign; RFC 9052) over deterministic
+//! CBOR, with its [`Domain`] as external data, so that no document can be read
+//! as another. The gateway seals, the device opens; both find the rules here.
+//! Reports, enrolment and logins of devices are sealed the same way, their
+//! content is defined in `device-protocol`.
+//!
+//! It reads no files, knows no clock and holds no private key: signing is the
+//! caller's [`Signer`].
 
+mod document;
+mod id;
+mod order;
+mod root;
+mod seal;
+#[cfg(test)]
+mod tests;
+
+pub use document::{
+    AppEntry, CompilePolicy, DocumentError, MANIFEST_APPS_MAX, MANIFEST_BYTES_MAX, Manifest,
+    Mismatch, RELEASE_BYTES_MAX, Release, ReleaseLimits, ReleaseTarget, RuntimeProfile,
+    decode_exact, open_manifest, open_release,
+};
+pub use id::{
+    ArtifactId, BlobId, DeviceId, InvalidId, KeyId, ManifestId, ModuleId, ReleaseId, RootId,
+};
+pub use order::{Accepted, Order, OrderRefusal, order_manifest};
+pub use root::{Floor, ROOT_BYTES_MAX, Root, TrustedRoot, seal_root};
+pub use seal::{Domain, PublicKey, SealError, Signer, open, seal};
+
+/// The version that every document carries first.
+pub const DOCUMENT_VERSION: u32 = 1;
+
+/// Size of the blocks in which artifacts and releases travel.
+pub const BLOCK_BYTES: u32 = 32 * 1024;
+
+/// Largest artifact that a release may name.
+pub const ARTIFACT_BYTES_MAX: u64 = 48 * 1024 * 1024;

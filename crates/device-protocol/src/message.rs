@@ -1,0 +1,410 @@
+//! The MQTT messages.
+
+use crate::RefusalCode;
+use minicbor::{Decode, Encode};
+use module_package::{ArtifactId, BlobId, DeviceId, ManifestId, ModuleId, ReleaseId};
+
+/// Longest sealed report.
+pub const REPORT_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest message of any kind from a device.
+pub const UP_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// A block of 32 KiB and its surroundings.
+pub const BLOCK_MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// Most log lines in one message.
+pub const LOG_LINES_MAX: usize = 64;
+
+/// Everything about a device at one moment, sealed by the device in
+/// `Domain::Report`. A later one replaces it; none is ever needed twice.
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct Report {
+    #[n(0)]
+    pub version: u32,
+    #[n(1)]
+    pub device: DeviceId,
+    /// Chosen at each start of the agent.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub boot_id: [u8; 16],
+    /// Counts reports since the agent's start; a smaller one is late or replayed.
+    #[n(3)]
+    pub counter: u64,
+    /// The manifest that the device has accepted last; 0 and 0 before the first.
+    #[n(4)]
+    pub epoch: u32,
+    #[n(5)]
+    pub seq: u64,
+    #[n(6)]
+    pub manifest: Option<ManifestId>,
+    #[n(7)]
+    pub uptime_ms: u64,
+    #[n(8)]
+    pub usage: DeviceUsage,
+    #[n(9)]
+    pub apps: Vec<AppReport>,
+    /// The last document that was refused, until a good manifest comes.
+    #[n(10)]
+    pub refused: Option<Refused>,
+    /// Figures of the workers include the emulator that runs them.
+    #[n(11)]
+    pub emulated: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct DeviceUsage {
+    /// CPU time of the agent and its workers since the agent's start.
+    #[n(0)]
+    pub cpu_us: u64,
+    /// Of the whole device, over all CPUs: busy and total time since its start.
+    #[n(1)]
+    pub system_cpu_busy_ms: u64,
+    #[n(2)]
+    pub system_cpu_total_ms: u64,
+    #[n(3)]
+    pub memory_total_bytes: u64,
+    #[n(4)]
+    pub memory_available_bytes: u64,
+    /// Resident memory of the agent itself.
+    #[n(5)]
+    pub agent_rss_bytes: u64,
+    /// Bytes of the store in use.
+    #[n(6)]
+    pub store_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Refused {
+    #[n(0)]
+    pub code: RefusalCode,
+    #[n(1)]
+    pub detail: String,
+    /// How often it was refused, and on which report the first time.
+    #[n(2)]
+    pub count: u64,
+    #[n(3)]
+    pub seq: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct AppReport {
+    #[n(0)]
+    pub app: String,
+    #[n(1)]
+    pub release: ReleaseId,
+    /// Known once the release was read.
+    #[n(2)]
+    pub module: Option<ModuleId>,
+    #[n(3)]
+    pub artifact: Option<ArtifactId>,
+    #[n(4)]
+    pub app_version: u32,
+    #[n(5)]
+    pub state: AppState,
+    /// Why, where the state is not `Running`.
+    #[n(6)]
+    pub refusal: Option<RefusalCode>,
+    #[n(7)]
+    pub detail: String,
+    /// Bytes that have arrived and are to arrive while `Fetching`.
+    #[n(8)]
+    pub fetched_bytes: u64,
+    #[n(9)]
+    pub fetch_total_bytes: u64,
+    /// Counters since the worker started, see `worker_protocol::Usage`.
+    #[n(10)]
+    pub cpu_us: u64,
+    #[n(11)]
+    pub memory_bytes: u64,
+    #[n(12)]
+    pub memory_peak_bytes: u64,
+    #[n(13)]
+    pub calls: u64,
+    #[n(14)]
+    pub traps: u64,
+    /// Fresh instances after a trap and workers started after one died.
+    #[n(15)]
+    pub restarts: u64,
+    #[n(16)]
+    pub published: u64,
+    #[n(17)]
+    pub publishes_dropped: u64,
+    #[n(18)]
+    pub log_lines: u64,
+    #[n(19)]
+    pub log_lines_dropped: u64,
+    #[n(20)]
+    pub checks_passed: u64,
+    #[n(21)]
+    pub checks_failed: u64,
+    /// Resident memory of the worker process.
+    #[n(22)]
+    pub worker_rss_bytes: u64,
+    /// A version that the device keeps running because the wanted one was refused.
+    #[n(23)]
+    pub fallback: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum AppState {
+    /// Blocks of the release or the artifact are on their way.
+    #[n(0)]
+    Fetching,
+    /// Whole and verified, the worker is starting or running its checks.
+    #[n(1)]
+    Starting,
+    #[n(2)]
+    Running,
+    /// Trapped; a fresh instance follows.
+    #[n(3)]
+    BackingOff,
+    /// Stopped because the manifest says so.
+    #[n(4)]
+    Stopped,
+    /// Ended because a call ran too long; it stays so until the next deployment.
+    #[n(5)]
+    StoppedTimeLimit,
+    /// Refused, with its code; an earlier version may go on running.
+    #[n(6)]
+    Refused,
+}
+
+impl AppState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fetching => "fetching",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::BackingOff => "backing off",
+            Self::Stopped => "stopped",
+            Self::StoppedTimeLimit => "stopped: time limit",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// Lines since the last message, oldest first, at most [`LOG_LINES_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct LogMessage {
+    #[n(0)]
+    pub version: u32,
+    #[n(1)]
+    pub lines: Vec<LogLine>,
+    /// Lines lost on the device since its start because there were too many.
+    #[n(2)]
+    pub dropped: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct LogLine {
+    /// The application, or empty for the agent itself.
+    #[n(0)]
+    pub app: String,
+    /// `error`, `warn`, `info` or `debug`.
+    #[n(1)]
+    pub level: String,
+    #[n(2)]
+    pub text: String,
+    /// The device's clock, milliseconds since 1970; it may be wrong.
+    #[n(3)]
+    pub time_ms: u64,
+}
+
+/// One value that a module published.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct PublishedMessage {
+    #[n(0)]
+    pub version: u32,
+    #[n(1)]
+    pub app: String,
+    #[n(2)]
+    pub channel: String,
+    /// Counts the worker's messages from 1.
+    #[n(3)]
+    pub seq: u64,
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub payload: Vec<u8>,
+    #[n(5)]
+    pub time_ms: u64,
+}
+
+/// Blocks that a device lacks of one blob.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Want {
+    #[n(0)]
+    pub version: u32,
+    #[n(1)]
+    pub blob: BlobId,
+    /// `None`: the number of blocks is not known yet, send the first.
+    #[n(2)]
+    pub missing: Option<Bitmap>,
+}
+
+/// One bit a block, block 0 in the lowest bit of the first byte.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(transparent)]
+pub struct Bitmap(#[cbor(with = "minicbor::bytes")] pub Vec<u8>);
+
+impl Bitmap {
+    /// All of `len` blocks.
+    pub fn full(len: u32) -> Self {
+        let mut bytes = vec![0xff; len.div_ceil(8) as usize];
+        if let Some(last) = bytes.last_mut()
+            && !len.is_multiple_of(8)
+        {
+            *last = (1 << (len % 8)) - 1;
+        }
+        Self(bytes)
+    }
+
+    pub fn contains(&self, index: u32) -> bool {
+        self.0.get(index as usize / 8).is_some_and(|byte| byte & (1 << (index % 8)) != 0)
+    }
+
+    pub fn insert(&mut self, index: u32) {
+        if let Some(byte) = self.0.get_mut(index as usize / 8) {
+            *byte |= 1 << (index % 8);
+        }
+    }
+
+    pub fn remove(&mut self, index: u32) {
+        if let Some(byte) = self.0.get_mut(index as usize / 8) {
+            *byte &= !(1 << (index % 8));
+        }
+    }
+
+    pub fn count(&self) -> u32 {
+        self.0.iter().map(|byte| byte.count_ones()).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    /// The blocks in it, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        // Cannot overflow: a bitmap comes in a message of at most 64 KiB.
+        (0..self.0.len() as u32 * 8).filter(|index| self.contains(*index))
+    }
+}
+
+/// One block of a blob. The receiver knows the hash of each block of an artifact
+/// from the release, and of a release from the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Block {
+    #[n(0)]
+    pub version: u32,
+    #[n(1)]
+    pub index: u32,
+    /// Size of the whole blob.
+    #[n(2)]
+    pub blob_bytes: u64,
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub bytes: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MESSAGE_VERSION;
+    use proptest::prelude::*;
+
+    fn report() -> Report {
+        Report {
+            version: MESSAGE_VERSION,
+            device: DeviceId::of_key(&[1; 32]),
+            boot_id: [2; 16],
+            counter: 3,
+            epoch: 1,
+            seq: 4,
+            manifest: Some(ManifestId::of(b"manifest")),
+            uptime_ms: 5,
+            usage: DeviceUsage::default(),
+            apps: vec![],
+            refused: Some(Refused {
+                code: RefusalCode::Rollback,
+                detail: "old".into(),
+                count: 1,
+                seq: Some(3),
+            }),
+            emulated: true,
+        }
+    }
+
+    /// The golden bytes of every message: a device in the field reads and writes these.
+    #[test]
+    fn the_bytes_of_the_messages_are_what_they_have_been() {
+        let block = Block { version: 1, index: 2, blob_bytes: 3, bytes: vec![4] };
+        let want = Want { version: 1, blob: BlobId([7; 32]), missing: Some(Bitmap::full(9)) };
+        let published = PublishedMessage {
+            version: 1,
+            app: "a".into(),
+            channel: "b".into(),
+            seq: 2,
+            payload: vec![3],
+            time_ms: 4,
+        };
+        let line = LogLine { app: "a".into(), level: "info".into(), text: "t".into(), time_ms: 1 };
+        let log = LogMessage { version: 1, lines: vec![line], dropped: 0 };
+        let hex_of = |bytes: Vec<u8>| hex::encode(bytes);
+        assert_eq!(
+            hex_of(minicbor::to_vec(block).unwrap()),
+            "a400010102020303 4104".replace(' ', "")
+        );
+        assert_eq!(
+            hex_of(minicbor::to_vec(want).unwrap()),
+            format!("a30001015820{}0242ff01", "07".repeat(32))
+        );
+        assert_eq!(
+            hex_of(minicbor::to_vec(published).unwrap()),
+            "a6000101616102616203020441030504"
+        );
+        assert_eq!(
+            hex_of(minicbor::to_vec(log).unwrap()),
+            "a300010181a40061610164696e666f02617403010200"
+        );
+        assert_eq!(hex_of(minicbor::to_vec(report()).unwrap()), GOLDEN_REPORT);
+    }
+
+    const GOLDEN_REPORT: &str = "ac00010176642d373263643665383432326334303766623664303902500202020202020202020202\
+        020202020203030401050406582005b3abf2579a5eb66403cd78be557fd860633a1fe2103c764203\
+        0defe32c657f070508a7000001000200030004000500060009800aa4000901636f6c64020103030bf5";
+
+    #[test]
+    fn a_bitmap_holds_what_was_put_in() {
+        for len in [0, 1, 7, 8, 9, 1_536] {
+            let mut bitmap = Bitmap::full(len);
+            assert_eq!(bitmap.count(), len);
+            assert!(bitmap.iter().eq(0..len));
+            for index in 0..len {
+                bitmap.remove(index);
+            }
+            assert!(bitmap.is_empty());
+            bitmap.insert(len); // beyond the end: nothing, or a spare bit of the last byte
+            assert!(bitmap.count() <= 1);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_decoded_or_refused_without_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200)
+        ) {
+            let _ = minicbor::decode::<Report>(&bytes);
+            let _ = minicbor::decode::<Want>(&bytes);
+            let _ = minicbor::decode::<Block>(&bytes);
+            let _ = minicbor::decode::<LogMessage>(&bytes);
+            let _ = minicbor::decode::<PublishedMessage>(&bytes);
+        }
+    }
+}

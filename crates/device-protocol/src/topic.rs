@@ -1,0 +1,121 @@
+//! The MQTT topics. The session's authenticated device counts, never an id in a
+//! payload: the broker lets a device write only below its own `up`, and read
+//! only its own `down` and the blobs.
+
+use module_package::{BlobId, DeviceId};
+use std::fmt;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topic {
+    /// Retained: the sealed manifest, the device's desired state.
+    Manifest(DeviceId),
+    /// Sealed reports.
+    Report(DeviceId),
+    /// Log lines of modules and of the agent.
+    Log(DeviceId),
+    /// Values that modules published.
+    Published(DeviceId),
+    /// Requests for blocks.
+    Want(DeviceId),
+    /// Blocks of one blob, for all devices that want it.
+    Blob(BlobId),
+}
+
+/// What the gateway subscribes to: everything that any device writes.
+pub fn up_filter() -> &'static str {
+    "farrier/1/d/+/up/+"
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manifest(device) => write!(f, "farrier/1/d/{device}/down/manifest"),
+            Self::Report(device) => write!(f, "farrier/1/d/{device}/up/report"),
+            Self::Log(device) => write!(f, "farrier/1/d/{device}/up/log"),
+            Self::Published(device) => write!(f, "farrier/1/d/{device}/up/published"),
+            Self::Want(device) => write!(f, "farrier/1/d/{device}/up/want"),
+            Self::Blob(blob) => write!(f, "farrier/1/blob/{blob}"),
+        }
+    }
+}
+
+impl Topic {
+    /// Reads a topic name; `None` for any that is not ours.
+    pub fn parse(name: &str) -> Option<Self> {
+        let rest = name.strip_prefix("farrier/1/")?;
+        if let Some(blob) = rest.strip_prefix("blob/") {
+            return blob.parse().ok().map(Self::Blob);
+        }
+        let (device, kind) = rest.strip_prefix("d/")?.split_once('/')?;
+        let device = device.parse().ok()?;
+        match kind {
+            "down/manifest" => Some(Self::Manifest(device)),
+            "up/report" => Some(Self::Report(device)),
+            "up/log" => Some(Self::Log(device)),
+            "up/published" => Some(Self::Published(device)),
+            "up/want" => Some(Self::Want(device)),
+            _ => None,
+        }
+    }
+
+    /// Whether this device may publish here.
+    pub fn is_written_by(&self, device: &DeviceId) -> bool {
+        match self {
+            Self::Report(of) | Self::Log(of) | Self::Published(of) | Self::Want(of) => of == device,
+            Self::Manifest(_) | Self::Blob(_) => false,
+        }
+    }
+
+    /// Whether this device may subscribe here.
+    pub fn is_read_by(&self, device: &DeviceId) -> bool {
+        match self {
+            Self::Manifest(of) => of == device,
+            Self::Blob(_) => true,
+            Self::Report(_) | Self::Log(_) | Self::Published(_) | Self::Want(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(number: u8) -> DeviceId {
+        DeviceId::of_key(&[number; 32])
+    }
+
+    #[test]
+    fn topics_survive_the_round_trip() {
+        for topic in [
+            Topic::Manifest(device(1)),
+            Topic::Report(device(1)),
+            Topic::Log(device(1)),
+            Topic::Published(device(1)),
+            Topic::Want(device(1)),
+            Topic::Blob(BlobId::of(b"x")),
+        ] {
+            assert_eq!(Topic::parse(&topic.to_string()), Some(topic));
+        }
+    }
+
+    #[test]
+    fn names_that_are_not_ours_are_no_topic() {
+        let name = Topic::Report(device(1)).to_string();
+        for other in ["", "#", "farrier/1/d/+/up/report", &name[1..], &format!("{name}/x")] {
+            assert_eq!(Topic::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_device_reaches_only_its_own_topics_and_the_blobs() {
+        let (mine, other) = (device(1), device(2));
+        assert!(Topic::Report(mine.clone()).is_written_by(&mine));
+        assert!(!Topic::Report(other.clone()).is_written_by(&mine));
+        assert!(!Topic::Manifest(mine.clone()).is_written_by(&mine));
+        assert!(Topic::Manifest(mine.clone()).is_read_by(&mine));
+        assert!(!Topic::Manifest(other).is_read_by(&mine));
+        assert!(!Topic::Report(mine.clone()).is_read_by(&mine));
+        assert!(Topic::Blob(BlobId::of(b"x")).is_read_by(&mine));
+        assert!(!Topic::Blob(BlobId::of(b"x")).is_written_by(&mine));
+    }
+}

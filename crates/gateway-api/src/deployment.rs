@@ -1,0 +1,117 @@
+//! Deployments: which module shall run where.
+
+use serde::{Deserialize, Serialize};
+
+/// What a user asks for. A later deployment of the same application replaces an
+/// earlier one on the devices that it names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewDeployment {
+    /// An id, `name@version`, or `name` for its newest.
+    pub module: String,
+    pub devices: DeviceSelector,
+    /// Time between two ticks, 10 to 3,600,000; 1,000 unless given.
+    #[serde(default)]
+    pub interval_ms: Option<u32>,
+    /// Wall time of one call, 1 to 60,000; 1,000 unless given.
+    #[serde(default)]
+    pub call_ms_max: Option<u32>,
+    /// Linear memory at most; the module's own maximum, or 16 MiB, unless given.
+    #[serde(default)]
+    pub memory_bytes_max: Option<u64>,
+    /// Sensors that the module may open, by the devices' names for them.
+    #[serde(default)]
+    pub sensors: Vec<String>,
+    /// Channels that it may publish on.
+    #[serde(default)]
+    pub channels: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceSelector {
+    /// Every device, also those that enrol later.
+    All,
+    /// These, by id or name.
+    These(Vec<String>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    pub id: String,
+    /// The application: the module's name.
+    pub app: String,
+    pub module: String,
+    pub module_version: u32,
+    pub devices: DeviceSelector,
+    pub interval_ms: u32,
+    pub call_ms_max: u32,
+    pub memory_bytes_max: u64,
+    pub sensors: Vec<String>,
+    pub channels: Vec<String>,
+    pub created_at_ms: u64,
+    pub state: DeploymentState,
+    /// One for each device that it concerns.
+    pub progress: Vec<DeviceProgress>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeploymentState {
+    /// No device is concerned yet.
+    Waiting,
+    InProgress,
+    /// Runs on every device.
+    Done,
+    /// Ended on every device, on some of them with a refusal.
+    Failed,
+    /// A later deployment of the application has taken all its devices.
+    Replaced,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceProgress {
+    pub device: String,
+    pub device_name: String,
+    pub target: String,
+    pub state: ProgressState,
+    /// The manifest that carries it, once one is published.
+    pub generation: Option<u64>,
+    pub fetched_bytes: u64,
+    pub fetch_total_bytes: u64,
+    pub refusal: Option<crate::Refusal>,
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProgressState {
+    /// The artifact for its target is queued, compiled or checked.
+    Compiling,
+    /// The manifest is published; the device has not accepted it yet.
+    Published,
+    Fetching,
+    Starting,
+    Running,
+    /// Compile, check or device refused; `detail` and `refusal` say why.
+    Refused,
+    /// It ran, and trapped or was stopped.
+    Stopped,
+    /// A later deployment of the application is on its way to this device.
+    Replaced,
+}
+
+impl ProgressState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Compiling => "compiling",
+            Self::Published => "published",
+            Self::Fetching => "fetching",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Refused => "refused",
+            Self::Stopped => "stopped",
+            Self::Replaced => "replaced",
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Devices, and what they report.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Device {
+    pub id: String,
+    pub name: String,
+    pub target: String,
+    /// For people, as `Linux on 64-bit Arm`.
+    pub target_name: String,
+    pub bounds_checks: String,
+    pub cpu_features: Vec<String>,
+    pub agent: String,
+    pub runtime: String,
+    /// Figures include the emulator that runs the worker.
+    pub emulated: bool,
+    pub sensors: Vec<String>,
+    pub enrolled_at_ms: u64,
+    pub connection: Connection,
+    /// Time of the last report by the gateway's clock.
+    pub last_seen_ms: Option<u64>,
+    /// The number of the manifest that the gateway wants, and that the device has.
+    pub generation_wanted: u64,
+    pub generation: u64,
+    pub uptime_ms: u64,
+    /// CPU use of the whole device over the last two reports, 0 to 100.
+    pub cpu_percent: Option<f64>,
+    pub memory_total_bytes: u64,
+    pub memory_available_bytes: u64,
+    pub agent_rss_bytes: u64,
+    pub store_bytes: u64,
+    /// The last document that the device refused.
+    pub refusal: Option<Refusal>,
+    pub apps: Vec<AppStatus>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connection {
+    /// Enrolled, no report yet.
+    New,
+    Online,
+    /// No report for ten seconds.
+    Offline,
+}
+
+impl Connection {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Online => "online",
+            Self::Offline => "offline",
+        }
+    }
+}
+
+/// A numbered refusal of a device, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    pub code: u16,
+    pub title: String,
+    pub advice: String,
+    /// The device's own words about this case.
+    pub detail: String,
+}
+
+/// One application on one device, as the device reported it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppStatus {
+    pub device: String,
+    pub device_name: String,
+    pub target: String,
+    pub app: String,
+    pub version: u32,
+    pub module: Option<String>,
+    pub artifact: Option<String>,
+    pub artifact_bytes: Option<u64>,
+    pub compile_ms: Option<u64>,
+    /// As `running` or `stopped: time limit`.
+    pub state: String,
+    pub refusal: Option<Refusal>,
+    pub detail: String,
+    /// Over the last two reports, in percent of one CPU.
+    pub cpu_percent: Option<f64>,
+    pub cpu_us: u64,
+    pub memory_bytes: u64,
+    pub memory_peak_bytes: u64,
+    pub worker_rss_bytes: u64,
+    pub calls: u64,
+    pub traps: u64,
+    pub restarts: u64,
+    pub published: u64,
+    pub publishes_dropped: u64,
+    pub log_lines: u64,
+    pub log_lines_dropped: u64,
+    pub checks_passed: u64,
+    pub checks_failed: u64,
+    pub emulated: bool,
+    /// An earlier version runs because the wanted one was refused.
+    pub fallback: bool,
+    /// Which report these figures are from: the agent's start, as hexadecimal
+    /// text, and the count since then.
+    pub report_boot_id: String,
+    pub report_counter: u64,
+    pub reported_at_ms: u64,
+}
+
+/// What a device's charts are drawn from, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    pub device: Vec<DeviceSample>,
+    pub apps: Vec<AppSample>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceSample {
+    pub device: String,
+    pub time_ms: u64,
+    pub report_counter: u64,
+    pub cpu_percent: Option<f64>,
+    pub memory_used_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppSample {
+    pub device: String,
+    pub app: String,
+    pub time_ms: u64,
+    pub report_counter: u64,
+    pub cpu_percent: Option<f64>,
+    pub memory_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    pub device: String,
+    pub device_name: String,
+    /// Empty for the agent itself.
+    pub app: String,
+    pub level: String,
+    pub text: String,
+    /// When the gateway received it.
+    pub time_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    pub device: String,
+    pub device_name: String,
+    pub app: String,
+    pub channel: String,
+    /// Counts the worker's messages from 1.
+    pub seq: u64,
+    /// Hexadecimal.
+    pub payload: String,
+    pub time_ms: u64,
+}

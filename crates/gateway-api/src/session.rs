@@ -1,0 +1,66 @@
+//! Who is logged in, to what.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// `farrier-gateway` and its version.
+    pub gateway: String,
+    pub compiler: String,
+    pub targets: Vec<String>,
+    pub upload_bytes_max: u64,
+    pub trust: TrustSummary,
+}
+
+/// The root document in short. A root of 1 of 1 online keys is for
+/// demonstrations, and every page says so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrustSummary {
+    pub root_id: String,
+    pub root_version: u32,
+    pub epoch: u32,
+    pub threshold: u32,
+    pub root_key_count: u32,
+    /// The release key is in the gateway's own process.
+    pub release_key_online: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginLink {
+    pub url: String,
+    pub expires_at_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewClaimToken {
+    /// How long it is good, 1 to 86,400; 3,600 unless given.
+    #[serde(default)]
+    pub valid_s: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaimToken {
+    /// Shown once; the gateway keeps its hash.
+    pub token: String,
+    pub expires_at_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Overview {
+    pub devices_online: u32,
+    pub devices_offline: u32,
+    pub devices_new: u32,
+    pub modules: u32,
+    pub deployments_in_progress: u32,
+    pub deployments_failed: u32,
+    pub apps_running: u32,
+    pub apps_not_running: u32,
+    /// Sums over the online devices, from their last reports.
+    pub app_cpu_percent: f64,
+    pub app_memory_bytes: u64,
+    /// Artifacts by state.
+    pub artifacts_ready: u32,
+    pub artifacts_in_work: u32,
+    pub artifacts_refused: u32,
+}
