@@ -1,1 +1,39 @@
+//! Wasm bytes and a target → an AoT file that WAMR loads.
+//!
+//! ```text
+//! bytes ── intake ──▶ ModuleInfo ── translate ──▶ CLIF ── codegen ──▶ machine code
+//!            │ refuses                                        link ──▶ text section
+//!            ▼                                            aot_file ──▶ AoT version 6
+//!          census
+//! ```
+//!
+//! Pure: no disk, clock, network or environment, and no panic on any input. The same
+//! module, target and options give the same bytes. What WAMR wants of a file stands
+//! in `abi` (calls and structures) and `aot_file` (sections), each constant with the
+//! place in WAMR's sources that it comes from.
 
+mod abi;
+mod aot_file;
+mod census;
+mod codegen;
+mod compile;
+mod error;
+mod intake;
+pub mod limits;
+mod link;
+mod target_isa;
+mod translate;
+
+pub use census::{Census, Export, ExternKind, Import, MemoryNeeds, census};
+pub use compile::{Artifact, CompileOptions, compile};
+pub use error::{CompileError, ModuleError};
+
+/// Name and versions of everything that decides the bytes of an artifact.
+///
+/// A test compares the second version with the one that is linked.
+pub const COMPILER_ID: &str =
+    concat!("aot-compiler ", env!("CARGO_PKG_VERSION"), " cranelift ", "0.135.8");
+
+/// The version of the AoT format, `AOT_CURRENT_VERSION` in WAMR's `core/config.h`.
+/// A runtime loads files of its own version only.
+pub const AOT_VERSION: u32 = 6;

@@ -1,0 +1,195 @@
+//! All function bodies → machine code, one function at a time.
+//!
+//! Functions do not depend on each other here, and their order in the output is that
+//! of the module, so the same input always gives the same bytes.
+
+use crate::abi::{self, CALLED_HELPERS, Helper};
+use crate::error::CompileError;
+use crate::intake::FunctionSurvey;
+use crate::target_isa::TargetIsas;
+use crate::translate::{self, BIG_FRAME_BYTES, BODIES, Environment, HELPERS, OWN_FUNCTIONS};
+use cranelift_codegen::binemit::Reloc;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::{self, ExternalName, LibCall};
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::{CompiledCode, Context, FinalizedMachReloc, FinalizedRelocTarget};
+use cranelift_frontend::FunctionBuilderContext;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use target_spec::BoundsChecks;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Callee {
+    /// The entry of an own function, by its index among these.
+    Own(u32),
+    /// The translated body of one, behind its thunk.
+    Body(u32),
+    Helper(Helper),
+}
+
+/// A call in the code that needs its target.
+pub(crate) struct Call {
+    pub offset: u32,
+    pub kind: Reloc,
+    pub addend: i64,
+    pub callee: Callee,
+}
+
+pub(crate) struct MachineCode {
+    pub code: Vec<u8>,
+    pub calls: Vec<Call>,
+    pub frame_bytes: u32,
+}
+
+pub(crate) struct CompiledFunction {
+    pub body: MachineCode,
+    pub entry_thunk: Option<MachineCode>,
+}
+
+/// What the generator works in, kept from one function to the next.
+struct Workspace {
+    context: Context,
+    builder: FunctionBuilderContext,
+}
+
+impl Workspace {
+    fn new() -> Self {
+        Self { context: Context::new(), builder: FunctionBuilderContext::new() }
+    }
+}
+
+/// Compiles own function `own_index` for each body of `bodies`.
+pub(crate) fn compile_functions(
+    env: &Environment<'_>,
+    isas: &TargetIsas,
+    bodies: &[(&[u8], FunctionSurvey)],
+) -> Result<Vec<CompiledFunction>, CompileError> {
+    let mut workspace = Workspace::new();
+    let mut functions = Vec::with_capacity(bodies.len());
+    for (own_index, (body, survey)) in bodies.iter().enumerate() {
+        let own_index = own_index as u32;
+        // The generator asserts what it believes of its input. Should it be wrong,
+        // one module fails and not the process; the workspace is thrown away.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            workspace.compile(env, isas, own_index, body, *survey)
+        }));
+        let function = outcome.unwrap_or_else(|_| {
+            workspace = Workspace::new();
+            Err(CompileError::bug("the code generator panicked"))
+        });
+        functions.push(function.map_err(|error| name_function(error, env, own_index))?);
+    }
+    Ok(functions)
+}
+
+fn name_function(error: CompileError, env: &Environment<'_>, own_index: u32) -> CompileError {
+    match error {
+        CompileError::Bug { message } => {
+            let function = env.info.imported_function_count() + own_index;
+            CompileError::bug(format!("function {function}: {message}"))
+        }
+        other => other,
+    }
+}
+
+impl Workspace {
+    fn compile(
+        &mut self,
+        env: &Environment<'_>,
+        isas: &TargetIsas,
+        own_index: u32,
+        body: &[u8],
+        survey: FunctionSurvey,
+    ) -> Result<CompiledFunction, CompileError> {
+        let function = env.info.imported_function_count() + own_index;
+        let isa = if survey.is_too_large_to_optimise() { &isas.linear } else { &isas.optimising };
+        self.context.clear();
+        let func = &mut self.context.func;
+        let frontend = isa.frontend_config();
+        translate::translate_function(env, function, body, &mut self.builder, func, frontend)?;
+        let body = self.emit(&**isa)?;
+        let needs_thunk =
+            env.bounds == BoundsChecks::Software && body.frame_bytes > BIG_FRAME_BYTES;
+        let entry_thunk = match needs_thunk {
+            true => Some(self.compile_thunk(env, &**isa, own_index, body.frame_bytes)?),
+            false => None,
+        };
+        Ok(CompiledFunction { body, entry_thunk })
+    }
+
+    fn compile_thunk(
+        &mut self,
+        env: &Environment<'_>,
+        isa: &dyn TargetIsa,
+        own_index: u32,
+        frame_bytes: u32,
+    ) -> Result<MachineCode, CompileError> {
+        let function = env.info.imported_function_count() + own_index;
+        let signature = abi::function_signature(env.info.function_type(function));
+        self.context.clear();
+        translate::build_entry_thunk(
+            own_index,
+            frame_bytes,
+            signature,
+            env.extends_sign(),
+            &mut self.builder,
+            &mut self.context.func,
+            isa.frontend_config(),
+        )?;
+        self.emit(isa)
+    }
+
+    fn emit(&mut self, isa: &dyn TargetIsa) -> Result<MachineCode, CompileError> {
+        let compiled = self.context.compile(isa, &mut ControlPlane::default());
+        compiled.map_err(|error| CompileError::bug(format!("{:?}", error.inner)))?;
+        let compiled = self.context.compiled_code();
+        let compiled = compiled.ok_or_else(|| CompileError::bug("no code was generated"))?;
+        let relocations = compiled.buffer.relocs().iter();
+        let calls = relocations.map(|relocation| to_call(relocation, &self.context.func));
+        Ok(MachineCode {
+            code: compiled.code_buffer().to_vec(),
+            calls: calls.collect::<Result<_, _>>()?,
+            frame_bytes: frame_bytes(compiled),
+        })
+    }
+}
+
+fn frame_bytes(compiled: &CompiledCode) -> u32 {
+    compiled.buffer.frame_layout().map_or(0, |layout| layout.frame_to_fp_offset)
+}
+
+fn to_call(relocation: &FinalizedMachReloc, func: &ir::Function) -> Result<Call, CompileError> {
+    let FinalizedMachReloc { offset, kind, ref target, addend } = *relocation;
+    let callee = match target {
+        FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => {
+            let name = &func.params.user_named_funcs()[*name];
+            match name.namespace {
+                OWN_FUNCTIONS => Callee::Own(name.index),
+                BODIES => Callee::Body(name.index),
+                HELPERS => Callee::Helper(CALLED_HELPERS[name.index as usize]),
+                other => return Err(CompileError::bug(format!("namespace {other}"))),
+            }
+        }
+        FinalizedRelocTarget::ExternalName(ExternalName::LibCall(libcall)) => {
+            Callee::Helper(helper_of_libcall(*libcall)?)
+        }
+        other => return Err(CompileError::bug(format!("relocation to {other:?}"))),
+    };
+    Ok(Call { offset, kind, addend, callee })
+}
+
+/// Rounding on x86-64 without SSE4.1.
+fn helper_of_libcall(libcall: LibCall) -> Result<Helper, CompileError> {
+    match libcall {
+        LibCall::CeilF32 => Ok(Helper::CeilF32),
+        LibCall::CeilF64 => Ok(Helper::CeilF64),
+        LibCall::FloorF32 => Ok(Helper::FloorF32),
+        LibCall::FloorF64 => Ok(Helper::FloorF64),
+        LibCall::TruncF32 => Ok(Helper::TruncF32),
+        LibCall::TruncF64 => Ok(Helper::TruncF64),
+        LibCall::NearestF32 => Ok(Helper::NearestF32),
+        LibCall::NearestF64 => Ok(Helper::NearestF64),
+        LibCall::Memset => Ok(Helper::Memset),
+        LibCall::Memcpy | LibCall::Memmove => Ok(Helper::Memmove),
+        other => Err(CompileError::bug(format!("no helper for {other}"))),
+    }
+}

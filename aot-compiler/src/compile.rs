@@ -1,0 +1,140 @@
+//! The whole way from module to file: checks, generator, linker, writer.
+
+use crate::abi::InstanceLayout;
+use crate::aot_file::{self, AotParts};
+use crate::census::describe_function;
+use crate::error::{CompileError, check_limit};
+use crate::intake::{self, FunctionSurvey, ModuleInfo, ReadModule};
+use crate::translate::Environment;
+use crate::{COMPILER_ID, codegen, limits, link, target_isa};
+use target_spec::profile::AotProfile;
+use target_spec::{BoundsChecks, Target};
+use wasmparser::TypeRef;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompileOptions {
+    pub bounds_checks: BoundsChecks,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// The AoT file.
+    pub aot: Vec<u8>,
+    /// Machine code in it.
+    pub code_bytes: u64,
+    /// Functions of the module, without the imported ones.
+    pub function_count: u32,
+}
+
+/// Compiles a module for a target, or says whose fault it is that this fails.
+pub fn compile(
+    wasm: &[u8],
+    target: &Target,
+    options: &CompileOptions,
+) -> Result<Artifact, CompileError> {
+    check_target(target, options)?;
+    let ReadModule { mut info, survey } = intake::read_module(wasm)?;
+    check_imports(&info)?;
+    check_names(&info)?;
+    let function_count = info.bodies.len() as u32;
+
+    let start_body = StartOfImport::add(&mut info);
+    let mut bodies: Vec<(&[u8], FunctionSurvey)> = Vec::with_capacity(info.bodies.len() + 1);
+    for (body, survey) in info.bodies.iter().zip(&survey.functions) {
+        bodies.push((body.as_bytes(), *survey));
+    }
+    if let Some(start) = &start_body {
+        bodies.push((&start.body, FunctionSurvey::default()));
+    }
+    let isas = target_isa::build(target, options.bounds_checks)?;
+    let env = Environment {
+        layout: InstanceLayout::of(&info),
+        info: &info,
+        survey: &survey,
+        bounds: options.bounds_checks,
+        arch: target.arch,
+    };
+    let functions = codegen::compile_functions(&env, &isas, &bodies)?;
+    let text = link::link(&functions, target.arch)?;
+    let profile = AotProfile {
+        target: target.id.clone(),
+        bounds_checks: options.bounds_checks,
+        cpu_features: target.cpu_features.clone(),
+        compiler: COMPILER_ID.to_owned(),
+    };
+    let parts = AotParts { target, info: &info, survey: &survey, text: &text, profile: &profile };
+    let aot = aot_file::write(&parts)?;
+    Ok(Artifact { aot, code_bytes: text.code.len() as u64, function_count })
+}
+
+fn check_target(target: &Target, options: &CompileOptions) -> Result<(), CompileError> {
+    let mode = options.bounds_checks;
+    if target.supports_bounds_checks(mode) {
+        return Ok(());
+    }
+    let supported: Vec<_> = target.bounds_checks.iter().map(|mode| mode.as_str()).collect();
+    Err(CompileError::TargetCannot {
+        target: target.id.to_string(),
+        why: format!("{mode} bounds checks are not offered there; use {}", supported.join(" or ")),
+    })
+}
+
+/// WAMR gives AoT modules imported functions and nothing else.
+fn check_imports(info: &ModuleInfo<'_>) -> Result<(), CompileError> {
+    for import in &info.imports {
+        let kind = match import.ty {
+            TypeRef::Func(_) | TypeRef::FuncExact(_) => continue,
+            TypeRef::Table(_) => "table",
+            TypeRef::Memory(_) => "memory",
+            TypeRef::Global(_) => "global",
+            TypeRef::Tag(_) => "exception tag",
+        };
+        return Err(CompileError::NotExpressible {
+            why: format!(
+                "it imports the {kind} \"{}\" of \"{}\", and the runtime hosts only imported functions; \
+                 define the {kind} in the module and export it",
+                import.name, import.module
+            ),
+        });
+    }
+    Ok(())
+}
+
+/// The AoT format ends names at a NUL and counts them in 16 bits.
+fn check_names(info: &ModuleInfo<'_>) -> Result<(), CompileError> {
+    let imported = info.imported_functions.iter().flat_map(|import| [import.module, import.name]);
+    for name in imported.chain(info.exports.iter().map(|export| export.name)) {
+        check_limit("bytes of a name", name.len() as u64, limits::NAME_BYTES_MAX as u64)?;
+        if name.contains('\0') {
+            let why = format!("the name {name:?} holds a NUL, where AoT files end names");
+            return Err(CompileError::NotExpressible { why });
+        }
+    }
+    Ok(())
+}
+
+/// A function that calls an imported start function.
+///
+/// WAMR silently does not run a start function that is imported
+/// (`aot/aot_runtime.c`, `execute_start_function` takes own functions only).
+struct StartOfImport {
+    body: Vec<u8>,
+}
+
+impl StartOfImport {
+    fn add(info: &mut ModuleInfo<'_>) -> Option<Self> {
+        let start = info.start.filter(|start| *start < info.imported_function_count())?;
+        debug_assert_eq!(describe_function(info.function_type(start)), "() -> ()");
+        info.start = Some(info.function_types.len() as u32);
+        info.function_types.push(info.function_types[start as usize]);
+        // No locals; call; end. The index as LEB128 (core specification, 5.2.2).
+        let mut body = vec![0x00, 0x10];
+        let mut rest = start;
+        while rest >= 0x80 {
+            body.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        body.extend([rest as u8, 0x0b]);
+        Some(Self { body })
+    }
+}

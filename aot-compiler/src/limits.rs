@@ -1,0 +1,53 @@
+//! The sizes that this compiler accepts, each checked before memory is spent on it.
+//!
+//! A module over a limit is refused with `LimitExceeded`, which names the limit.
+//! The numbers are ours unless a line says otherwise; `wasmparser` adds the limits
+//! that the browser engines share (for example 50,000 locals in a function).
+
+/// Longest module. Rust and C++ modules for devices are far below a tenth of it.
+pub const MODULE_BYTES_MAX: usize = 32 << 20;
+
+/// Functions of a module, imported ones included.
+pub const FUNCTIONS_MAX: usize = 100_000;
+
+/// Bytes of one function body. The largest interpreters' loops stay below 1 MiB.
+pub const FUNCTION_BYTES_MAX: usize = 2 << 20;
+
+/// Parameters and locals of one function together.
+pub const LOCALS_MAX: u64 = 50_000;
+
+/// Parameters of one function, and results of one function or block.
+pub const ARITY_MAX: usize = 1_000;
+
+/// An imported function's type index has 16 bits in the AoT format.
+pub const TYPES_MAX: usize = 65_535;
+pub const IMPORTS_MAX: usize = 10_000;
+pub const EXPORTS_MAX: usize = 100_000;
+pub const GLOBALS_MAX: usize = 100_000;
+pub const TABLES_MAX: usize = 100;
+
+/// Slots of all tables together: WAMR allocates 8 bytes for each at instantiation.
+pub const TABLE_SLOTS_MAX: u64 = 4_000_000;
+
+/// Element segments' entries of all segments together.
+pub const ELEMENT_ENTRIES_MAX: usize = 4_000_000;
+
+/// The AoT format stores a name's length, with its final NUL, in 16 bits.
+pub const NAME_BYTES_MAX: usize = u16::MAX as usize - 1;
+
+/// Values that the translation of one function may pass around: operands of
+/// branches and calls. Bounds what a body of few bytes can unfold to, such as
+/// a thousand branches with a thousand operands each.
+pub const FUNCTION_VALUES_MAX: u64 = 8_000_000;
+
+/// Nested loops × locals of one function: each loop can need a copy of each local.
+pub const LOOP_LOCALS_MAX: u64 = 4_000_000;
+
+/// Machine code of a module. A call on aarch64 reaches 128 MiB.
+pub const TEXT_BYTES_MAX: usize = 100 << 20;
+
+/// Functions beyond these sizes are compiled without optimisation and with the
+/// single-pass register allocator: the optimising one takes time in proportion to
+/// values × blocks, and software bounds checks make a block of each access.
+pub const OPTIMISED_FUNCTION_BYTES_MAX: usize = 256 << 10;
+pub const OPTIMISED_LOCALS_ACCESSES_MAX: u64 = 2_000_000;

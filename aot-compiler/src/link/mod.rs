@@ -1,0 +1,133 @@
+//! Compiled functions → one text section, with the calls between them resolved.
+//!
+//! Own functions call each other directly: the displacement is known here, so it is
+//! patched in and the loader has nothing to do. Calls of the runtime's helpers stay
+//! as relocations. One file for each architecture says how a call is encoded.
+
+mod aarch64;
+mod riscv64;
+mod x86_64;
+
+use crate::abi::Helper;
+use crate::codegen::{Call, Callee, CompiledFunction};
+use crate::error::{CompileError, check_limit};
+use crate::limits;
+use target_spec::Arch;
+
+/// Functions start here; Cranelift's constants inside them need no more. The loader
+/// keeps that alignment because of `aot_file::LITERAL_BYTES`.
+pub(crate) const FUNCTION_ALIGNMENT: usize = 16;
+
+/// A call of a helper, for the loader to complete.
+pub(crate) struct Relocation {
+    pub offset: u64,
+    pub helper: Helper,
+}
+
+/// How the loader is told of a call: ELF number, and addend to the symbol.
+pub(crate) struct RelocationKind {
+    pub number: u32,
+    pub addend: i64,
+}
+
+pub(crate) struct Text {
+    pub code: Vec<u8>,
+    /// Where each own function is entered.
+    pub entries: Vec<u64>,
+    pub relocations: Vec<Relocation>,
+}
+
+pub(crate) fn relocation_kind(arch: Arch) -> RelocationKind {
+    match arch {
+        Arch::X86_64 => x86_64::RELOCATION,
+        Arch::Aarch64 => aarch64::RELOCATION,
+        Arch::Riscv64 => riscv64::RELOCATION,
+    }
+}
+
+/// Lays out the functions in their order.
+pub(crate) fn link(functions: &[CompiledFunction], arch: Arch) -> Result<Text, CompileError> {
+    let mut text = Text { code: Vec::new(), entries: Vec::new(), relocations: Vec::new() };
+    let mut bodies = Vec::with_capacity(functions.len());
+    for function in functions {
+        let body = text.place(&function.body.code)?;
+        bodies.push(body);
+        let entry = match &function.entry_thunk {
+            Some(thunk) => text.place(&thunk.code)?,
+            None => body,
+        };
+        text.entries.push(entry);
+    }
+    for (index, function) in functions.iter().enumerate() {
+        for call in &function.body.calls {
+            text.resolve(bodies[index], call, &bodies, arch)?;
+        }
+        for call in function.entry_thunk.iter().flat_map(|thunk| &thunk.calls) {
+            text.resolve(text.entries[index], call, &bodies, arch)?;
+        }
+    }
+    // The text section's size is a multiple of 4 for the section that follows.
+    text.pad();
+    Ok(text)
+}
+
+impl Text {
+    fn place(&mut self, code: &[u8]) -> Result<u64, CompileError> {
+        self.pad();
+        let offset = self.code.len();
+        let end = (offset + code.len()) as u64;
+        check_limit("bytes of machine code", end, limits::TEXT_BYTES_MAX as u64)?;
+        self.code.extend_from_slice(code);
+        Ok(offset as u64)
+    }
+
+    fn pad(&mut self) {
+        let padded = self.code.len().next_multiple_of(FUNCTION_ALIGNMENT);
+        self.code.resize(padded, 0);
+    }
+
+    fn resolve(
+        &mut self,
+        function: u64,
+        call: &Call,
+        bodies: &[u64],
+        arch: Arch,
+    ) -> Result<(), CompileError> {
+        let site = function + u64::from(call.offset);
+        let target = match call.callee {
+            Callee::Helper(helper) => {
+                self.relocations.push(Relocation { offset: site, helper });
+                None
+            }
+            Callee::Own(index) => Some(self.entries[index as usize]),
+            Callee::Body(index) => Some(bodies[index as usize]),
+        };
+        let expected = match arch {
+            Arch::X86_64 => x86_64::is_call(call),
+            Arch::Aarch64 => aarch64::is_call(call),
+            Arch::Riscv64 => riscv64::is_call(call),
+        };
+        if !expected {
+            return Err(CompileError::bug(format!("relocation {:?} is not a call", call.kind)));
+        }
+        let Some(target) = target else { return Ok(()) };
+        let site = site as usize;
+        let displacement = target as i64 - site as i64;
+        match arch {
+            Arch::X86_64 => x86_64::patch_call(&mut self.code, site, displacement),
+            Arch::Aarch64 => aarch64::patch_call(&mut self.code, site, displacement),
+            Arch::Riscv64 => riscv64::patch_call(&mut self.code, site, displacement),
+        }
+    }
+}
+
+/// The 4 bytes at `site`, which relocations of valid code never exceed.
+fn word_at(code: &mut [u8], site: usize) -> Result<&mut [u8; 4], CompileError> {
+    code.get_mut(site..)
+        .and_then(|rest| rest.first_chunk_mut())
+        .ok_or_else(|| CompileError::bug("a relocation lies outside of its function"))
+}
+
+fn out_of_reach() -> CompileError {
+    CompileError::bug("a call does not reach its target")
+}

@@ -1,0 +1,26 @@
+//! Calls on x86-64: `call rel32`.
+
+use super::{RelocationKind, out_of_reach, word_at};
+use crate::codegen::Call;
+use crate::error::CompileError;
+use cranelift_codegen::binemit::Reloc;
+
+/// R_X86_64_PLT32 (`aot/arch/aot_reloc_x86_64.c`). The addend makes the displacement
+/// relative to the end of the instruction, which is where the CPU counts from.
+pub(super) const RELOCATION: RelocationKind = RelocationKind { number: 4, addend: -4 };
+
+/// The site is the 32-bit field, the last part of the instruction.
+pub(super) fn is_call(call: &Call) -> bool {
+    call.kind == Reloc::X86CallPCRel4 && call.addend == RELOCATION.addend
+}
+
+pub(super) fn patch_call(
+    code: &mut [u8],
+    site: usize,
+    displacement: i64,
+) -> Result<(), CompileError> {
+    let displacement = displacement + RELOCATION.addend;
+    let displacement = i32::try_from(displacement).map_err(|_| out_of_reach())?;
+    *word_at(code, site)? = displacement.to_le_bytes();
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! Calls: own functions directly, imported ones and tables through the runtime.
+
+use super::control::to_args;
+use super::function::Translator;
+use crate::abi::{self, Helper, NULL_REF, TrapId, instance, packed_bytes, table_instance};
+use crate::error::CompileError;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Value, types};
+use wasmparser::{FuncType, ValType};
+
+/// A value in the argument buffer: WAMR packs 4-byte cells without alignment.
+const CELL_BYTES: u32 = 4;
+const POINTER_BYTES: u32 = 8;
+
+impl Translator<'_, '_> {
+    pub fn call(&mut self, function: u32) -> Result<(), CompileError> {
+        let ty = self.info().function_type(function);
+        self.spend_values(ty.params().len() + ty.results().len())?;
+        let arguments = self.pop_many(ty.params().len());
+        let results = if function < self.info().imported_function_count() {
+            self.call_import(function, ty, &arguments)
+        } else {
+            let callee = self.own_function(function);
+            self.call_compiled(ty, &arguments, |translator, arguments| {
+                translator.builder.ins().call(callee, arguments)
+            })
+        };
+        self.stack.extend(results);
+        Ok(())
+    }
+
+    /// With little stack left, host code would run into the guard pages and be left
+    /// by a longjmp out of the signal handler, with whatever locks it holds.
+    pub fn check_stack_before_host(&mut self) {
+        // With software checks each function has checked on entry.
+        if !self.env.checks_in_software() {
+            self.check_stack();
+        }
+    }
+
+    /// Calls code of this compiler by `emit`, and collects the results.
+    fn call_compiled(
+        &mut self,
+        ty: &FuncType,
+        arguments: &[Value],
+        emit: impl FnOnce(&mut Self, &[Value]) -> ir::Inst,
+    ) -> Vec<Value> {
+        let others = ty.results().get(1..).unwrap_or_default();
+        let mut all = Vec::with_capacity(1 + arguments.len() + others.len());
+        all.push(self.exec_env);
+        all.extend_from_slice(arguments);
+        let mut scratch = None;
+        if !others.is_empty() {
+            let address = self.scratch_address(others.len() as u32 * POINTER_BYTES);
+            scratch = Some(address);
+            for index in 0..others.len() {
+                let offset = index as i64 * i64::from(POINTER_BYTES);
+                all.push(self.builder.ins().iadd_imm_s(address, offset));
+            }
+        }
+        let call = emit(self, &all);
+        let mut results = self.builder.inst_results(call).to_vec();
+        self.check_exception();
+        if let Some(address) = scratch {
+            for (index, ty) in others.iter().enumerate() {
+                let offset = index as i32 * POINTER_BYTES as i32;
+                results.push(self.load_scratch(*ty, address, offset));
+            }
+        }
+        results
+    }
+
+    /// `aot_invoke_native` (`aot/aot_runtime.c`) takes packed parameters and leaves
+    /// the first result in their place. For further results it reads pointers
+    /// behind the parameters (`wasm_runtime_invoke_native`), which we point behind
+    /// themselves.
+    fn call_import(&mut self, function: u32, ty: &FuncType, arguments: &[Value]) -> Vec<Value> {
+        self.check_stack_before_host();
+        let others = ty.results().get(1..).unwrap_or_default();
+        let params_bytes: u32 = ty.params().iter().map(|ty| packed_bytes(*ty)).sum();
+        let pointers_bytes = others.len() as u32 * POINTER_BYTES;
+        let values_offset = (params_bytes + pointers_bytes).next_multiple_of(POINTER_BYTES);
+        let total = (values_offset + pointers_bytes).max(POINTER_BYTES);
+        let argv = self.store_arguments(ty, arguments, total);
+        for index in 0..others.len() as u32 {
+            let value_offset = i64::from(values_offset + index * POINTER_BYTES);
+            let pointer = self.builder.ins().iadd_imm_s(argv, value_offset);
+            let flags = self.scratch_flags();
+            let pointer_offset = (params_bytes + index * POINTER_BYTES) as i32;
+            self.builder.ins().store(flags, pointer, argv, pointer_offset);
+        }
+        let function = self.builder.ins().iconst(types::I32, i64::from(function));
+        let argc = i64::from(params_bytes / CELL_BYTES);
+        let argc = self.builder.ins().iconst(types::I32, argc);
+        let arguments = [self.exec_env, function, argc, argv];
+        let is_ok = self.call_helper(Helper::InvokeNative, &arguments);
+        self.bail_unless(is_ok.expect("aot_invoke_native returns a bool"));
+        let mut results = Vec::with_capacity(ty.results().len());
+        results.extend(ty.results().first().map(|ty| self.load_scratch(*ty, argv, 0)));
+        for (index, ty) in others.iter().enumerate() {
+            let offset = (values_offset + index as u32 * POINTER_BYTES) as i32;
+            results.push(self.load_scratch(*ty, argv, offset));
+        }
+        results
+    }
+
+    pub fn call_indirect(&mut self, type_index: u32, table: u32) -> Result<(), CompileError> {
+        let canonical_type = self.info().canonical_types[type_index as usize];
+        let ty = &self.info().types[canonical_type as usize];
+        self.spend_values(ty.params().len() + ty.results().len())?;
+        let index = self.pop();
+        let arguments = self.pop_many(ty.params().len());
+        let function = self.load_callee(index, table);
+        self.check_callee_type(function, canonical_type);
+
+        let imports = 0..self.info().imported_function_count();
+        let can_be_import = imports
+            .into_iter()
+            .any(|import| self.info().canonical_type_of(import) == canonical_type);
+        let results = if can_be_import {
+            self.call_own_or_import(ty, canonical_type, function, index, table, &arguments)
+        } else {
+            self.call_through_pointer(ty, canonical_type, function, &arguments)
+        };
+        self.stack.extend(results);
+        Ok(())
+    }
+
+    /// The function index in a table's slot, which is neither outside nor null.
+    fn load_callee(&mut self, index: Value, table: u32) -> Value {
+        let size = self.load_table_size(table);
+        let is_outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, size);
+        self.trap_if(is_outside, TrapId::UndefinedElement);
+        let function = self.load_table_element(index, table);
+        let null = i64::from(NULL_REF);
+        let is_null = self.builder.ins().icmp_imm_u(IntCC::Equal, function, null);
+        self.trap_if(is_null, TrapId::UninitializedElement);
+        function
+    }
+
+    fn check_callee_type(&mut self, function: Value, canonical_type: u32) {
+        let types_list = self.load_fixed(types::I64, instance::FUNC_TYPE_INDEXES);
+        let index = self.builder.ins().uextend(types::I64, function);
+        let offset = self.builder.ins().ishl_imm_u(index, 2);
+        let address = self.builder.ins().iadd(types_list, offset);
+        // Not movable: the index is known to be good only from here on.
+        let flags = MemFlagsData::trusted().with_readonly();
+        let found = self.builder.ins().load(types::I32, flags, address, 0);
+        let wanted = i64::from(canonical_type);
+        let is_other = self.builder.ins().icmp_imm_u(IntCC::NotEqual, found, wanted);
+        self.trap_if(is_other, TrapId::IndirectTypeMismatch);
+    }
+
+    fn call_through_pointer(
+        &mut self,
+        ty: &FuncType,
+        canonical_type: u32,
+        function: Value,
+        arguments: &[Value],
+    ) -> Vec<Value> {
+        let pointers = self.load_fixed(types::I64, instance::FUNC_PTRS);
+        let index = self.builder.ins().uextend(types::I64, function);
+        let offset = self.builder.ins().ishl_imm_u(index, 3);
+        let address = self.builder.ins().iadd(pointers, offset);
+        let pointer = self.builder.ins().load(types::I64, MemFlagsData::trusted(), address, 0);
+        let signature = self.signature_of_type(canonical_type);
+        self.call_compiled(ty, arguments, |translator, arguments| {
+            translator.builder.ins().call_indirect(signature, pointer, arguments)
+        })
+    }
+
+    /// The table may hold an imported function: those have no address that compiled
+    /// code could call, so `aot_call_indirect` does it by table index.
+    fn call_own_or_import(
+        &mut self,
+        ty: &FuncType,
+        canonical_type: u32,
+        function: Value,
+        index: Value,
+        table: u32,
+        arguments: &[Value],
+    ) -> Vec<Value> {
+        let count = i64::from(self.info().imported_function_count());
+        let is_import = self.builder.ins().icmp_imm_u(IntCC::UnsignedLessThan, function, count);
+        let (import, own) = (self.builder.create_block(), self.builder.create_block());
+        let join = self.builder.create_block();
+        for ty in ty.results() {
+            self.builder.append_block_param(join, abi::value_type(*ty));
+        }
+        self.builder.ins().brif(is_import, import, &[], own, &[]);
+        self.builder.seal_block(import);
+        self.builder.seal_block(own);
+
+        self.builder.switch_to_block(import);
+        let results = self.call_import_in_table(ty, index, table, arguments);
+        self.builder.ins().jump(join, &to_args(&results));
+
+        self.builder.switch_to_block(own);
+        let results = self.call_through_pointer(ty, canonical_type, function, arguments);
+        self.builder.ins().jump(join, &to_args(&results));
+
+        self.builder.switch_to_block(join);
+        self.builder.seal_block(join);
+        self.builder.block_params(join).to_vec()
+    }
+
+    /// `aot_call_indirect` leaves all results packed where the parameters were.
+    fn call_import_in_table(
+        &mut self,
+        ty: &FuncType,
+        index: Value,
+        table: u32,
+        arguments: &[Value],
+    ) -> Vec<Value> {
+        self.check_stack_before_host();
+        let packed = |types: &[ValType]| types.iter().map(|ty| packed_bytes(*ty)).sum::<u32>();
+        let params_bytes = packed(ty.params());
+        let total = params_bytes.max(packed(ty.results())).max(POINTER_BYTES);
+        let argv = self.store_arguments(ty, arguments, total);
+        let table = self.builder.ins().iconst(types::I32, i64::from(table));
+        let argc = i64::from(params_bytes / CELL_BYTES);
+        let argc = self.builder.ins().iconst(types::I32, argc);
+        let arguments = [self.exec_env, table, index, argc, argv];
+        let is_ok = self.call_helper(Helper::CallIndirect, &arguments);
+        self.bail_unless(is_ok.expect("aot_call_indirect returns a bool"));
+        let mut offset = 0;
+        let mut results = Vec::with_capacity(ty.results().len());
+        for ty in ty.results() {
+            results.push(self.load_scratch(*ty, argv, offset));
+            offset += packed_bytes(*ty) as i32;
+        }
+        results
+    }
+
+    fn store_arguments(&mut self, ty: &FuncType, arguments: &[Value], bytes: u32) -> Value {
+        let argv = self.scratch_address(bytes);
+        let flags = self.scratch_flags();
+        let mut offset = 0;
+        for (argument, ty) in arguments.iter().zip(ty.params()) {
+            self.builder.ins().store(flags, *argument, argv, offset);
+            offset += packed_bytes(*ty) as i32;
+        }
+        argv
+    }
+
+    fn scratch_flags(&self) -> MemFlagsData {
+        MemFlagsData::new().with_notrap().with_alias_region(Some(self.regions.scratch))
+    }
+
+    fn load_scratch(&mut self, ty: ValType, address: Value, offset: i32) -> Value {
+        let flags = self.scratch_flags();
+        self.builder.ins().load(abi::value_type(ty), flags, address, offset)
+    }
+
+    pub fn load_table_size(&mut self, table: u32) -> Value {
+        let flags = self.table_flags();
+        let offset = self.env.layout.table_size(table);
+        self.builder.ins().load(types::I32, flags, self.instance, offset)
+    }
+
+    /// The address of a slot whose index was checked.
+    pub fn table_slot(&mut self, index: Value) -> Value {
+        let index = self.builder.ins().uextend(types::I64, index);
+        let shift = i64::from(table_instance::ELEM_BYTES.trailing_zeros());
+        let offset = self.builder.ins().ishl_imm_u(index, shift);
+        self.builder.ins().iadd(self.instance, offset)
+    }
+
+    /// The low 32 bits of a slot, which hold a reference completely.
+    pub fn load_table_element(&mut self, index: Value, table: u32) -> Value {
+        let slot = self.table_slot(index);
+        let flags = self.table_flags();
+        let offset = self.env.layout.table_elements(table);
+        self.builder.ins().load(types::I32, flags, slot, offset)
+    }
+
+    pub fn table_flags(&self) -> MemFlagsData {
+        MemFlagsData::new().with_notrap().with_alias_region(Some(self.regions.tables))
+    }
+}

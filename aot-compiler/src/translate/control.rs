@@ -1,0 +1,252 @@
+//! Structured control: blocks, loops, branches, and code that cannot be reached.
+//!
+//! A frame stands for an open block. Its operands travel as block parameters; the
+//! frame remembers how high the operand stack was below them. After an instruction
+//! that does not fall through, everything up to the end of the frame is skipped:
+//! validation has seen it, and it has no effect.
+
+use super::function::Translator;
+use crate::error::CompileError;
+use cranelift_codegen::ir::{self, BlockArg, InstBuilder, JumpTableData, Value};
+use std::collections::BTreeMap;
+use wasmparser::{BlockType, BrTable, Operator, ValType};
+
+pub(super) enum FrameKind {
+    Function,
+    Block,
+    Loop {
+        header: ir::Block,
+    },
+    /// `otherwise` is entered by the branch of the `if`; none after its `else`.
+    If {
+        otherwise: Option<ir::Block>,
+        params: Vec<Value>,
+    },
+}
+
+pub(super) struct Frame {
+    kind: FrameKind,
+    /// Where execution goes on after the block, with the results as parameters.
+    exit: ir::Block,
+    is_exit_used: bool,
+    params: usize,
+    results: usize,
+    /// Height of the operand stack below the block's parameters.
+    height: usize,
+}
+
+impl Frame {
+    /// What a branch to this frame carries: the parameters of a loop, else results.
+    fn branch_arity(&self) -> usize {
+        if matches!(self.kind, FrameKind::Loop { .. }) { self.params } else { self.results }
+    }
+}
+
+impl Translator<'_, '_> {
+    pub fn open_function_frame(&mut self) {
+        let results = self.result_types.clone();
+        let exit = self.create_block_with(&results);
+        self.frames.push(Frame {
+            kind: FrameKind::Function,
+            exit,
+            is_exit_used: false,
+            params: 0,
+            results: results.len(),
+            height: 0,
+        });
+    }
+
+    pub fn open_block(&mut self, ty: BlockType) -> Result<(), CompileError> {
+        self.open(ty, FrameKind::Block)
+    }
+
+    pub fn open_loop(&mut self, ty: BlockType) -> Result<(), CompileError> {
+        let (params, _) = self.block_types(ty);
+        let header = self.create_block_with(&params);
+        let arguments = self.pop_many(params.len());
+        self.builder.ins().jump(header, &to_args(&arguments));
+        self.builder.switch_to_block(header);
+        self.stack.extend_from_slice(self.builder.block_params(header));
+        self.open(ty, FrameKind::Loop { header })
+    }
+
+    pub fn open_if(&mut self, ty: BlockType) -> Result<(), CompileError> {
+        let condition = self.pop();
+        let params = self.block_types(ty).0.len();
+        let params = self.stack[self.stack.len() - params..].to_vec();
+        let (then, otherwise) = (self.builder.create_block(), self.builder.create_block());
+        self.builder.ins().brif(condition, then, &[], otherwise, &[]);
+        self.builder.seal_block(then);
+        self.builder.seal_block(otherwise);
+        self.builder.switch_to_block(then);
+        self.open(ty, FrameKind::If { otherwise: Some(otherwise), params })
+    }
+
+    fn open(&mut self, ty: BlockType, kind: FrameKind) -> Result<(), CompileError> {
+        let (params, results) = self.block_types(ty);
+        self.spend_values(params.len() + results.len())?;
+        let exit = self.create_block_with(&results);
+        let height = self.stack.len() - params.len();
+        let (params, results) = (params.len(), results.len());
+        self.frames.push(Frame { kind, exit, is_exit_used: false, params, results, height });
+        Ok(())
+    }
+
+    pub fn begin_else(&mut self) {
+        self.leave_to_exit();
+        let frame = self.frames.last_mut().expect("validated: else belongs to an if");
+        self.stack.truncate(frame.height);
+        let FrameKind::If { otherwise, params } = &mut frame.kind else { return };
+        self.stack.extend_from_slice(params);
+        if let Some(block) = otherwise.take() {
+            self.builder.switch_to_block(block);
+            self.is_reachable = true;
+        }
+    }
+
+    pub fn close_frame(&mut self) {
+        self.leave_to_exit();
+        let Some(mut frame) = self.frames.pop() else { return };
+        match &mut frame.kind {
+            FrameKind::Loop { header } => self.builder.seal_block(*header),
+            // An if without else passes its parameters on as results.
+            FrameKind::If { otherwise, params } => {
+                if let Some(block) = otherwise.take() {
+                    self.builder.switch_to_block(block);
+                    self.builder.ins().jump(frame.exit, &to_args(params));
+                    frame.is_exit_used = true;
+                }
+            }
+            FrameKind::Function | FrameKind::Block => {}
+        }
+        self.stack.truncate(frame.height);
+        self.is_reachable = frame.is_exit_used;
+        if !self.is_reachable {
+            return;
+        }
+        self.builder.switch_to_block(frame.exit);
+        self.builder.seal_block(frame.exit);
+        let results = self.builder.block_params(frame.exit).to_vec();
+        if matches!(frame.kind, FrameKind::Function) {
+            self.return_results(&results);
+            self.is_reachable = false;
+        } else {
+            self.stack.extend(results);
+        }
+    }
+
+    /// Jumps from the end of the innermost block to what follows it.
+    fn leave_to_exit(&mut self) {
+        if !self.is_reachable {
+            return;
+        }
+        let Some(frame) = self.frames.last_mut() else { return };
+        frame.is_exit_used = true;
+        let (exit, results) = (frame.exit, frame.results);
+        let arguments = self.pop_many(results);
+        self.builder.ins().jump(exit, &to_args(&arguments));
+        self.is_reachable = false;
+    }
+
+    pub fn branch(&mut self, depth: u32) -> Result<(), CompileError> {
+        let (target, arity) = self.branch_target(depth);
+        self.spend_values(arity)?;
+        let arguments = self.pop_many(arity);
+        self.builder.ins().jump(target, &to_args(&arguments));
+        self.is_reachable = false;
+        Ok(())
+    }
+
+    pub fn branch_if(&mut self, depth: u32) -> Result<(), CompileError> {
+        let condition = self.pop();
+        let (target, arity) = self.branch_target(depth);
+        self.spend_values(arity)?;
+        let arguments = to_args(&self.stack[self.stack.len() - arity..]);
+        let next = self.builder.create_block();
+        self.builder.ins().brif(condition, target, &arguments, next, &[]);
+        self.builder.switch_to_block(next);
+        self.builder.seal_block(next);
+        Ok(())
+    }
+
+    /// Each different target gets one block that passes the operands on, so that
+    /// the table's entries need none.
+    pub fn branch_table(&mut self, table: &BrTable<'_>) -> Result<(), CompileError> {
+        let selector = self.pop();
+        let mut steps: BTreeMap<u32, ir::Block> = BTreeMap::new();
+        let mut entries = Vec::with_capacity(table.len() as usize);
+        for depth in table.targets() {
+            let depth = depth.map_err(CompileError::bug)?;
+            let step = *steps.entry(depth).or_insert_with(|| self.builder.create_block());
+            entries.push(self.builder.func.dfg.block_call(step, &[]));
+        }
+        let default = *steps.entry(table.default()).or_insert_with(|| self.builder.create_block());
+        let default = self.builder.func.dfg.block_call(default, &[]);
+        let data = JumpTableData::new(default, &entries);
+        let jump_table = self.builder.create_jump_table(data);
+        self.builder.ins().br_table(selector, jump_table);
+        for (depth, step) in steps {
+            let (target, arity) = self.branch_target(depth);
+            self.spend_values(arity)?;
+            let arguments = to_args(&self.stack[self.stack.len() - arity..]);
+            self.builder.switch_to_block(step);
+            self.builder.seal_block(step);
+            self.builder.ins().jump(target, &arguments);
+        }
+        self.is_reachable = false;
+        Ok(())
+    }
+
+    pub fn return_from_function(&mut self) -> Result<(), CompileError> {
+        self.branch(self.frames.len() as u32 - 1)
+    }
+
+    fn branch_target(&mut self, depth: u32) -> (ir::Block, usize) {
+        let index = self.frames.len() - 1 - depth as usize;
+        let frame = &mut self.frames[index];
+        let arity = frame.branch_arity();
+        match frame.kind {
+            FrameKind::Loop { header } => (header, arity),
+            _ => {
+                frame.is_exit_used = true;
+                (frame.exit, arity)
+            }
+        }
+    }
+
+    /// Follows only the nesting of blocks until the end of the frame comes.
+    pub fn skip_operator(&mut self, operator: &Operator<'_>) {
+        match operator {
+            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                self.unreachable_depth += 1;
+            }
+            Operator::End if self.unreachable_depth > 0 => self.unreachable_depth -= 1,
+            Operator::End => self.close_frame(),
+            Operator::Else if self.unreachable_depth == 0 => self.begin_else(),
+            _ => {}
+        }
+    }
+
+    fn block_types(&self, ty: BlockType) -> (Vec<ValType>, Vec<ValType>) {
+        match ty {
+            BlockType::Empty => (Vec::new(), Vec::new()),
+            BlockType::Type(result) => (Vec::new(), vec![result]),
+            BlockType::FuncType(index) => {
+                let ty = &self.info().types[index as usize];
+                (ty.params().to_vec(), ty.results().to_vec())
+            }
+        }
+    }
+
+    fn create_block_with(&mut self, params: &[ValType]) -> ir::Block {
+        let block = self.builder.create_block();
+        for ty in params {
+            self.builder.append_block_param(block, crate::abi::value_type(*ty));
+        }
+        block
+    }
+}
+
+pub(super) fn to_args(values: &[Value]) -> Vec<BlockArg> {
+    values.iter().copied().map(BlockArg::Value).collect()
+}

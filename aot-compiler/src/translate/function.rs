@@ -1,0 +1,321 @@
+//! The state of one translation, and the walk over a body.
+
+use super::control::Frame;
+use super::{Environment, HELPERS, OWN_FUNCTIONS, STACK_RESERVE_BYTES};
+use crate::abi::{self, CALLED_HELPERS, Helper, TrapId, exec_env};
+use crate::error::{CompileError, ModuleError, check_limit};
+use crate::intake::ModuleInfo;
+use crate::limits;
+use cranelift_codegen::ir::{
+    self, AliasRegion, AliasRegionData, ExtFuncData, ExternalName, FuncRef, InstBuilder,
+    MemFlagsData, SigRef, StackSlot, StackSlotData, StackSlotKind, UserExternalName, Value, types,
+};
+use cranelift_codegen::isa::TargetFrontendConfig;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use std::collections::BTreeMap;
+use wasmparser::{BinaryReader, FunctionBody, OperatorsReader, ValType};
+
+/// Memory that no access through another region changes.
+pub(super) struct Regions {
+    /// Fields of the execution environment and of the module instance.
+    pub instance: AliasRegion,
+    pub linear_memory: AliasRegion,
+    pub globals: AliasRegion,
+    pub tables: AliasRegion,
+    /// Arguments and results on the stack.
+    pub scratch: AliasRegion,
+}
+
+pub(super) struct Translator<'m, 'f> {
+    pub env: &'m Environment<'m>,
+    pub builder: FunctionBuilder<'f>,
+    pub regions: Regions,
+    pub exec_env: Value,
+    pub instance: Value,
+    /// Where the second result goes, the third, and so on.
+    pub result_pointers: Vec<Value>,
+    pub result_types: Vec<ValType>,
+    pub locals: Vec<Variable>,
+    pub stack: Vec<Value>,
+    pub frames: Vec<Frame>,
+    pub is_reachable: bool,
+    /// Blocks that were opened in code that is not reachable.
+    pub unreachable_depth: u32,
+    pub trap_blocks: BTreeMap<TrapId, ir::Block>,
+    /// Returns zeros, for a caller that will see the exception.
+    pub bail_block: Option<ir::Block>,
+    functions: BTreeMap<(u32, u32), FuncRef>,
+    signatures: BTreeMap<u32, SigRef>,
+    scratch: Option<StackSlot>,
+    values_spent: u64,
+}
+
+/// Fills `func` with the translation of own function `own_index`.
+pub(crate) fn translate_function(
+    env: &Environment<'_>,
+    function: u32,
+    body_bytes: &[u8],
+    context: &mut FunctionBuilderContext,
+    func: &mut ir::Function,
+    frontend: TargetFrontendConfig,
+) -> Result<(), CompileError> {
+    func.signature = abi::function_signature(env.info.function_type(function));
+    let body = FunctionBody::new(BinaryReader::new(body_bytes, 0));
+    let mut translator = Translator::enter(env, function, func, context);
+    translator.declare_locals(&body)?;
+    let mut operators = body.get_operators_reader().map_err(CompileError::bug)?;
+    translator.walk(&mut operators)?;
+    translator.fill_trap_blocks();
+    translator.builder.seal_all_blocks();
+    translator.builder.finalize(frontend);
+    Ok(())
+}
+
+impl<'m, 'f> Translator<'m, 'f> {
+    fn enter(
+        env: &'m Environment<'m>,
+        function: u32,
+        func: &'f mut ir::Function,
+        context: &'f mut FunctionBuilderContext,
+    ) -> Self {
+        let regions = declare_regions(func);
+        let mut builder = FunctionBuilder::new(func, context);
+        let entry = builder.create_block();
+        builder.append_block_params_for_function_params(entry);
+        builder.switch_to_block(entry);
+        builder.seal_block(entry);
+        let params = builder.block_params(entry).to_vec();
+        let ty = env.info.function_type(function);
+        let exec_env = params[0];
+        let fixed = MemFlagsData::trusted().with_readonly().with_can_move();
+        let fixed = fixed.with_alias_region(Some(regions.instance));
+        let instance = builder.ins().load(types::I64, fixed, exec_env, exec_env::MODULE_INSTANCE);
+        let mut translator = Self {
+            env,
+            builder,
+            regions,
+            exec_env,
+            instance,
+            result_pointers: params[1 + ty.params().len()..].to_vec(),
+            result_types: ty.results().to_vec(),
+            locals: Vec::new(),
+            stack: Vec::new(),
+            frames: Vec::new(),
+            is_reachable: true,
+            unreachable_depth: 0,
+            trap_blocks: BTreeMap::new(),
+            bail_block: None,
+            functions: BTreeMap::new(),
+            signatures: BTreeMap::new(),
+            scratch: None,
+            values_spent: 0,
+        };
+        if env.checks_in_software() {
+            translator.check_stack();
+        }
+        translator.open_function_frame();
+        for (param, ty) in params[1..].iter().zip(ty.params()) {
+            let value = translator.repair_f32_param(*param, *ty);
+            translator.add_local(*ty, value);
+        }
+        translator
+    }
+
+    /// WAMR's `invokeNative_riscv.S` loads f32 arguments without NaN-boxing them, so
+    /// the register reads as NaN. A store of 32 bits takes the low half as it is.
+    fn repair_f32_param(&mut self, param: Value, ty: ValType) -> Value {
+        if ty != ValType::F32 || self.env.arch != target_spec::Arch::Riscv64 {
+            return param;
+        }
+        let slot = self.scratch_address(4);
+        self.builder.ins().store(MemFlagsData::trusted(), param, slot, 0);
+        let bits = self.builder.ins().load(types::I32, MemFlagsData::trusted(), slot, 0);
+        self.builder.ins().bitcast(types::F32, MemFlagsData::new(), bits)
+    }
+
+    fn declare_locals(&mut self, body: &FunctionBody<'_>) -> Result<(), CompileError> {
+        for local in body.get_locals_reader().map_err(CompileError::bug)? {
+            let (count, ty) = local.map_err(CompileError::bug)?;
+            let initial = self.initial_value(ty);
+            for _ in 0..count {
+                self.add_local(ty, initial);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_local(&mut self, ty: ValType, value: Value) {
+        let variable = self.builder.declare_var(abi::value_type(ty));
+        self.builder.def_var(variable, value);
+        self.locals.push(variable);
+    }
+
+    fn initial_value(&mut self, ty: ValType) -> Value {
+        match ty {
+            ValType::Ref(_) => self.null_ref(),
+            _ => self.zero(abi::value_type(ty)),
+        }
+    }
+
+    fn walk(&mut self, operators: &mut OperatorsReader<'_>) -> Result<(), CompileError> {
+        while !operators.eof() {
+            let operator = operators.read().map_err(CompileError::bug)?;
+            if self.is_reachable {
+                self.translate_operator(&operator)?;
+            } else {
+                self.skip_operator(&operator);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts operands of branches and calls; see `limits::FUNCTION_VALUES_MAX`.
+    pub fn spend_values(&mut self, count: usize) -> Result<(), ModuleError> {
+        self.values_spent += count as u64 + 1;
+        check_limit("operands of a function", self.values_spent, limits::FUNCTION_VALUES_MAX)
+    }
+
+    pub fn info(&self) -> &'m ModuleInfo<'m> {
+        self.env.info
+    }
+
+    pub fn zero(&mut self, ty: ir::Type) -> Value {
+        match ty {
+            types::F32 => self.builder.ins().f32const(0.0),
+            types::F64 => self.builder.ins().f64const(0.0),
+            _ => self.builder.ins().iconst(ty, 0),
+        }
+    }
+
+    pub fn null_ref(&mut self) -> Value {
+        self.builder.ins().iconst(types::I32, i64::from(abi::NULL_REF))
+    }
+
+    pub fn push(&mut self, value: Value) {
+        self.stack.push(value);
+    }
+
+    /// Validation guarantees an operand for each instruction that takes one.
+    pub fn pop(&mut self) -> Value {
+        self.stack.pop().expect("validated: the operand stack is not empty")
+    }
+
+    pub fn pop2(&mut self) -> (Value, Value) {
+        let second = self.pop();
+        (self.pop(), second)
+    }
+
+    pub fn pop3(&mut self) -> (Value, Value, Value) {
+        let third = self.pop();
+        let (first, second) = self.pop2();
+        (first, second, third)
+    }
+
+    pub fn pop_many(&mut self, count: usize) -> Vec<Value> {
+        self.stack.split_off(self.stack.len() - count)
+    }
+
+    /// Flags of a field of the instance that stays as it is during a call.
+    pub fn fixed_field(&self) -> MemFlagsData {
+        self.field().with_readonly().with_can_move()
+    }
+
+    pub fn field(&self) -> MemFlagsData {
+        MemFlagsData::trusted().with_alias_region(Some(self.regions.instance))
+    }
+
+    pub fn load_fixed(&mut self, ty: ir::Type, offset: i32) -> Value {
+        let flags = self.fixed_field();
+        self.builder.ins().load(ty, flags, self.instance, offset)
+    }
+
+    /// The address of at least `bytes` of stack that one call at a time uses.
+    pub fn scratch_address(&mut self, bytes: u32) -> Value {
+        let slot = match self.scratch {
+            Some(slot) => slot,
+            None => {
+                let data = StackSlotData::new(StackSlotKind::ExplicitSlot, 0, 3);
+                *self.scratch.insert(self.builder.create_sized_stack_slot(data))
+            }
+        };
+        let data = &mut self.builder.func.sized_stack_slots[slot];
+        data.size = data.size.max(bytes.next_multiple_of(8));
+        self.builder.ins().stack_addr(types::I64, slot, 0)
+    }
+
+    /// Traps when less than `STACK_RESERVE_BYTES` of the native stack is left.
+    pub fn check_stack(&mut self) {
+        let flags = self.fixed_field();
+        let pointer = self.builder.ins().get_stack_pointer(types::I64);
+        let boundary = exec_env::NATIVE_STACK_BOUNDARY;
+        let boundary = self.builder.ins().load(types::I64, flags, self.exec_env, boundary);
+        let limit = self.builder.ins().iadd_imm_s(boundary, STACK_RESERVE_BYTES);
+        let is_short =
+            self.builder.ins().icmp(ir::condcodes::IntCC::UnsignedLessThan, pointer, limit);
+        self.trap_if(is_short, TrapId::NativeStackOverflow);
+    }
+
+    pub fn own_function(&mut self, function: u32) -> FuncRef {
+        let own_index = function - self.info().imported_function_count();
+        if let Some(reference) = self.functions.get(&(OWN_FUNCTIONS, own_index)) {
+            return *reference;
+        }
+        let signature = self.signature_of_type(self.info().canonical_type_of(function));
+        self.import_function(OWN_FUNCTIONS, own_index, signature)
+    }
+
+    pub fn helper(&mut self, helper: Helper) -> FuncRef {
+        let number = helper as u32;
+        debug_assert_eq!(CALLED_HELPERS[number as usize], helper);
+        if let Some(reference) = self.functions.get(&(HELPERS, number)) {
+            return *reference;
+        }
+        let signature = helper.signature(self.env.extends_sign());
+        let signature = self.builder.import_signature(signature);
+        self.import_function(HELPERS, number, signature)
+    }
+
+    pub fn call_helper(&mut self, helper: Helper, arguments: &[Value]) -> Option<Value> {
+        let reference = self.helper(helper);
+        let call = self.builder.ins().call(reference, arguments);
+        self.builder.inst_results(call).first().copied()
+    }
+
+    pub fn signature_of_type(&mut self, canonical_type: u32) -> SigRef {
+        if let Some(signature) = self.signatures.get(&canonical_type) {
+            return *signature;
+        }
+        let signature = abi::function_signature(&self.info().types[canonical_type as usize]);
+        let reference = self.builder.import_signature(signature);
+        self.signatures.insert(canonical_type, reference);
+        reference
+    }
+
+    fn import_function(&mut self, namespace: u32, index: u32, signature: SigRef) -> FuncRef {
+        let name = UserExternalName::new(namespace, index);
+        let name = self.builder.func.declare_imported_user_function(name);
+        let data = ExtFuncData {
+            name: ExternalName::user(name),
+            signature,
+            colocated: true,
+            patchable: false,
+        };
+        let reference = self.builder.import_function(data);
+        self.functions.insert((namespace, index), reference);
+        reference
+    }
+}
+
+fn declare_regions(func: &mut ir::Function) -> Regions {
+    let mut declare = |user_id, description: &'static str| {
+        let data = AliasRegionData { user_id, description: description.into() };
+        func.dfg.alias_regions.insert(data)
+    };
+    Regions {
+        instance: declare(0, "instance"),
+        linear_memory: declare(1, "linear memory"),
+        globals: declare(2, "globals"),
+        tables: declare(3, "tables"),
+        scratch: declare(4, "scratch"),
+    }
+}

@@ -1,0 +1,61 @@
+//! One validated function body → Cranelift IR that obeys WAMR's calling convention.
+//!
+//! `function` walks the body, `operators` sends each instruction to the file of its
+//! group, `control` keeps blocks and branches, `traps` ends a function with an
+//! exception. `entry_thunk` makes a function that is no translation: the stack test
+//! in front of a body with a large frame.
+//!
+//! No CLIF instruction that is generated here traps in the CPU on guest input,
+//! except accesses to linear memory under hardware checks: WAMR's signal handler
+//! takes only faults in that range, and any other would end the process. So each
+//! division, conversion and table access tests first and branches to a trap block.
+
+mod calls;
+mod control;
+mod conversions;
+mod entry_thunk;
+mod function;
+mod memory;
+mod numeric;
+mod operators;
+mod references;
+mod traps;
+
+use crate::abi::InstanceLayout;
+use crate::intake::{ModuleInfo, ModuleSurvey};
+use target_spec::{Arch, BoundsChecks};
+
+pub(crate) use entry_thunk::{BIG_FRAME_BYTES, build_entry_thunk};
+pub(crate) use function::translate_function;
+
+/// What is the same for all functions of one compilation.
+pub(crate) struct Environment<'m> {
+    pub info: &'m ModuleInfo<'m>,
+    pub survey: &'m ModuleSurvey,
+    pub layout: InstanceLayout,
+    pub bounds: BoundsChecks,
+    pub arch: Arch,
+}
+
+impl Environment<'_> {
+    fn checks_in_software(&self) -> bool {
+        self.bounds == BoundsChecks::Software
+    }
+
+    /// See `Helper::signature`.
+    pub fn extends_sign(&self) -> bool {
+        self.arch == Arch::Riscv64
+    }
+}
+
+/// Namespaces of `UserExternalName`: what a call in the code refers to.
+pub(crate) const OWN_FUNCTIONS: u32 = 0;
+pub(crate) const HELPERS: u32 = 1;
+/// The translated body behind an entry thunk.
+pub(crate) const BODIES: u32 = 2;
+
+/// Native stack that compiled code leaves for what it calls but did not compile:
+/// WAMR's helpers and the host's functions. WAMR's own reserve below
+/// `native_stack_boundary`, `WASM_STACK_GUARD_SIZE` (`core/config.h`), can be as
+/// little as 1 KiB, less than one formatted error message takes.
+pub(crate) const STACK_RESERVE_BYTES: i64 = 16 << 10;

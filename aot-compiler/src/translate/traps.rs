@@ -1,0 +1,110 @@
+//! Leaving a function with an exception.
+//!
+//! Raising is a call of `aot_set_exception_with_id` and a return of zeros. With
+//! hardware checks that helper jumps out to the host and never returns; with
+//! software checks it returns, and each caller looks at the exception after each
+//! call and returns in turn (`aot/aot_runtime.c`, `aot_set_exception_with_id`).
+
+use super::function::Translator;
+use crate::abi::{self, Helper, TrapId, instance};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Value, types};
+
+impl Translator<'_, '_> {
+    /// Continues only when `condition` is zero.
+    pub fn trap_if(&mut self, condition: Value, id: TrapId) {
+        let trap = self.trap_block(id);
+        self.branch_away_if(condition, trap);
+    }
+
+    pub fn trap_if_zero(&mut self, value: Value, id: TrapId) {
+        let is_zero = self.builder.ins().icmp_imm_s(IntCC::Equal, value, 0);
+        self.trap_if(is_zero, id);
+    }
+
+    pub fn trap_always(&mut self, id: TrapId) {
+        let trap = self.trap_block(id);
+        self.builder.ins().jump(trap, &[]);
+        self.is_reachable = false;
+    }
+
+    /// After a call that may have raised: with software checks, returns if it has.
+    pub fn check_exception(&mut self) {
+        if !self.env.checks_in_software() {
+            return;
+        }
+        let flags = self.field();
+        let offset = instance::CUR_EXCEPTION;
+        let text = self.builder.ins().load(types::I8, flags, self.instance, offset);
+        let bail = self.bail_block();
+        self.branch_away_if(text, bail);
+    }
+
+    /// Returns when a helper's bool says that it has raised.
+    pub fn bail_unless(&mut self, is_ok: Value) {
+        let bail = self.bail_block();
+        let has_failed = self.builder.ins().icmp_imm_s(IntCC::Equal, is_ok, 0);
+        self.branch_away_if(has_failed, bail);
+    }
+
+    fn branch_away_if(&mut self, condition: Value, target: ir::Block) {
+        let next = self.builder.create_block();
+        self.builder.ins().brif(condition, target, &[], next, &[]);
+        self.builder.switch_to_block(next);
+        self.builder.seal_block(next);
+    }
+
+    fn trap_block(&mut self, id: TrapId) -> ir::Block {
+        if let Some(block) = self.trap_blocks.get(&id) {
+            return *block;
+        }
+        let block = self.create_cold_block();
+        self.trap_blocks.insert(id, block);
+        block
+    }
+
+    fn bail_block(&mut self) -> ir::Block {
+        match self.bail_block {
+            Some(block) => block,
+            None => {
+                let block = self.create_cold_block();
+                *self.bail_block.insert(block)
+            }
+        }
+    }
+
+    fn create_cold_block(&mut self) -> ir::Block {
+        let block = self.builder.create_block();
+        self.builder.set_cold_block(block);
+        block
+    }
+
+    /// Gives the blocks that were branched to their instructions, at the very end.
+    pub fn fill_trap_blocks(&mut self) {
+        for (id, block) in std::mem::take(&mut self.trap_blocks) {
+            self.builder.switch_to_block(block);
+            let id = self.builder.ins().iconst(types::I32, id as i64);
+            self.call_helper(Helper::SetExceptionWithId, &[self.instance, id]);
+            self.return_zeros();
+        }
+        if let Some(block) = self.bail_block.take() {
+            self.builder.switch_to_block(block);
+            self.return_zeros();
+        }
+    }
+
+    fn return_zeros(&mut self) {
+        let first = self.result_types.first().map(|ty| abi::value_type(*ty));
+        let zeros: Vec<Value> = first.map(|ty| self.zero(ty)).into_iter().collect();
+        self.builder.ins().return_(&zeros);
+    }
+
+    /// Returns `results`: the first by value, the others where the caller wants them.
+    pub fn return_results(&mut self, results: &[Value]) {
+        for (pointer, result) in self.result_pointers.iter().zip(results.iter().skip(1)) {
+            let flags = MemFlagsData::new().with_notrap();
+            self.builder.ins().store(flags, *result, *pointer, 0);
+        }
+        self.builder.ins().return_(&results[..results.len().min(1)]);
+    }
+}
