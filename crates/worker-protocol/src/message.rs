@@ -262,6 +262,9 @@ pub struct Usage {
     pub call_running_ms: Option<u32>,
     #[n(13)]
     pub activity: Activity,
+    /// Returns of `init` and `tick` other than 0.
+    #[n(14)]
+    pub error_returns: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
