@@ -279,7 +279,8 @@ pub(crate) unsafe fn text(text: *const c_char) -> String {
 
 /// WAMR's message without the words that it puts before each.
 pub(crate) fn error_text(error: &[c_char; ERROR_BYTES]) -> String {
-    let bytes: Vec<u8> = error.iter().map(|c| c.cast_unsigned()).take_while(|b| *b != 0).collect();
+    let bytes: Vec<u8> =
+        error.iter().flat_map(|c| c.to_ne_bytes()).take_while(|b| *b != 0).collect();
     let text = String::from_utf8_lossy(&bytes);
     let text = text.strip_prefix("AOT module load failed: ").unwrap_or(&text);
     let text = text.strip_prefix("AOT module instantiate failed: ").unwrap_or(text);
