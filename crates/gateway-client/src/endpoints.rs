@@ -1,0 +1,198 @@
+//! The endpoints, one method each, in the order of `gateway-api`'s table.
+
+use crate::client::Client;
+use crate::error::ClientError;
+use crate::exchange::{Body, Request};
+use crate::upload::Upload;
+use gateway_api::{
+    AppStatus, ClaimToken, Deployment, Device, History, List, LogLine, LoginLink, Module,
+    NewClaimToken, NewDeployment, Overview, Published, Session,
+};
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+
+/// Which log lines; all of them unless a field says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogQuery {
+    pub device: Option<String>,
+    pub app: Option<String>,
+    /// The newest of them only.
+    pub limit: Option<u32>,
+}
+
+/// Which published values; all of them unless a field says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PublishedQuery {
+    pub device: Option<String>,
+    pub app: Option<String>,
+    pub channel: Option<String>,
+    /// The newest of them only.
+    pub limit: Option<u32>,
+}
+
+/// What an upload led to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PushedModule {
+    pub module: Module,
+    /// The gateway did not have these bytes before.
+    pub is_new: bool,
+}
+
+impl Client {
+    /// Whether the gateway serves. Needs no login.
+    pub async fn healthz(&self) -> Result<(), ClientError> {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}healthz", self.base.path()));
+        self.exchange(&Request::new(Method::GET, url)).await.map(drop)
+    }
+
+    pub async fn session(&self) -> Result<Session, ClientError> {
+        self.get(&["session"], &[], "a session").await
+    }
+
+    pub async fn create_login_link(&self) -> Result<LoginLink, ClientError> {
+        let request = Request::new(Method::POST, self.api_url(&["login-links"])?);
+        self.exchange(&request).await?.json("a login link")
+    }
+
+    pub async fn logout(&self) -> Result<(), ClientError> {
+        let request = Request::new(Method::POST, self.api_url(&["logout"])?);
+        self.exchange(&request).await.map(drop)
+    }
+
+    pub async fn create_claim_token(&self, new: &NewClaimToken) -> Result<ClaimToken, ClientError> {
+        self.post(&["claim-tokens"], new, "a claim token").await
+    }
+
+    /// Enrols a device; the types are `device-protocol`'s. Needs no login.
+    pub async fn enroll<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        request: &Q,
+    ) -> Result<A, ClientError> {
+        self.post(&["enroll"], request, "an enrolment").await
+    }
+
+    pub async fn overview(&self) -> Result<Overview, ClientError> {
+        self.get(&["overview"], &[], "an overview").await
+    }
+
+    /// Uploads a module while it is read. `on_progress` is told the bytes handed to
+    /// the connection so far, and all of them; a repeat starts again from 0.
+    pub async fn push_module(
+        &self,
+        name: Option<&str>,
+        upload: &Upload,
+        on_progress: impl Fn(u64, u64) + Send + Sync + 'static,
+    ) -> Result<PushedModule, ClientError> {
+        let mut url = self.api_url(&["modules"])?;
+        if let Some(name) = name {
+            url.query_pairs_mut().append_pair("name", name);
+        }
+        let body = Body::Upload(upload.clone(), Arc::new(on_progress));
+        let answer = self.exchange(&Request::new(Method::POST, url).body(body)).await?;
+        let is_new = answer.status == 201;
+        Ok(PushedModule { module: answer.json("a module")?, is_new })
+    }
+
+    pub async fn modules(&self) -> Result<List<Module>, ClientError> {
+        self.get(&["modules"], &[], "a list of modules").await
+    }
+
+    /// By id, `name@version`, or `name` for its newest.
+    pub async fn module(&self, reference: &str) -> Result<Module, ClientError> {
+        self.get(&["modules", reference], &[], "a module").await
+    }
+
+    /// Replaces the known-answer steps by those of this TOML text.
+    pub async fn put_known_answers(&self, module: &str, toml: &str) -> Result<Module, ClientError> {
+        let url = self.api_url(&["modules", module, "known-answers"])?;
+        let request = Request::new(Method::PUT, url).body(Body::Toml(toml.to_owned()));
+        self.exchange(&request).await?.json("a module")
+    }
+
+    pub async fn create_deployment(&self, new: &NewDeployment) -> Result<Deployment, ClientError> {
+        self.post(&["deployments"], new, "a deployment").await
+    }
+
+    pub async fn deployments(&self) -> Result<List<Deployment>, ClientError> {
+        self.get(&["deployments"], &[], "a list of deployments").await
+    }
+
+    pub async fn deployment(&self, id: &str) -> Result<Deployment, ClientError> {
+        self.get(&["deployments", id], &[], "a deployment").await
+    }
+
+    /// Takes the application from the devices.
+    pub async fn delete_deployment(&self, id: &str) -> Result<(), ClientError> {
+        let request = Request::new(Method::DELETE, self.api_url(&["deployments", id])?);
+        match self.exchange(&request).await {
+            // An earlier attempt did it, and its answer was lost.
+            Err(error) if error.is_not_found() && request.attempts() > 1 => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    pub async fn devices(&self) -> Result<List<Device>, ClientError> {
+        self.get(&["devices"], &[], "a list of devices").await
+    }
+
+    /// By id or name.
+    pub async fn device(&self, reference: &str) -> Result<Device, ClientError> {
+        self.get(&["devices", reference], &[], "a device").await
+    }
+
+    pub async fn device_history(&self, reference: &str) -> Result<History, ClientError> {
+        self.get(&["devices", reference, "history"], &[], "a device's history").await
+    }
+
+    /// Every application on every device.
+    pub async fn ps(&self) -> Result<List<AppStatus>, ClientError> {
+        self.get(&["ps"], &[], "a list of applications").await
+    }
+
+    pub async fn logs(&self, query: &LogQuery) -> Result<List<LogLine>, ClientError> {
+        let limit = query.limit.map(|limit| limit.to_string());
+        let pairs = [("device", &query.device), ("app", &query.app), ("limit", &limit)];
+        self.get(&["logs"], &pairs, "a list of log lines").await
+    }
+
+    pub async fn published(&self, query: &PublishedQuery) -> Result<List<Published>, ClientError> {
+        let limit = query.limit.map(|limit| limit.to_string());
+        let pairs = [
+            ("device", &query.device),
+            ("app", &query.app),
+            ("channel", &query.channel),
+            ("limit", &limit),
+        ];
+        self.get(&["published"], &pairs, "a list of published values").await
+    }
+
+    async fn get<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        query: &[(&str, &Option<String>)],
+        expected: &'static str,
+    ) -> Result<T, ClientError> {
+        let mut url = self.api_url(segments)?;
+        for (key, value) in query {
+            if let Some(value) = value {
+                url.query_pairs_mut().append_pair(key, value);
+            }
+        }
+        self.exchange(&Request::new(Method::GET, url)).await?.json(expected)
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        body: &impl Serialize,
+        expected: &'static str,
+    ) -> Result<T, ClientError> {
+        // Our types are plain structs of text and numbers, which JSON can always hold.
+        let json = serde_json::to_vec(body).expect("API types are JSON");
+        let request = Request::new(Method::POST, self.api_url(segments)?).body(Body::Json(json));
+        self.exchange(&request).await?.json(expected)
+    }
+}
