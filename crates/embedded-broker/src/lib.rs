@@ -1,0 +1,24 @@
+//! An MQTT broker inside the gateway's process, for fleets that bring none.
+//!
+//! The gateway says who may log in and what they may reach ([`AccessControl`]);
+//! everything else is the library `rmqtt`, and nothing of it shows here. To the
+//! rest of the gateway this is a broker like any other: it talks to it as an MQTT
+//! client.
+//!
+//! Nothing is kept on disk. Retained messages and sessions end with the process,
+//! and the gateway publishes the desired state again when it starts.
+//!
+//! Start with `broker.rs` for how it runs and stops, `gate.rs` for who gets in,
+//! `retained.rs` for what a late subscriber finds.
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod broker;
+mod gate;
+mod limits;
+mod retained;
+
+pub use access::{AccessControl, Login, LoginFuture, Who};
+pub use broker::{Broker, BrokerConfig, BrokerError};
+pub use limits::Limits;

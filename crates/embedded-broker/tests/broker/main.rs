@@ -1,0 +1,8 @@
+//! The broker seen by real clients over TCP, one file a subject. Every trap of the
+//! library that this crate closes has a test of its own name here.
+
+mod client;
+mod fleet;
+mod login;
+mod retained;
+mod rights;
