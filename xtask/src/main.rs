@@ -1,1 +1,122 @@
-fn main() {}
+//! `cargo xtask`: the commands of the README.
+//!
+//! Plain: it installs what is missing, builds, and starts programs of the
+//! workspace. What the product does stands elsewhere.
+
+mod check;
+mod firmware;
+mod kit;
+mod run;
+mod system;
+mod test;
+mod web;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds, demonstrates and tests Farrier.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build everything and run the main job: a gateway and three devices on this machine.
+    Demo {
+        /// End with status 0 once everything was verified, else with the reason.
+        #[arg(long)]
+        once: bool,
+        /// Print the summary as JSON on standard output.
+        #[arg(long)]
+        json: bool,
+        /// Where the gateway and the devices keep their data; a new directory by default.
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
+    /// Build and run all tests; the last line is `N passed, N failed`.
+    Test,
+    /// Hold the rules of ARCHITECTURE.md, formatting and lints.
+    Check,
+    /// Run the official WebAssembly specification suite on WAMR.
+    Spec {
+        /// Handed to the runner, such as `--suite 1 --bounds software`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Install what is missing on this machine, by name.
+    Setup,
+    /// Build the binaries for all devices into `target/kit`.
+    Devices,
+    /// Build the example modules into `target/kit/modules`.
+    Firmware,
+    /// Build the dashboard into `target/web-dist`.
+    Web {
+        /// Unoptimised, for the warm loop.
+        #[arg(long)]
+        dev: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let workspace = workspace_root()?;
+    match Arguments::parse().command {
+        Command::Demo { once, json, data } => demo(&workspace, once, json, data),
+        Command::Test => test::run(&workspace),
+        Command::Check => {
+            check::dependencies(&workspace)?;
+            check::style(&workspace)
+        }
+        Command::Spec { arguments } => {
+            system::install(&[system::Need::Runtimes])?;
+            test::spec(&workspace, &arguments)
+        }
+        Command::Setup => system::install(system::Need::ALL),
+        Command::Devices => {
+            system::install(&[system::Need::Runtimes, system::Need::CrossCompilers])?;
+            kit::build_devices(&workspace)
+        }
+        Command::Firmware => {
+            system::install(&[system::Need::Modules])?;
+            firmware::build(&workspace)
+        }
+        Command::Web { dev } => {
+            system::install(&[system::Need::WasmTarget])?;
+            let profile = if dev { web::WebProfile::Dev } else { web::WebProfile::Release };
+            web::build(&workspace, profile).map(|_| ())
+        }
+    }
+}
+
+fn demo(workspace: &Path, once: bool, json: bool, data: Option<PathBuf>) -> anyhow::Result<()> {
+    use system::Need;
+    system::install(&[
+        Need::WasmTarget,
+        Need::Modules,
+        Need::Runtimes,
+        Need::CrossCompilers,
+        Need::Emulators,
+    ])?;
+    kit::build(workspace)?;
+    let mut command =
+        std::process::Command::new(kit::directory(workspace).join("bin/farrier-demo"));
+    command.arg("--kit").arg(kit::directory(workspace));
+    if let Some(data) = data {
+        command.arg("--data").arg(data);
+    }
+    if once {
+        command.arg("--once");
+    }
+    if json {
+        command.arg("--json");
+    }
+    // The demo takes this process's place, so that Ctrl-C reaches it alone.
+    Err(std::os::unix::process::CommandExt::exec(&mut command)).context("start the demo")
+}
+
+fn workspace_root() -> anyhow::Result<PathBuf> {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Ok(xtask.parent().context("xtask has no parent folder")?.to_owned())
+}

@@ -1,0 +1,63 @@
+//! Modules that misbehave on a device, and what becomes of them and their neighbour.
+
+use anyhow::ensure;
+use gateway_api::{AppStatus, DeviceSelector, NewDeployment};
+use gateway_client::Upload;
+use harness::{Fleet, Kit};
+
+const DEVICE: &str = "demo-x86-64";
+
+async fn deploy_wat(fleet: &Fleet, name: &str, interval_ms: u32) -> anyhow::Result<()> {
+    let wasm = wat::parse_bytes(&fleet.kit.read_module(&format!("{name}.wat"))?)?.into_owned();
+    let pushed =
+        fleet.client().push_module(Some(name), &Upload::from_bytes(wasm), |_, _| {}).await?;
+    let new = NewDeployment {
+        interval_ms: Some(interval_ms),
+        channels: vec!["flood".into()],
+        ..Fleet::deployment(&pushed.module.id, DeviceSelector::All)
+    };
+    fleet.client().create_deployment(&new).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endless_call_is_ended_and_stays_so_until_the_next_deployment() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let mut fleet = Fleet::start_with_filter(Kit::for_tests()?, data.path()).await?;
+    let before = fleet.status(DEVICE, "sensor-filter").await?;
+    deploy_wat(&fleet, "spin", 100).await?;
+    let is_stopped = |app: &AppStatus| app.state == "stopped: time limit";
+    let stopped = fleet.wait_app("the time limit", DEVICE, "spin", is_stopped).await?;
+    let refusal = stopped.refusal.as_ref();
+    ensure!(
+        refusal.is_some_and(|refusal| refusal.code == 25 && !refusal.advice.is_empty()),
+        "{stopped:?}"
+    );
+    fleet.check_filter_went_on(&before).await?;
+    let still = fleet.status(DEVICE, "spin").await?;
+    ensure!(still.state == "stopped: time limit", "{still:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_module_that_traps_gets_a_fresh_instance_each_time() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let mut fleet = Fleet::start_with_filter(Kit::for_tests()?, data.path()).await?;
+    let before = fleet.status(DEVICE, "sensor-filter").await?;
+    deploy_wat(&fleet, "trap", 20).await?;
+    let has_trapped = |app: &AppStatus| app.traps >= 2 && app.restarts >= 1;
+    let trapped = fleet.wait_app("two traps", DEVICE, "trap", has_trapped).await?;
+    ensure!(trapped.calls > trapped.traps, "a fresh instance ticks before it traps: {trapped:?}");
+    fleet.check_filter_went_on(&before).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_logs_and_messages_is_bounded_and_counted() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let mut fleet = Fleet::start_with_filter(Kit::for_tests()?, data.path()).await?;
+    let before = fleet.status(DEVICE, "sensor-filter").await?;
+    deploy_wat(&fleet, "flood", 20).await?;
+    let is_bounded = |app: &AppStatus| app.log_lines_dropped > 0 && app.publishes_dropped > 0;
+    fleet.wait_app("dropped lines and messages", DEVICE, "flood", is_bounded).await?;
+    fleet.check_filter_went_on(&before).await
+}

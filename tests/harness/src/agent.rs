@@ -1,0 +1,123 @@
+//! A device of the kit: an agent process, emulated where its architecture differs.
+
+use crate::{DeviceClass, Kit, OwnedProcess};
+use anyhow::Context;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+#[derive(Debug, Clone)]
+pub struct AgentOptions {
+    pub class: DeviceClass,
+    pub name: String,
+    /// The folder for its configuration, store and log.
+    pub data: PathBuf,
+    pub gateway_url: String,
+    pub claim_token: String,
+    pub report_interval_ms: u32,
+    /// The seed of its simulated sensor `temperature`.
+    pub sensor_seed: u64,
+}
+
+#[derive(Serialize)]
+struct ConfigFile {
+    data_dir: PathBuf,
+    gateway_url: String,
+    claim_token_file: PathBuf,
+    name: String,
+    report_interval_ms: u32,
+    runtime: RuntimeConfig,
+    sensor: Vec<SensorConfig>,
+}
+
+#[derive(Serialize)]
+struct RuntimeConfig {
+    path: PathBuf,
+    launcher: &'static [&'static str],
+}
+
+#[derive(Serialize)]
+struct SensorConfig {
+    name: &'static str,
+    kind: &'static str,
+    seed: u64,
+}
+
+#[derive(Debug)]
+pub struct AgentProcess {
+    process: OwnedProcess,
+    options: AgentOptions,
+}
+
+impl AgentProcess {
+    pub fn start(kit: &Kit, options: AgentOptions) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&options.data)?;
+        let claim_token_file = options.data.join("claim-token");
+        std::fs::write(&claim_token_file, &options.claim_token)?;
+        let config = ConfigFile {
+            data_dir: options.data.join("agent"),
+            gateway_url: options.gateway_url.clone(),
+            claim_token_file,
+            name: options.name.clone(),
+            report_interval_ms: options.report_interval_ms,
+            runtime: RuntimeConfig {
+                path: kit.runtime(options.class),
+                launcher: options.class.launcher,
+            },
+            sensor: vec![SensorConfig {
+                name: "temperature",
+                kind: "simulated",
+                seed: options.sensor_seed,
+            }],
+        };
+        let file = options.data.join("agent.toml");
+        std::fs::write(&file, toml::to_string(&config)?)?;
+        let mut command = in_launcher(options.class, &kit.agent(options.class));
+        command.arg("--config").arg(&file);
+        let log = options.data.join("agent.log");
+        let (process, stdout) = OwnedProcess::start(&options.name, &mut command, &log)
+            .with_context(|| format!("start the agent {}", options.name))?;
+        drop(stdout);
+        Ok(Self { process, options })
+    }
+
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    pub fn class(&self) -> DeviceClass {
+        self.options.class
+    }
+
+    /// The folder below which the agent keeps everything.
+    pub fn store(&self) -> PathBuf {
+        self.options.data.join("agent")
+    }
+
+    pub fn process(&mut self) -> &mut OwnedProcess {
+        &mut self.process
+    }
+
+    pub fn log_tail(&self) -> String {
+        self.process.log_tail()
+    }
+
+    /// Starts again what was killed or stopped, with the same data.
+    pub fn start_again(self, kit: &Kit) -> anyhow::Result<Self> {
+        let options = self.options.clone();
+        drop(self);
+        Self::start(kit, options)
+    }
+}
+
+/// The command for a program of a class's architecture.
+fn in_launcher(class: DeviceClass, program: &Path) -> Command {
+    match class.launcher.split_first() {
+        None => Command::new(program),
+        Some((launcher, arguments)) => {
+            let mut command = Command::new(launcher);
+            command.args(arguments).arg(program);
+            command
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A gateway process of the kit, on free ports, with its data in one directory.
+
+use crate::{DeviceClass, Kit, OwnedProcess};
+use anyhow::Context;
+use gateway_client::Client;
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// A debug build on a busy machine opens its store and signs within seconds.
+const START_WITHIN: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Clone)]
+pub struct GatewayOptions {
+    pub data: PathBuf,
+    /// Where devices are told that the broker is, if not where it listens.
+    pub mqtt_advertise: Option<SocketAddr>,
+    pub http_listen: SocketAddr,
+    pub mqtt_listen: SocketAddr,
+}
+
+impl GatewayOptions {
+    pub fn new(data: &Path) -> Self {
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { data: data.to_owned(), mqtt_advertise: None, http_listen: free, mqtt_listen: free }
+    }
+}
+
+/// The gateway's configuration file.
+#[derive(Serialize)]
+struct ConfigFile {
+    data_dir: PathBuf,
+    http_listen: String,
+    mqtt_listen: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mqtt_advertise_url: Option<String>,
+    check_runtime: Vec<CheckRuntime>,
+}
+
+#[derive(Serialize)]
+struct CheckRuntime {
+    target: &'static str,
+    bounds_checks: &'static str,
+    path: PathBuf,
+    launcher: &'static [&'static str],
+}
+
+/// The line that a gateway prints when it serves.
+#[derive(Deserialize)]
+struct Ready {
+    http: String,
+    mqtt: String,
+}
+
+#[derive(Debug)]
+pub struct GatewayProcess {
+    process: OwnedProcess,
+    options: GatewayOptions,
+    url: String,
+    mqtt: SocketAddr,
+}
+
+impl GatewayProcess {
+    pub fn start(kit: &Kit, options: GatewayOptions) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&options.data)?;
+        let file = options.data.join("gateway.toml");
+        let config = ConfigFile {
+            data_dir: options.data.join("gateway"),
+            http_listen: options.http_listen.to_string(),
+            mqtt_listen: options.mqtt_listen.to_string(),
+            mqtt_advertise_url: options.mqtt_advertise.map(|address| format!("mqtt://{address}")),
+            check_runtime: DeviceClass::ALL
+                .map(|class| CheckRuntime {
+                    target: class.target,
+                    bounds_checks: class.bounds_checks,
+                    path: kit.runtime(class),
+                    launcher: class.launcher,
+                })
+                .into(),
+        };
+        std::fs::write(&file, toml::to_string(&config)?)?;
+        let mut command = Command::new(kit.gateway());
+        command.arg("--config").arg(&file);
+        let log = options.data.join("gateway.log");
+        let (process, stdout) = OwnedProcess::start("gateway", &mut command, &log)?;
+        let ready =
+            first_line(stdout)
+                .and_then(|line| Ok(serde_json::from_str::<Ready>(&line)?))
+                .with_context(|| format!("the gateway did not start\n{}", process.log_tail()))?;
+        let mqtt = ready.mqtt.trim_start_matches("mqtt://").parse();
+        let mqtt = mqtt.with_context(|| format!("the broker's address {:?}", ready.mqtt))?;
+        Ok(Self { process, options, url: ready.http, mqtt })
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn mqtt(&self) -> SocketAddr {
+        self.mqtt
+    }
+
+    pub fn process(&mut self) -> &mut OwnedProcess {
+        &mut self.process
+    }
+
+    pub fn log_tail(&self) -> String {
+        self.process.log_tail()
+    }
+
+    pub fn token_file(&self) -> PathBuf {
+        self.options.data.join("gateway/admin.token")
+    }
+
+    pub fn client(&self) -> anyhow::Result<Client> {
+        let token = std::fs::read_to_string(self.token_file()).context("read the admin token")?;
+        Ok(Client::builder(&self.url).token(token.trim()).build()?)
+    }
+
+    /// Starts again what was killed or stopped, with the same data and ports.
+    pub fn start_again(self, kit: &Kit) -> anyhow::Result<Self> {
+        let http: SocketAddr = self.url.trim_start_matches("http://").parse()?;
+        let options =
+            GatewayOptions { http_listen: http, mqtt_listen: self.mqtt, ..self.options.clone() };
+        drop(self);
+        Self::start(kit, options)
+    }
+}
+
+/// Reads one line in a thread of its own, so that a silent process is an error.
+fn first_line(stdout: std::process::ChildStdout) -> anyhow::Result<String> {
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(stdout).lines();
+        let _ = send.send(lines.next());
+        // Go on reading: a full pipe would stop the process.
+        lines.for_each(drop);
+    });
+    let line = receive.recv_timeout(START_WITHIN).context("it printed no line in time")?;
+    Ok(line.context("it ended before it printed a line")??)
+}
