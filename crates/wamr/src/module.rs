@@ -107,8 +107,10 @@ impl<'r> Module<'r> {
         self.raw.as_ptr()
     }
 
+    /// Names every import that nothing offers; a wrong type only if there is none.
     fn check_imports(&self, runtime: &Runtime) -> Result<(), LoadError> {
         let mut unknown = Vec::new();
+        let mut mismatch = None;
         for import in self.imports() {
             let name = format!("{}.{}", import.module, import.name);
             match import.ty {
@@ -116,7 +118,7 @@ impl<'r> Module<'r> {
                     match runtime.offered_type(&import.module, &import.name) {
                         Some(offered) if offered == asked => {}
                         Some(offered) => {
-                            return Err(LoadError::ImportType { name, asked, offered });
+                            mismatch = Some(LoadError::ImportType { name, asked, offered });
                         }
                         None => unknown.push(format!("{name} {asked}")),
                     }
@@ -126,10 +128,11 @@ impl<'r> Module<'r> {
                 ExternType::Memory => unknown.push(format!("{name} (a memory)")),
             }
         }
-        if unknown.is_empty() {
-            return Ok(());
+        if !unknown.is_empty() {
+            let offered = runtime.offered_imports();
+            return Err(LoadError::UnknownImports { names: unknown, offered });
         }
-        Err(LoadError::UnknownImports { names: unknown, offered: runtime.offered_imports() })
+        mismatch.map_or(Ok(()), Err)
     }
 
     /// Imports as the file has them. Memories and tables are not among them: the

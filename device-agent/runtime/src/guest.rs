@@ -1,0 +1,344 @@
+//! The guest thread: WAMR, the module, and the one instance that runs.
+//!
+//! An instance that trapped is never called again. It is thrown away at once, and
+//! a fresh one is made from the loaded module after a growing delay.
+
+use crate::backoff::Backoff;
+use crate::checks;
+use crate::guest_api::{self, GuestState, Meters};
+use crate::shared::{Shared, to_ms};
+use crate::worker::Request;
+use known_answer::Step;
+use rustix::time::{ClockId, clock_gettime};
+use std::io;
+use std::process;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use wamr::{
+    CallError, FuncType, Instance, InstanceConfig, InstantiateError, LoadError, Module, Runtime,
+    RuntimeError, Trap, Value, ValueType,
+};
+use worker_protocol::{Activity, Event, Load, LoadFailure, LogLevel, Usage};
+
+/// Room for host functions and WAMR below what the module may use itself.
+const HOST_STACK_BYTES: usize = 128 * 1024;
+
+/// What a manifest may ask for. Below, WAMR's own guard leaves nothing; above, a
+/// typing mistake takes all of a small device's memory.
+const STACK_BYTES: std::ops::RangeInclusive<usize> = 16 * 1024..=16 * 1024 * 1024;
+
+/// The name under which a module's start function appears in events.
+const START_FUNCTION: &str = "(start)";
+
+/// What is left of the thread when WAMR could not be initialised. Otherwise it
+/// ends with the process.
+pub type GuestThread = JoinHandle<Result<(), RuntimeError>>;
+
+pub fn spawn(
+    shared: Arc<Shared>,
+    load: Load,
+    requests: Receiver<Request>,
+) -> io::Result<GuestThread> {
+    let asked = usize::try_from(load.limits.stack_bytes).unwrap_or(usize::MAX);
+    let stack_bytes = asked.clamp(*STACK_BYTES.start(), *STACK_BYTES.end()) + HOST_STACK_BYTES;
+    Runtime::spawn("guest", stack_bytes, move |runtime| {
+        run(runtime, &shared, load, &requests);
+        // Reached by `Stop` and by the starter's end; nothing to wait for.
+        process::exit(0);
+    })
+}
+
+fn run(runtime: &Runtime, shared: &Arc<Shared>, load: Load, requests: &Receiver<Request>) {
+    if let Err(error) = guest_api::register(runtime) {
+        return shared.send_log(LogLevel::Error, error.to_string());
+    }
+    let loaded = load_module(runtime, shared, &load);
+    let module = match &loaded {
+        Ok(module) => module,
+        Err((reason, detail)) => return refuse(shared, *reason, detail.clone(), requests),
+    };
+    let Load { limits, grants, .. } = load;
+    let meters = Meters::new(Arc::clone(shared), &limits);
+    let new_instance = || {
+        let state = GuestState::new(&grants.sensors, &grants.channels, meters.clone());
+        let memory_bytes_max = Some(limits.memory_bytes_max);
+        shared.begin_call(START_FUNCTION);
+        let config = InstanceConfig { memory_bytes_max, state: Box::new(state) };
+        let instance = Instance::new(module, config);
+        shared.end_call();
+        instance
+    };
+    let instance = match new_instance() {
+        Ok(instance) => instance,
+        Err(error) => {
+            let reason = match error {
+                InstantiateError::OverLimit { .. } => LoadFailure::OverLimit,
+                InstantiateError::Failed(_) => LoadFailure::Instantiation,
+            };
+            return refuse(shared, reason, error.to_string(), requests);
+        }
+    };
+    let has = |export| is_entry(module, export, &meters);
+    let (has_init, has_tick) = (has("init"), has("tick"));
+    let mut guest = Guest {
+        shared,
+        meters: &meters,
+        new_instance: &new_instance,
+        instance: Some(instance),
+        has_init,
+        has_tick,
+        steps: vec![],
+        backoff: Backoff::new(),
+        resume_at: Instant::now(),
+        interval: None,
+        has_started: false,
+    };
+    shared.update_usage(|usage| usage.activity = Activity::Loaded);
+    guest.meter();
+    shared.send(&Event::Loaded { has_init, has_tick });
+    guest.serve(requests);
+}
+
+fn load_module<'r>(
+    runtime: &'r Runtime,
+    shared: &Shared,
+    load: &Load,
+) -> Result<Module<'r>, (LoadFailure, String)> {
+    shared.begin_call(START_FUNCTION);
+    let module = Module::load(runtime, &load.artifact);
+    shared.end_call();
+    module.map_err(|error| {
+        let reason = match &error {
+            LoadError::Profile(_) => LoadFailure::WrongProfile,
+            LoadError::Malformed(_) => LoadFailure::Malformed,
+            LoadError::UnknownImports { .. } | LoadError::ImportType { .. } => {
+                LoadFailure::UnknownImport
+            }
+        };
+        (reason, error.to_string())
+    })
+}
+
+/// Reports the failure and then answers every request with it until the end.
+fn refuse(shared: &Shared, reason: LoadFailure, detail: String, requests: &Receiver<Request>) {
+    shared.send(&Event::LoadFailed { reason, detail });
+    for request in requests {
+        match request {
+            Request::Stop => return,
+            Request::RunChecks(_) | Request::Start { .. } => {
+                shared.send(&Event::Rejected { detail: "no module is loaded".to_owned() });
+            }
+        }
+    }
+}
+
+/// Whether the module exports this entry point. One of another type is somebody
+/// else's function of that name; the developer is told why it is not called.
+fn is_entry(module: &Module<'_>, export: &str, meters: &Meters) -> bool {
+    let wanted = FuncType::new([], [ValueType::I32]);
+    match module.function_type(export) {
+        None => false,
+        Some(found) if *found == wanted => true,
+        Some(found) => {
+            let text =
+                format!("export {export} has the type {found}, not {wanted}, so it is not called");
+            meters.log(LogLevel::Warn, text);
+            false
+        }
+    }
+}
+
+struct Guest<'a, 'm> {
+    shared: &'a Shared,
+    meters: &'a Meters,
+    new_instance: &'a dyn Fn() -> Result<Instance<'m>, InstantiateError>,
+    /// None between a trap and the fresh instance.
+    instance: Option<Instance<'m>>,
+    has_init: bool,
+    has_tick: bool,
+    /// The last steps given, which a module without `tick` repeats.
+    steps: Vec<Step>,
+    backoff: Backoff,
+    /// When there is next something to do: a tick or a fresh instance.
+    resume_at: Instant,
+    /// Set by `Start`.
+    interval: Option<Duration>,
+    /// Whether `Started` was sent.
+    has_started: bool,
+}
+
+impl Guest<'_, '_> {
+    /// Works until `Stop` or the end of the main thread.
+    fn serve(&mut self, requests: &Receiver<Request>) {
+        loop {
+            let has_work = self.interval.is_some() || self.instance.is_none();
+            let request = if has_work {
+                let wait = self.resume_at.saturating_duration_since(Instant::now());
+                requests.recv_timeout(wait)
+            } else {
+                requests.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            match request {
+                Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Request::RunChecks(steps)) => self.run_asked_checks(steps),
+                Ok(Request::Start { interval }) => self.start(interval),
+                Err(RecvTimeoutError::Timeout) => self.resume(),
+            }
+            self.meter();
+        }
+    }
+
+    fn run_asked_checks(&mut self, steps: Vec<Step>) {
+        self.steps = steps;
+        let Some((passed, failed)) = self.run_checks() else {
+            let detail = "the module trapped and has no instance at the moment".to_owned();
+            return self.shared.send(&Event::Rejected { detail });
+        };
+        self.shared.send(&Event::ChecksDone { passed, failed });
+    }
+
+    fn start(&mut self, interval: Duration) {
+        if self.interval.is_some() {
+            let detail = "the module has been started".to_owned();
+            return self.shared.send(&Event::Rejected { detail });
+        }
+        self.interval = Some(interval);
+        if self.instance.is_some() {
+            self.resume_at = Instant::now();
+            self.initialise();
+        }
+    }
+
+    /// The time has come for a tick or for a fresh instance.
+    fn resume(&mut self) {
+        if self.instance.is_none() {
+            return self.restart();
+        }
+        // Whole intervals only, so that a late tick does not shift the next ones
+        // and a long pause is not made up for.
+        if let Some(interval) = self.interval {
+            let now = Instant::now();
+            while self.resume_at <= now {
+                let missed = now.saturating_duration_since(self.resume_at).as_nanos();
+                let intervals = missed / interval.as_nanos().max(1) + 1;
+                self.resume_at += interval * u32::try_from(intervals).unwrap_or(u32::MAX);
+            }
+        }
+        if self.has_tick {
+            self.call_entry("tick");
+        } else if !self.steps.is_empty() {
+            self.repeat_checks();
+        }
+    }
+
+    fn restart(&mut self) {
+        match (self.new_instance)() {
+            Ok(instance) => {
+                self.instance = Some(instance);
+                self.shared.update_usage(|usage| usage.restarts += 1);
+                self.set_activity(Activity::Loaded);
+                if self.interval.is_some() {
+                    self.resume_at = Instant::now();
+                    self.initialise();
+                }
+            }
+            Err(error) => self.report_trap(START_FUNCTION, error.to_string()),
+        }
+    }
+
+    /// Calls `init` where there is one. Ticks begin once it has returned.
+    fn initialise(&mut self) {
+        if self.has_init && !self.call_entry("init") {
+            return;
+        }
+        self.set_activity(Activity::Running);
+        if !self.has_started {
+            self.has_started = true;
+            self.shared.send(&Event::Started);
+        }
+    }
+
+    /// Calls `init` or `tick`. False after a trap.
+    fn call_entry(&mut self, export: &str) -> bool {
+        let Some(instance) = &mut self.instance else { return false };
+        self.shared.begin_call(export);
+        let outcome = instance.call(export, &[]);
+        self.shared.end_call();
+        self.shared.update_usage(|usage| usage.calls += 1);
+        match outcome.as_deref() {
+            Ok([Value::I32(0)]) => true,
+            Ok([Value::I32(code)]) => {
+                self.shared.update_usage(|usage| usage.error_returns += 1);
+                self.meters.log(LogLevel::Warn, format!("{export} returned {code}"));
+                true
+            }
+            Err(CallError::Trap(Trap { reason })) => {
+                let reason = reason.clone();
+                self.discard(export, reason);
+                false
+            }
+            // Name and type were checked when the module was loaded.
+            other => {
+                let detail = format!("call {export}: {other:?}");
+                self.discard(export, detail);
+                false
+            }
+        }
+    }
+
+    fn repeat_checks(&mut self) {
+        if let Some((_, Some(failed))) = self.run_checks() {
+            let text = format!("known-answer step {}: {}", failed.number, failed.detail);
+            self.meters.log(LogLevel::Error, text);
+        }
+    }
+
+    fn run_checks(&mut self) -> Option<(u32, Option<worker_protocol::FailedStep>)> {
+        let instance = self.instance.as_mut()?;
+        let outcome = checks::run(instance, &self.steps, self.shared);
+        self.shared.update_usage(|usage| match outcome.failed {
+            None => usage.checks_passed += 1,
+            Some(_) => usage.checks_failed += 1,
+        });
+        if let Some((export, trap)) = outcome.trap {
+            self.discard(&export, trap.reason);
+        }
+        Some((outcome.passed, outcome.failed))
+    }
+
+    /// Throws the instance away after a trap.
+    fn discard(&mut self, export: &str, detail: String) {
+        self.meter();
+        self.instance = None;
+        self.report_trap(export, detail);
+    }
+
+    fn report_trap(&mut self, export: &str, detail: String) {
+        let now = Instant::now();
+        let delay = self.backoff.after_trap(now);
+        self.resume_at = now + delay;
+        self.shared.update_usage(|usage| usage.traps += 1);
+        self.set_activity(Activity::BackingOff);
+        let (export, restart_in_ms) = (export.to_owned(), to_ms(delay));
+        self.shared.send(&Event::Trapped { export, detail, restart_in_ms });
+    }
+
+    fn set_activity(&self, activity: Activity) {
+        self.shared.update_usage(|usage| usage.activity = activity);
+    }
+
+    /// Brings CPU time and memory up to date. Only this thread can read its clock,
+    /// so while a call runs they are those of the last one.
+    fn meter(&self) {
+        let cpu = clock_gettime(ClockId::ThreadCPUTime);
+        let cpu_us = cpu.tv_sec.cast_unsigned() * 1_000_000 + cpu.tv_nsec.cast_unsigned() / 1_000;
+        let memory_bytes = self.instance.as_ref().map_or(0, |i| i.memory_bytes() as u64);
+        self.shared.update_usage(|usage: &mut Usage| {
+            usage.cpu_us = cpu_us;
+            usage.memory_bytes = memory_bytes;
+            usage.memory_peak_bytes = usage.memory_peak_bytes.max(memory_bytes);
+        });
+    }
+}

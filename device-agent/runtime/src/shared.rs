@@ -1,0 +1,74 @@
+//! What the three threads share: the way out, the counters, the running call.
+
+use std::os::unix::net::UnixStream;
+use std::process;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use worker_protocol::{Event, LogLevel, LogLine, Usage, write_frame};
+
+pub struct Shared {
+    outbox: Mutex<UnixStream>,
+    usage: Mutex<Usage>,
+    call: Mutex<Option<RunningCall>>,
+}
+
+/// A call into the module that has not returned.
+#[derive(Debug, Clone)]
+pub struct RunningCall {
+    pub export: String,
+    pub since: Instant,
+}
+
+impl Shared {
+    pub fn new(socket: UnixStream) -> Self {
+        let (usage, call) = Default::default();
+        Self { outbox: Mutex::new(socket), usage, call }
+    }
+
+    /// Sends one event. If the starter has gone there is nothing left to do, and
+    /// this process ends, whatever the module is doing.
+    pub fn send(&self, event: &Event) {
+        if write_frame(&*lock(&self.outbox), event).is_err() {
+            process::exit(0);
+        }
+    }
+
+    /// A line from the worker itself, in the module's log.
+    pub fn send_log(&self, level: LogLevel, text: String) {
+        self.send(&Event::Log(LogLine { level, text }));
+    }
+
+    pub fn update_usage(&self, update: impl FnOnce(&mut Usage)) {
+        update(&mut lock(&self.usage));
+    }
+
+    /// The counters, with the present call's time filled in.
+    pub fn usage(&self) -> Usage {
+        let running = self.running_call().map(|call| to_ms(call.since.elapsed()));
+        Usage { call_running_ms: running, ..lock(&self.usage).clone() }
+    }
+
+    pub fn begin_call(&self, export: &str) {
+        let call = RunningCall { export: export.to_owned(), since: Instant::now() };
+        *lock(&self.call) = Some(call);
+    }
+
+    pub fn end_call(&self) {
+        *lock(&self.call) = None;
+    }
+
+    pub fn running_call(&self) -> Option<RunningCall> {
+        lock(&self.call).clone()
+    }
+}
+
+/// Milliseconds for the wire; 49 days and more are 49 days.
+pub fn to_ms(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// A panic ends the process on a device, and in a debug build every value behind
+/// these locks is valid at every moment.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,185 @@
+//! Starts the real worker on a socket pair, as the agent does, with std alone.
+//!
+//! Natively it is the binary that cargo just built. For another architecture name
+//! a built one and what runs it:
+//!
+//! ```sh
+//! FARRIER_TEST_RUNTIME=target/aarch64-unknown-linux-gnu/device/farrier-runtime \
+//! FARRIER_TEST_LAUNCHER="qemu-aarch64-static -L /usr/aarch64-linux-gnu" \
+//! FARRIER_TEST_TARGET=aarch64-linux cargo test -p farrier-runtime --test worker
+//! ```
+
+use aot_compiler::{CompileOptions, compile};
+use std::env;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command as Process, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use target_spec::{BoundsChecks, Registry};
+use worker_protocol::{
+    Command, Event, Grants, Hello, Limits, Load, Sensor, SensorSource, Usage, read_frame,
+    write_frame,
+};
+
+/// An emulator on a loaded machine needs a while.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+pub const SEED: u64 = 42;
+
+pub struct Worker {
+    child: Child,
+    pub socket: UnixStream,
+    pub hello: Hello,
+}
+
+impl Worker {
+    pub fn start() -> Self {
+        let (socket, its_end) = UnixStream::pair().unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        let child = runtime().stdin(Stdio::from(OwnedFd::from(its_end))).spawn().unwrap();
+        let first: Event = read_frame(&socket).expect("the worker says hello");
+        let Event::Hello(hello) = first else { panic!("expected a hello, got {first:?}") };
+        Self { child, socket, hello }
+    }
+
+    /// A worker with this module loaded.
+    pub fn with(wat: &str, limits: Limits) -> Self {
+        let mut worker = Self::start();
+        let artifact = worker.compile(wat);
+        assert!(matches!(worker.load(artifact, limits), Event::Loaded { .. }));
+        worker
+    }
+
+    pub fn compile(&self, wat: &str) -> Vec<u8> {
+        self.compile_wasm(&wat::parse_str(wat).unwrap())
+    }
+
+    /// Compiles for what the worker says that it is.
+    pub fn compile_wasm(&self, wasm: &[u8]) -> Vec<u8> {
+        let bounds_checks = self.hello.bounds_checks.parse().unwrap();
+        compile_for(wasm, &self.hello.target, bounds_checks)
+    }
+
+    /// Sends the artifact and returns the answer.
+    pub fn load(&mut self, artifact: Vec<u8>, limits: Limits) -> Event {
+        self.send(&Command::Load(Load { artifact, app: "test".into(), limits, grants: grants() }));
+        self.find(|event| matches!(event, Event::Loaded { .. } | Event::LoadFailed { .. }))
+    }
+
+    pub fn send(&self, command: &Command) {
+        write_frame(&self.socket, command).unwrap();
+    }
+
+    pub fn next_event(&self) -> Event {
+        read_frame(&self.socket).expect("the worker sends another event in time")
+    }
+
+    /// The next event that this holds for; others are skipped.
+    pub fn find(&self, is_it: impl Fn(&Event) -> bool) -> Event {
+        let end = Instant::now() + DEADLINE;
+        let mut skipped = Vec::new();
+        while Instant::now() < end {
+            let event = self.next_event();
+            if is_it(&event) {
+                return event;
+            }
+            skipped.push(event);
+        }
+        panic!("the expected event did not come; others were {skipped:?}");
+    }
+
+    pub fn usage(&self) -> Usage {
+        self.send(&Command::ReportUsage);
+        match self.find(|event| matches!(event, Event::Usage(_))) {
+            Event::Usage(usage) => usage,
+            _ => unreachable!("only a Usage is found"),
+        }
+    }
+
+    /// Asks for the usage until this holds.
+    pub fn usage_when(&self, holds: impl Fn(&Usage) -> bool) -> Usage {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let usage = self.usage();
+            if holds(&usage) {
+                return usage;
+            }
+            assert!(Instant::now() < end, "the usage stays at {usage:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn exit_status(mut self) -> ExitStatus {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "the worker does not end");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Closes our end and returns how the worker ended.
+    pub fn close(self) -> ExitStatus {
+        self.socket.shutdown(std::net::Shutdown::Both).unwrap();
+        self.exit_status()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Harmless if it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The command that starts the worker, without its standard input.
+pub fn runtime() -> Process {
+    let binary =
+        env::var("FARRIER_TEST_RUNTIME").unwrap_or(env!("CARGO_BIN_EXE_farrier-runtime").into());
+    let launcher = env::var("FARRIER_TEST_LAUNCHER").unwrap_or_default();
+    let mut words = launcher.split_whitespace();
+    let Some(program) = words.next() else { return Process::new(binary) };
+    let mut process = Process::new(program);
+    process.args(words).arg(binary);
+    process
+}
+
+/// The target that the worker under test is expected to be.
+pub fn expected_target() -> String {
+    let native = format!("{}-{}", env::consts::ARCH, env::consts::OS);
+    env::var("FARRIER_TEST_TARGET").unwrap_or(native)
+}
+
+pub fn compile_for(wasm: &[u8], target: &str, bounds_checks: BoundsChecks) -> Vec<u8> {
+    let target = Registry::built_in().find(target).unwrap();
+    compile(wasm, target, &CompileOptions { bounds_checks }).unwrap().aot
+}
+
+/// The text of a module in `firmware-examples/misbehaving`.
+pub fn misbehaving(name: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware-examples/misbehaving");
+    std::fs::read_to_string(folder.join(name).with_extension("wat")).unwrap()
+}
+
+pub fn limits() -> Limits {
+    Limits {
+        memory_bytes_max: 4 * 65_536,
+        stack_bytes: 64 * 1024,
+        call_ms_max: 10_000,
+        log_lines_per_s_max: 20,
+        publishes_per_s_max: 50,
+    }
+}
+
+fn grants() -> Grants {
+    let source = SensorSource::Simulated { seed: SEED };
+    Grants {
+        sensors: vec![Sensor { name: "temperature".into(), source }],
+        channels: vec!["average".into(), "flood".into()],
+    }
+}

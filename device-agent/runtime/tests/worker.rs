@@ -1,0 +1,402 @@
+//! The worker as its starter sees it: a real process behind a socket.
+
+mod support;
+
+use known_answer::{Step, Value};
+use simulated_sensor::SimulatedSensor;
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
+use support::{SEED, Worker, compile_for, expected_target, limits, misbehaving, runtime};
+use target_spec::{BoundsChecks, Registry};
+use worker_protocol::{
+    Activity, Command, Event, Limits, LoadFailure, LogLevel, PROTOCOL_VERSION, Published,
+};
+
+const START: Command = Command::Start { interval_ms: 10 };
+
+/// Reads a sample on each tick and publishes it, and the number of ticks before it.
+const SENSOR_MODULE: &str = r#"
+(module
+  (import "farrier" "sensor_open" (func $open (param i32 i32) (result i32)))
+  (import "farrier" "sensor_read" (func $read (param i32 i32) (result i32)))
+  (import "farrier" "publish" (func $publish (param i32 i32 i32 i32) (result i32)))
+  (import "farrier" "clock_monotonic_ns" (func $clock (result i64)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "temperature")
+  (data (i32.const 16) "average")
+  (global $handle (mut i32) (i32.const -9))
+  (global $earlier (mut i64) (i64.const 0))
+  (func (export "init") (result i32)
+    (global.set $handle (call $open (i32.const 0) (i32.const 11)))
+    (i32.lt_s (global.get $handle) (i32.const 0)))
+  (func (export "tick") (result i32)
+    (local $now i64)
+    (local.set $now (call $clock))
+    (if (i64.lt_s (local.get $now) (global.get $earlier)) (then (unreachable)))
+    (global.set $earlier (local.get $now))
+    (if (call $read (global.get $handle) (i32.const 64)) (then (unreachable)))
+    (call $publish (i32.const 16) (i32.const 7) (i32.const 64) (i32.const 8))))
+"#;
+
+#[test]
+fn the_hello_says_what_the_worker_is() {
+    let worker = Worker::start();
+    let hello = &worker.hello;
+    assert_eq!(hello.protocol_version, PROTOCOL_VERSION);
+    assert_eq!(hello.target, expected_target());
+    assert_eq!((hello.wamr_version.as_str(), hello.aot_version), ("2.4.3", 6));
+    assert_eq!(hello.self_test_failure, None);
+    assert_eq!(hello.imports.len(), 5);
+    assert!(hello.imports.contains(&"farrier.publish".to_owned()));
+    // Every feature that the compiler may use for this target is here.
+    let target = Registry::built_in().find(&hello.target).unwrap();
+    assert_eq!(target.missing_cpu_features(&hello.cpu_features), [""; 0]);
+}
+
+#[test]
+fn the_profile_is_printed_as_the_hello_says_it() {
+    let worker = Worker::start();
+    let output = runtime().arg("--profile").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    let hello = &worker.hello;
+    for line in [
+        format!("runtime {}", hello.runtime),
+        format!("target {}", hello.target),
+        format!("bounds {}", hello.bounds_checks),
+        format!("cpu-features {}", hello.cpu_features.join(",")),
+        format!("imports {}", hello.imports.join(",")),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line:?} is not in\n{text}");
+    }
+}
+
+#[test]
+fn ticks_publish_the_samples_in_order() {
+    let worker = Worker::with(SENSOR_MODULE, limits());
+    worker.send(&START);
+    assert_eq!(worker.next_event(), Event::Started);
+    for index in 0..5 {
+        let sample = SimulatedSensor { seed: SEED }.sample(index);
+        let payload = sample.to_le_bytes().to_vec();
+        let expected = Published { channel: "average".into(), seq: index + 1, payload };
+        assert_eq!(worker.next_event(), Event::Published(expected));
+    }
+    let usage = worker.usage_when(|usage| usage.calls >= 6 && usage.call_running_ms.is_none());
+    assert_eq!((usage.memory_bytes, usage.memory_peak_bytes), (65_536, 65_536));
+    assert_eq!((usage.traps, usage.restarts, usage.error_returns), (0, 0, 0));
+    assert_eq!((usage.activity, usage.call_running_ms), (Activity::Running, None));
+    assert!(usage.cpu_us > 0);
+}
+
+#[test]
+fn known_answers_that_hold_pass_and_the_first_that_does_not_is_named() {
+    let module = r#"
+        (module
+          (memory (export "memory") 1)
+          (func (export "sum") (param i32 i64 f64) (result f64)
+            (f64.add (local.get 2) (f64.add
+              (f64.convert_i32_s (local.get 0)) (f64.convert_i64_s (local.get 1)))))
+          (func (export "load") (param i32) (result i32) (i32.load8_u (local.get 0)))
+          (func (export "fall") (unreachable)))"#;
+    let worker = Worker::with(module, limits());
+    let f64_of = |number: f64| Value::F64(number.to_bits());
+    let call = |export: &str, args: Vec<Value>, result| Step::Call {
+        export: export.into(),
+        args,
+        expect: Some(vec![result]),
+    };
+    let mut steps = vec![
+        Step::Write { address: 9, bytes: vec![7, 8] },
+        call("load", vec![Value::I32(10)], Value::I32(8)),
+        call("sum", vec![Value::I32(-1), Value::I64(2), f64_of(0.5)], f64_of(1.5)),
+        Step::Read { address: 8, bytes: vec![0, 7, 8, 0] },
+    ];
+    let check = |steps: &[Step]| {
+        worker.send(&Command::RunChecks { steps: steps.to_vec() });
+        match worker.find(|event| matches!(event, Event::ChecksDone { .. })) {
+            Event::ChecksDone { passed, failed } => {
+                (passed, failed.map(|failed| (failed.number, failed.detail)))
+            }
+            _ => unreachable!("only a ChecksDone is found"),
+        }
+    };
+    assert_eq!(check(&steps), (4, None));
+
+    for (step, detail) in [
+        (
+            call("load", vec![Value::I32(10)], Value::I32(9)),
+            "call load(i32:10) = (i32:9): returned (i32:8)",
+        ),
+        (
+            Step::Read { address: 9, bytes: vec![7, 9] },
+            "read 2 bytes at 9: byte 1 is 0x08, expected 0x09",
+        ),
+        (
+            Step::Write { address: 65_535, bytes: vec![1, 2] },
+            "write 2 bytes at 65535: 2 bytes at 65535 are beyond the memory of 65536 bytes",
+        ),
+        (
+            Step::Call { export: "none".into(), args: vec![], expect: None },
+            "call none(): the module exports no function \"none\"",
+        ),
+        (
+            Step::Call { export: "load".into(), args: vec![], expect: None },
+            "call load(): load has the type (i32) -> (i32); it was given ()",
+        ),
+    ] {
+        steps.truncate(4);
+        steps.push(step);
+        assert_eq!(check(&steps), (4, Some((5, detail.to_owned()))));
+    }
+    let usage = worker.usage();
+    assert_eq!((usage.checks_passed, usage.checks_failed), (1, 5));
+
+    // A trap in a step costs the instance, and the fresh one passes again.
+    steps.truncate(1);
+    steps.push(Step::Call { export: "fall".into(), args: vec![], expect: None });
+    let expected = (2, "call fall(): trapped: unreachable".to_owned());
+    assert_eq!(check(&steps), (1, Some(expected)));
+    worker.usage_when(|usage| usage.restarts == 1);
+    assert_eq!(check(&steps[..1]), (1, None));
+}
+
+#[test]
+fn a_module_without_tick_repeats_its_known_answers() {
+    let worker = Worker::with(
+        r#"(module (memory 1) (func (export "one") (result i32) (i32.const 1)))"#,
+        limits(),
+    );
+    let steps =
+        vec![Step::Call { export: "one".into(), args: vec![], expect: Some(vec![Value::I32(1)]) }];
+    worker.send(&Command::RunChecks { steps });
+    worker.find(|event| matches!(event, Event::ChecksDone { failed: None, .. }));
+    worker.send(&START);
+    assert_eq!(worker.next_event(), Event::Started);
+    let usage = worker.usage_when(|usage| usage.checks_passed > 3);
+    assert_eq!((usage.checks_failed, usage.activity), (0, Activity::Running));
+}
+
+#[test]
+fn a_module_that_trapped_goes_on_as_a_fresh_instance() {
+    let worker = Worker::with(&misbehaving("trap"), limits());
+    worker.send(&START);
+    let is_init = |event: &Event| matches!(event, Event::Log(line) if line.text == "init");
+    let is_trap = |event: &Event| matches!(event, Event::Trapped { .. });
+    worker.find(is_init);
+    for restart_in_ms in [100, 200] {
+        let (export, detail) = ("tick".into(), "unreachable".into());
+        assert_eq!(worker.find(is_trap), Event::Trapped { export, detail, restart_in_ms });
+        assert_eq!(worker.usage().activity, Activity::BackingOff);
+        worker.find(is_init);
+    }
+    let usage = worker.usage();
+    assert_eq!((usage.traps, usage.restarts), (2, 2));
+}
+
+#[test]
+fn a_pointer_beyond_the_memory_traps_in_a_host_function() {
+    let worker = Worker::with(&misbehaving("out-of-bounds"), limits());
+    worker.send(&START);
+    let trap = worker.find(|event| matches!(event, Event::Trapped { .. }));
+    let Event::Trapped { export, detail, .. } = trap else { unreachable!() };
+    assert_eq!(export, "tick");
+    assert_eq!(detail, "out of bounds memory access: 7 bytes at 65530 passed to a host function");
+}
+
+#[test]
+fn deep_recursion_is_a_trap_and_not_the_end_of_the_worker() {
+    let module = r#"
+        (module
+          (memory 1)
+          (func $deeper (param i32) (result i32)
+            (i32.add (i32.const 1) (call $deeper (i32.add (local.get 0) (i32.const 1)))))
+          (func (export "tick") (result i32) (call $deeper (i32.const 0))))"#;
+    let worker = Worker::with(module, limits());
+    worker.send(&START);
+    for _ in 0..2 {
+        let trap = worker.find(|event| matches!(event, Event::Trapped { .. }));
+        let Event::Trapped { detail, .. } = trap else { unreachable!() };
+        assert!(detail.contains("stack overflow"), "{detail}");
+    }
+}
+
+#[test]
+fn a_call_that_runs_too_long_is_reported_once_and_usage_is_still_answered() {
+    let worker = Worker::with(&misbehaving("spin"), Limits { call_ms_max: 200, ..limits() });
+    worker.send(&START);
+    let overrun = worker.find(|event| matches!(event, Event::Overrun { .. }));
+    let Event::Overrun { export, elapsed_ms } = overrun else { unreachable!() };
+    assert_eq!(export, "tick");
+    assert!((200..10_000).contains(&elapsed_ms), "{elapsed_ms}");
+    thread::sleep(Duration::from_millis(500));
+    worker.send(&Command::ReportUsage);
+    // Not a second Overrun.
+    let Event::Usage(usage) = worker.next_event() else { panic!("expected the usage") };
+    assert!(usage.call_running_ms.is_some_and(|ms| ms > 500), "{usage:?}");
+    // A spinning call must not keep the process alive either.
+    assert!(worker.close().success());
+}
+
+#[test]
+fn memory_grows_to_its_limit_and_no_further() {
+    let worker = Worker::with(&misbehaving("greedy"), limits());
+    worker.send(&START);
+    let usage = worker.usage_when(|usage| usage.error_returns > 1);
+    assert_eq!(usage.memory_bytes, limits().memory_bytes_max);
+    assert_eq!(usage.memory_peak_bytes, limits().memory_bytes_max);
+    assert_eq!(usage.traps, 0);
+    worker.find(|event| {
+        matches!(event, Event::Log(line)
+            if line.level == LogLevel::Warn && line.text == "tick returned 1")
+    });
+}
+
+#[test]
+fn logs_and_messages_beyond_their_rates_are_counted_and_dropped() {
+    let worker = Worker::with(&misbehaving("flood"), limits());
+    worker.send(&Command::Start { interval_ms: 60_000 });
+    let usage = worker.usage_when(|usage| usage.calls == 1 && usage.call_running_ms.is_none());
+    // Emulated and on a loaded machine the 100 rounds may take more than a second,
+    // and each second admits as many again.
+    assert!((20..=60).contains(&usage.log_lines), "{usage:?}");
+    assert!((50..=100).contains(&usage.published), "{usage:?}");
+    // The error return of tick is one more line.
+    assert_eq!(usage.log_lines + usage.log_lines_dropped, 100 + usage.error_returns);
+    assert_eq!(usage.published + usage.publishes_dropped, 100);
+}
+
+#[test]
+fn a_module_that_starts_above_its_limit_is_refused() {
+    let mut worker = Worker::start();
+    let artifact = worker.compile("(module (memory 5))");
+    let answer = worker.load(artifact, limits());
+    let detail = "the module starts with 327680 bytes of memory, its limit is 262144".to_owned();
+    assert_eq!(answer, Event::LoadFailed { reason: LoadFailure::OverLimit, detail });
+    // It stays, and says why it does nothing.
+    worker.send(&START);
+    assert!(matches!(worker.next_event(), Event::Rejected { .. }));
+}
+
+#[test]
+fn a_file_of_another_profile_is_refused() {
+    let wasm = wat::parse_str("(module (memory 1))").unwrap();
+    for target in Registry::built_in().all() {
+        for bounds_checks in [BoundsChecks::Hardware, BoundsChecks::Software] {
+            let mut worker = Worker::start();
+            let is_own = worker.hello.target == target.id.as_str()
+                && worker.hello.bounds_checks == bounds_checks.as_str();
+            if is_own || !target.supports_bounds_checks(bounds_checks) {
+                continue;
+            }
+            let artifact = compile_for(&wasm, target.id.as_str(), bounds_checks);
+            let answer = worker.load(artifact, limits());
+            let Event::LoadFailed { reason, detail } = answer else { panic!("{answer:?}") };
+            assert_eq!(reason, LoadFailure::WrongProfile);
+            assert!(detail.contains("this runtime"), "{detail}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_compiled_file_is_refused() {
+    let own = Worker::start().compile("(module (memory 1))");
+    let half = own[..own.len() / 2].to_vec();
+    for artifact in [b"\0asm\x01\0\0\0".to_vec(), Vec::new(), half] {
+        let mut worker = Worker::start();
+        let answer = worker.load(artifact, limits());
+        let Event::LoadFailed { reason, .. } = answer else { panic!("{answer:?}") };
+        assert_eq!(reason, LoadFailure::WrongProfile);
+    }
+}
+
+#[test]
+fn an_import_that_nothing_offers_is_named_with_what_is_offered() {
+    let mut worker = Worker::start();
+    let artifact = worker.compile(&misbehaving("unknown-import"));
+    let answer = worker.load(artifact, limits());
+    let Event::LoadFailed { reason, detail } = answer else { panic!("{answer:?}") };
+    assert_eq!(reason, LoadFailure::UnknownImport);
+    assert!(detail.contains("env.launch (i32) -> (i64)"), "{detail}");
+    assert!(detail.contains("farrier.log, farrier.clock_monotonic_ns"), "{detail}");
+
+    let mut worker = Worker::start();
+    let module = r#"(module (import "farrier" "log" (func (param i32 i32))) (memory 1))"#;
+    let artifact = worker.compile(module);
+    let answer = worker.load(artifact, limits());
+    let detail = "the module imports farrier.log with the type (i32, i32) -> (); it is offered as \
+                  (i32, i32, i32) -> ()"
+        .to_owned();
+    assert_eq!(answer, Event::LoadFailed { reason: LoadFailure::UnknownImport, detail });
+}
+
+#[test]
+fn a_start_function_that_traps_fails_the_load() {
+    let mut worker = Worker::start();
+    let artifact = worker.compile("(module (memory 1) (func $s (unreachable)) (start $s))");
+    let answer = worker.load(artifact, limits());
+    let detail = "instantiate the module: unreachable".to_owned();
+    assert_eq!(answer, Event::LoadFailed { reason: LoadFailure::Instantiation, detail });
+}
+
+#[test]
+fn an_entry_point_of_another_type_is_not_called_and_said_so() {
+    let mut worker = Worker::start();
+    let artifact = worker.compile(r#"(module (memory 1) (func (export "tick") (param i64)))"#);
+    let answer = worker.load(artifact, limits());
+    assert_eq!(answer, Event::Loaded { has_init: false, has_tick: false });
+    assert_eq!(worker.usage().log_lines, 1);
+}
+
+#[test]
+fn commands_out_of_order_are_rejected() {
+    let worker = Worker::start();
+    worker.send(&START);
+    assert_eq!(worker.next_event(), Event::Rejected { detail: "no module is loaded".into() });
+    worker.send(&Command::RunChecks { steps: vec![] });
+    assert_eq!(worker.next_event(), Event::Rejected { detail: "no module is loaded".into() });
+    assert_eq!(worker.usage().activity, Activity::Idle);
+
+    let worker = Worker::with("(module (memory 1))", limits());
+    worker.send(&START);
+    worker.find(|event| *event == Event::Started);
+    worker.send(&START);
+    assert_eq!(
+        worker.next_event(),
+        Event::Rejected { detail: "the module has been started".into() }
+    );
+}
+
+#[test]
+fn a_frame_that_is_no_command_ends_the_worker_with_a_reason() {
+    for garbage in [&b"\x03\0\0\0xyz"[..], &b"\xff\xff\xff\xff"[..]] {
+        let mut worker = Worker::start();
+        worker.socket.write_all(garbage).unwrap();
+        let answer = worker.find(|event| matches!(event, Event::Rejected { .. }));
+        let Event::Rejected { detail } = answer else { unreachable!() };
+        assert!(detail.starts_with("read a command: a frame "), "{detail}");
+        assert_eq!(worker.exit_status().code(), Some(1));
+    }
+}
+
+#[test]
+fn the_worker_ends_with_its_starter() {
+    assert!(Worker::start().close().success());
+    let worker = Worker::with(SENSOR_MODULE, limits());
+    worker.send(&START);
+    worker.find(|event| matches!(event, Event::Published(_)));
+    assert!(worker.close().success());
+}
+
+#[test]
+fn stop_ends_the_worker_after_the_call() {
+    let worker = Worker::with(SENSOR_MODULE, limits());
+    worker.send(&START);
+    worker.find(|event| *event == Event::Started);
+    worker.send(&Command::Stop);
+    assert!(worker.exit_status().success());
+    let worker = Worker::start();
+    worker.send(&Command::Stop);
+    assert!(worker.exit_status().success());
+}
