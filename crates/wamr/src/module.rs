@@ -30,9 +30,14 @@ pub enum LoadError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExternType {
     Function(FuncType),
-    Global { value: ValueType, mutable: bool },
+    Global {
+        value: ValueType,
+        mutable: bool,
+    },
     Table,
     Memory,
+    /// Of a type that this wrapper does not know: cannot be called or read.
+    Unknown,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +131,7 @@ impl<'r> Module<'r> {
                 ExternType::Global { .. } => unknown.push(format!("{name} (a global)")),
                 ExternType::Table => unknown.push(format!("{name} (a table)")),
                 ExternType::Memory => unknown.push(format!("{name} (a memory)")),
+                ExternType::Unknown => unknown.push(format!("{name} (of an unknown type)")),
             }
         }
         if !unknown.is_empty() {
@@ -251,9 +257,12 @@ unsafe fn extern_type(
                     .collect::<Vec<_>>();
                 (params, results)
             };
-            let types =
-                |kinds: Vec<_>| kinds.into_iter().filter_map(ValueType::from_kind).collect();
-            ExternType::Function(FuncType { params: types(params), results: types(results) })
+            let params: Option<_> = params.into_iter().map(ValueType::from_kind).collect();
+            let results: Option<_> = results.into_iter().map(from_result_kind).collect();
+            match (params, results) {
+                (Some(params), Some(results)) => ExternType::Function(FuncType { params, results }),
+                _ => ExternType::Unknown,
+            }
         }
         sys::WASM_IMPORT_EXPORT_KIND_GLOBAL => {
             // SAFETY: the kind says that this is a global's type.
@@ -261,13 +270,21 @@ unsafe fn extern_type(
                 let kind = sys::wasm_global_type_get_valkind(global);
                 (kind, sys::wasm_global_type_get_mutable(global))
             };
-            // Every kind that a validated module can have is known.
-            let value = ValueType::from_kind(kind).unwrap_or(ValueType::I32);
-            ExternType::Global { value, mutable }
+            ValueType::from_kind(kind)
+                .map_or(ExternType::Unknown, |value| ExternType::Global { value, mutable })
         }
         sys::WASM_IMPORT_EXPORT_KIND_TABLE => ExternType::Table,
         _ => ExternType::Memory,
     }
+}
+
+/// WAMR 2.4.3 answers -1 for a result of type externref, alone among the types
+/// that its loader admits (wasm_func_type_get_result_valkind).
+fn from_result_kind(kind: sys::wasm_valkind_t) -> Option<ValueType> {
+    if kind == sys::wasm_valkind_t::MAX {
+        return Some(ValueType::ExternRef);
+    }
+    ValueType::from_kind(kind)
 }
 
 /// # Safety
