@@ -8,6 +8,7 @@ use crate::access::AccessControl;
 use crate::gate::Gate;
 use crate::limits::Limits;
 use crate::retained::RetainedMessages;
+use crate::sessions::Sessions;
 use rmqtt::context::ServerContext;
 use rmqtt::net::{Builder, Listener};
 use rmqtt::server::MqttServer;
@@ -110,9 +111,10 @@ async fn serve(
         .mqtt_max_sessions(limits.sessions_max.try_into().unwrap_or(isize::MAX))
         .build()
         .await;
+    *context.extends.shared_mut().await = Box::new(Sessions::new(context.clone()));
     let retained = RetainedMessages::new(limits.retained_max, limits.retained_bytes_max);
     *context.extends.retain_mut().await = Box::new(retained);
-    Gate::new(access).close_over(context.extends.hook_mgr()).await;
+    Gate::new(access, limits.login_timeout).close_over(context.extends.hook_mgr()).await;
 
     let server = MqttServer::new(context.clone()).listener_by_id(listener, LISTENER_ID).build();
     // Not the library's `start`, which ends the process when it fails.

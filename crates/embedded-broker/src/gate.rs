@@ -11,15 +11,17 @@ use rmqtt::types::{
     AuthResult, ConnectInfo, LastWill, Publish, PublishAclResult, Subscribe, SubscribeReturn,
 };
 use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(Clone)]
 pub(crate) struct Gate {
     access: Arc<dyn AccessControl>,
+    login_timeout: Duration,
 }
 
 impl Gate {
-    pub(crate) fn new(access: Arc<dyn AccessControl>) -> Self {
-        Self { access }
+    pub(crate) fn new(access: Arc<dyn AccessControl>, login_timeout: Duration) -> Self {
+        Self { access, login_timeout }
     }
 
     pub(crate) async fn close_over(self, hooks: &dyn HookManager) {
@@ -53,8 +55,12 @@ impl Gate {
             return Some("user name is not the client id");
         }
         let Some(password) = connect.password() else { return Some("no password") };
-        if self.access.authenticate(client_id, password).await == Login::Refused {
-            return Some("credentials");
+        // The library would wait for ever and keep a place among the logins.
+        let answer = self.access.authenticate(client_id, password);
+        match tokio::time::timeout(self.login_timeout, answer).await {
+            Ok(Login::Allowed) => {}
+            Ok(Login::Refused) => return Some("credentials"),
+            Err(_) => return Some("checking the credentials took too long"),
         }
         // The library publishes a last will without the question it asks about
         // other messages, so this is the one chance to ask.

@@ -9,7 +9,8 @@
 //! and the gateway publishes the desired state again when it starts.
 //!
 //! Start with `broker.rs` for how it runs and stops, `gate.rs` for who gets in,
-//! `retained.rs` for what a late subscriber finds.
+//! `retained.rs` for what a late subscriber finds, `sessions.rs` for one who comes
+//! back.
 
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ mod broker;
 mod gate;
 mod limits;
 mod retained;
+mod sessions;
 
 pub use access::{AccessControl, Login, LoginFuture, Who};
 pub use broker::{Broker, BrokerConfig, BrokerError};

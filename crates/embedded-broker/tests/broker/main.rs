@@ -3,6 +3,10 @@
 
 mod client;
 mod fleet;
+mod lifecycle;
+mod limits;
 mod login;
+mod mqtt5;
 mod retained;
 mod rights;
+mod sessions;
