@@ -50,6 +50,7 @@ pub fn run(workspace: &Path) -> anyhow::Result<()> {
         command.args(["--suite", "1", "--bounds", bounds_checks]);
         stages.tests(&format!("specification suite 1, {bounds_checks} bounds checks"), command);
     }
+    stages.check("fetch playwright-core from npm", fetch_browser_driver(workspace));
     stages.tests("end-to-end tests", end_to_end(workspace));
 
     let mut total = stages.total;
@@ -121,6 +122,12 @@ fn end_to_end(workspace: &Path) -> Command {
     let mut command = cargo_test(workspace, &["-p", "e2e", "--", "--test-threads=1"]);
     command.env("FARRIER_KIT", kit::directory(workspace));
     command
+}
+
+fn fetch_browser_driver(workspace: &Path) -> anyhow::Result<()> {
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
+    run::step("npm ci in tests/browser", npm.current_dir(workspace.join("tests/browser")))
 }
 
 struct Stages {

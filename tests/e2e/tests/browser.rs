@@ -1,0 +1,34 @@
+//! The dashboard in a real browser: `tests/browser/run.mjs` against a fleet.
+
+use anyhow::{Context, ensure};
+use harness::{DeviceClass, Fleet, Kit};
+use std::path::Path;
+use std::process::Command;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_uploads_deploys_and_watches_in_the_browser() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let mut fleet = Fleet::start(Kit::for_tests()?, data.path())?;
+    for class in DeviceClass::ALL {
+        fleet.start_device(class).await?;
+    }
+    for class in DeviceClass::ALL {
+        fleet.wait_online(&class.device_name()).await?;
+    }
+    let login = fleet.client().create_login_link().await?.url;
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../browser");
+    let mut node = Command::new("node");
+    node.arg("run.mjs")
+        .current_dir(&scripts)
+        .env("FARRIER_URL", fleet.gateway().url())
+        .env("FARRIER_LOGIN_URL", login)
+        .env("FARRIER_CLI", fleet.kit.command_line())
+        .env("FARRIER_TOKEN_FILE", fleet.gateway().token_file())
+        .env("FARRIER_GATEWAY", fleet.gateway().url())
+        .env("FARRIER_WASM", fleet.kit.module("sensor-filter.wasm"))
+        .env("FARRIER_SCREENSHOTS", scripts.join("../../target/screenshots"))
+        .env("CHROMIUM", "/usr/bin/chromium");
+    let status = tokio::task::spawn_blocking(move || node.status()).await?.context("start node")?;
+    ensure!(status.success(), "the browser's checks ended with {status}\n{}", fleet.logs());
+    Ok(())
+}
