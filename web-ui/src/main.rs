@@ -1,1 +1,23 @@
-fn main() {}
+//! The dashboard: five pages in the browser, served by the gateway.
+//!
+//! `live` keeps the gateway's lists fresh, `pages` show them, `api` is the only
+//! code that sends requests. What can be computed without a browser (`fleet`,
+//! `format`, `words`, `wasm_check`, `chart::geometry`, `chart::ticks`) is plain
+//! and has its tests beside it. The wire types are those of `gateway-api`.
+
+mod api;
+mod app;
+mod browser;
+mod chart;
+mod components;
+mod fleet;
+mod format;
+mod live;
+mod pages;
+mod stream;
+mod wasm_check;
+mod words;
+
+fn main() {
+    leptos::mount::mount_to_body(app::App);
+}

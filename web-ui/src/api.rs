@@ -1,0 +1,207 @@
+//! The gateway's HTTP API as functions; the only code here that sends requests.
+//!
+//! The browser adds the session cookie by itself. Nothing is retried: what a
+//! person asked for, a person repeats, and `live` reads again after a break.
+
+use gateway_api::{
+    Deployment, Device, History, List, LogLine, Module, NewDeployment, Overview, Problem, Session,
+};
+use js_sys::{JsString, encode_uri_component};
+use serde::de::DeserializeOwned;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Request, RequestInit, Response};
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum ApiError {
+    /// Nobody is logged in, or no longer.
+    LoginRequired,
+    /// The gateway refused, and says why.
+    Problem(Box<Problem>),
+    /// No answer.
+    Unreachable(String),
+    /// An answer that is not of this API.
+    Unreadable(String),
+}
+
+impl ApiError {
+    pub fn title(&self) -> String {
+        match self {
+            Self::LoginRequired => "Log in first".to_owned(),
+            Self::Problem(problem) => problem.title.clone(),
+            Self::Unreachable(_) => "The gateway does not answer".to_owned(),
+            Self::Unreadable(_) => "The gateway's answer cannot be read".to_owned(),
+        }
+    }
+
+    pub fn detail(&self) -> String {
+        match self {
+            Self::LoginRequired => {
+                "Run `farrier dashboard` and open the link that it prints.".to_owned()
+            }
+            Self::Problem(problem) => problem.detail.clone(),
+            Self::Unreachable(reason) => {
+                format!("Is it running, and is this machine on its network? ({reason})")
+            }
+            Self::Unreadable(reason) => {
+                format!("Perhaps it was upgraded; reload the page. ({reason})")
+            }
+        }
+    }
+
+    pub fn request_id(&self) -> Option<String> {
+        match self {
+            Self::Problem(problem) => problem.request_id.clone(),
+            _ => None,
+        }
+    }
+}
+
+pub type Answer<T> = Result<T, ApiError>;
+
+pub async fn session() -> Answer<Session> {
+    get("/api/v1/session").await
+}
+
+pub async fn log_out() -> Answer<()> {
+    send("POST", "/api/v1/logout", None).await.map(|_| ())
+}
+
+pub async fn overview() -> Answer<Overview> {
+    get("/api/v1/overview").await
+}
+
+pub async fn devices() -> Answer<Vec<Device>> {
+    get_list("/api/v1/devices").await
+}
+
+pub async fn history(device: &str) -> Answer<History> {
+    get(&format!("/api/v1/devices/{}/history", escape(device))).await
+}
+
+pub async fn log_lines(device: &str, limit: usize) -> Answer<Vec<LogLine>> {
+    get_list(&format!("/api/v1/logs?device={}&limit={limit}", escape(device))).await
+}
+
+pub async fn modules() -> Answer<Vec<Module>> {
+    get_list("/api/v1/modules").await
+}
+
+pub async fn upload_module(name: &str, file: &web_sys::File) -> Answer<Module> {
+    let path = format!("/api/v1/modules?name={}", escape(name));
+    let body = Body { content_type: "application/wasm", value: file.into() };
+    read(&send("POST", &path, Some(body)).await?)
+}
+
+pub async fn set_known_answers(module: &str, file: &web_sys::File) -> Answer<Module> {
+    let path = format!("/api/v1/modules/{}/known-answers", escape(module));
+    let body = Body { content_type: "application/toml", value: file.into() };
+    read(&send("PUT", &path, Some(body)).await?)
+}
+
+pub async fn deployments() -> Answer<Vec<Deployment>> {
+    get_list("/api/v1/deployments").await
+}
+
+pub async fn deploy(new: &NewDeployment) -> Answer<Deployment> {
+    let text =
+        serde_json::to_string(new).map_err(|error| ApiError::Unreadable(error.to_string()))?;
+    let body = Body { content_type: "application/json", value: JsValue::from_str(&text) };
+    read(&send("POST", "/api/v1/deployments", Some(body)).await?)
+}
+
+pub async fn remove_deployment(id: &str) -> Answer<()> {
+    send("DELETE", &format!("/api/v1/deployments/{}", escape(id)), None).await.map(|_| ())
+}
+
+struct Body {
+    content_type: &'static str,
+    value: JsValue,
+}
+
+async fn get<T: DeserializeOwned>(path: &str) -> Answer<T> {
+    read(&send("GET", path, None).await?)
+}
+
+async fn get_list<T: DeserializeOwned>(path: &str) -> Answer<Vec<T>> {
+    get::<List<T>>(path).await.map(|list| list.items)
+}
+
+async fn send(method: &str, path: &str, body: Option<Body>) -> Answer<String> {
+    let response = fetch(method, path, body).await.map_err(|error| {
+        ApiError::Unreachable(error.as_string().unwrap_or_else(|| {
+            error.dyn_ref::<js_sys::Error>().map_or_else(String::new, |e| e.message().into())
+        }))
+    })?;
+    let text = text_of(&response).await;
+    if response.ok() {
+        text.ok_or_else(|| ApiError::Unreadable("the connection broke".to_owned()))
+    } else {
+        Err(refusal(response.status(), &text.unwrap_or_default()))
+    }
+}
+
+async fn fetch(method: &str, path: &str, body: Option<Body>) -> Result<Response, JsValue> {
+    let init = RequestInit::new();
+    init.set_method(method);
+    if let Some(body) = &body {
+        init.set_body(&body.value);
+    }
+    let request = Request::new_with_str_and_init(path, &init)?;
+    request.headers().set("accept", "application/json")?;
+    if let Some(body) = &body {
+        request.headers().set("content-type", body.content_type)?;
+    }
+    let window = web_sys::window().ok_or("no window")?;
+    JsFuture::from(window.fetch_with_request(&request)).await?.dyn_into()
+}
+
+async fn text_of(response: &Response) -> Option<String> {
+    JsFuture::from(response.text().ok()?).await.ok()?.as_string()
+}
+
+/// What an answer outside 200 to 299 means.
+fn refusal(status: u16, body: &str) -> ApiError {
+    if status == 401 {
+        return ApiError::LoginRequired;
+    }
+    match serde_json::from_str::<Problem>(body) {
+        Ok(problem) => ApiError::Problem(Box::new(problem)),
+        Err(_) => ApiError::Unreadable(format!("HTTP status {status}")),
+    }
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Answer<T> {
+    serde_json::from_str(text).map_err(|error| ApiError::Unreadable(error.to_string()))
+}
+
+fn escape(part: &str) -> JsString {
+    encode_uri_component(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_keeps_the_gateways_words() {
+        let body = r#"{"type":"/problems/truncated-module","title":"The module is truncated",
+            "status":400,"detail":"It ends at byte 40.","code":"truncated-module",
+            "request_id":"r1"}"#;
+        let error = refusal(400, body);
+        assert_eq!(error.title(), "The module is truncated");
+        assert_eq!(error.detail(), "It ends at byte 40.");
+        assert_eq!(error.request_id().as_deref(), Some("r1"));
+    }
+
+    #[test]
+    fn a_lost_session_and_a_strange_answer_are_told_apart() {
+        assert_eq!(refusal(401, ""), ApiError::LoginRequired);
+        assert_eq!(refusal(502, "<html>"), ApiError::Unreadable("HTTP status 502".into()));
+    }
+
+    #[test]
+    fn an_answer_of_another_version_is_unreadable() {
+        assert!(matches!(read::<Session>("{}"), Err(ApiError::Unreadable(_))));
+    }
+}

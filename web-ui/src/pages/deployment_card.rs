@@ -1,0 +1,198 @@
+//! One deployment: a bar with a part for each state, the same in words, and
+//! every device with what it says.
+
+use crate::api::{self, ApiError};
+use crate::components::{Pill, ProblemBox, RefusalBox};
+use crate::live::Live;
+use crate::{format, words};
+use gateway_api::{Deployment, DeploymentState, DeviceProgress, DeviceSelector, ProgressState};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use leptos_router::components::A;
+
+#[component]
+pub fn DeploymentCard(id: String) -> impl IntoView {
+    let live = Live::here();
+    let own_id = id.clone();
+    let deployment = Memo::new(move |_| {
+        live.deployments.with(|all| all.iter().find(|one| one.id == id).cloned())
+    });
+    view! {
+        <article class="card deployment" data-deployment=own_id.clone()>
+            {move || deployment.get().map(|one| view! {
+                {head(&one, live.now_ms)}
+                {bar(&one.progress)}
+                {table(&one)}
+            })}
+            <Remove id=own_id.clone() deployment/>
+        </article>
+    }
+}
+
+fn head(one: &Deployment, now_ms: RwSignal<u64>) -> impl IntoView + use<> {
+    let (word, tone) = words::deployment_word(one.state);
+    let created_at_ms = one.created_at_ms;
+    let whom = match &one.devices {
+        DeviceSelector::All => "all devices, also later ones".to_owned(),
+        DeviceSelector::These(devices) => format::plural(devices.len(), "chosen device"),
+    };
+    let mut terms = vec![
+        whom,
+        format!("each {} ms", one.interval_ms),
+        format!("call at most {} ms", one.call_ms_max),
+        format!("memory at most {}", format::bytes(one.memory_bytes_max)),
+    ];
+    if !one.sensors.is_empty() {
+        terms.push(format!("sensors {}", one.sensors.join(", ")));
+    }
+    if !one.channels.is_empty() {
+        terms.push(format!("channels {}", one.channels.join(", ")));
+    }
+    view! {
+        <header>
+            <h2>{one.app.clone()}<span class="muted">{format!("@{}", one.module_version)}</span></h2>
+            <span data-deployment-state=word><Pill tone text=word/></span>
+            <span class="muted">{move || format::ago(created_at_ms, now_ms.get())}</span>
+        </header>
+        <p class="muted">{terms.join(" · ")}</p>
+    }
+}
+
+/// All states in the order of a deployment's life.
+const STATES: [ProgressState; 8] = [
+    ProgressState::Running,
+    ProgressState::Starting,
+    ProgressState::Fetching,
+    ProgressState::Published,
+    ProgressState::Compiling,
+    ProgressState::Stopped,
+    ProgressState::Refused,
+    ProgressState::Replaced,
+];
+
+fn bar(progress: &[DeviceProgress]) -> impl IntoView + use<> {
+    let counts: Vec<(ProgressState, usize)> = STATES
+        .into_iter()
+        .map(|state| (state, progress.iter().filter(|device| device.state == state).count()))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    let words: Vec<String> =
+        counts.iter().map(|(state, count)| format!("{count} {}", state.as_str())).collect();
+    let parts = counts.into_iter().map(|(state, count)| {
+        view! {
+            <span class=format!("part {}", words::progress_tone(state).class())
+                style:flex-grow=count.to_string()></span>
+        }
+    });
+    view! {
+        <div class="bar" aria-hidden="true">{parts.collect_view()}</div>
+        <p class="bar-words">
+            {if words.is_empty() { "No device is concerned yet.".to_owned() } else { words.join(", ") }}
+        </p>
+    }
+}
+
+fn table(one: &Deployment) -> impl IntoView + use<> {
+    let rows = one.progress.iter().cloned().map(row).collect_view();
+    (!one.progress.is_empty()).then(|| {
+        view! {
+            <table class="stack">
+                <thead>
+                    <tr>
+                        <th scope="col">"Device"</th>
+                        <th scope="col">"Architecture"</th>
+                        <th scope="col">"State"</th>
+                        <th scope="col">"Artifact on the device"</th>
+                        <th scope="col" class="num">"Generation"</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        }
+    })
+}
+
+fn row(device: DeviceProgress) -> impl IntoView {
+    let name = device.device_name.clone();
+    let href = format!("/devices/{}", device.device);
+    let generation = device.generation.map_or_else(|| "–".to_owned(), |seq| seq.to_string());
+    let reasons = (device.refusal.is_some() || !device.detail.is_empty()).then(|| {
+        view! {
+            <tr class="facts-row">
+                <td colspan="5">
+                    {device.refusal.clone().map(|refusal| view! { <RefusalBox refusal/> })}
+                    {(!device.detail.is_empty() && device.refusal.is_none()).then(|| view! {
+                        <p>{device.detail.clone()}</p>
+                    })}
+                </td>
+            </tr>
+        }
+    });
+    view! {
+        <tr data-progress-device=device.device.clone() data-progress-state=device.state.as_str()>
+            <th scope="row">
+                <A href=href>{name}</A>
+            </th>
+            <td data-label="Architecture">{device.target.clone()}</td>
+            <td data-label="State">
+                <Pill tone=words::progress_tone(device.state) text=device.state.as_str()/>
+            </td>
+            <td data-label="Artifact on the device">{fetched(&device)}</td>
+            <td data-label="Generation" class="num">{generation}</td>
+        </tr>
+        {reasons}
+    }
+}
+
+fn fetched(device: &DeviceProgress) -> AnyView {
+    let total = device.fetch_total_bytes;
+    if total == 0 {
+        return view! { <span class="muted">"–"</span> }.into_any();
+    }
+    let text = format!("{} of {}", format::bytes(device.fetched_bytes), format::bytes(total));
+    view! {
+        <progress max=total.to_string() value=device.fetched_bytes.to_string()
+            aria-label="fetched"></progress>
+        <span class="sub num">{text}</span>
+    }
+    .into_any()
+}
+
+/// Takes the application off its devices; asks once more first.
+#[component]
+fn Remove(id: String, deployment: Memo<Option<Deployment>>) -> impl IntoView {
+    let asking = RwSignal::new(false);
+    let error = RwSignal::new(None::<ApiError>);
+    let ends = Memo::new(move |_| {
+        deployment
+            .with(|one| one.as_ref().is_some_and(|one| one.state != DeploymentState::Replaced))
+    });
+    let id = StoredValue::new(id);
+    let remove = move |_| {
+        spawn_local(async move {
+            // The stream's event takes the card away.
+            error.set(api::remove_deployment(&id.get_value()).await.err());
+            asking.set(false);
+        });
+    };
+    view! {
+        {move || ends.get().then(|| view! {
+            <div class="form-end">
+                {move || if asking.get() {
+                    view! {
+                        <span>"The module stops on all these devices."</span>
+                        <button type="button" on:click=move |_| asking.set(false)>"Keep"</button>
+                        <button type="button" class="danger" on:click=remove>"Remove"</button>
+                    }.into_any()
+                } else {
+                    view! {
+                        <button type="button" class="quiet" on:click=move |_| asking.set(true)>
+                            "Remove…"
+                        </button>
+                    }.into_any()
+                }}
+            </div>
+        })}
+        {move || error.get().map(|error| view! { <ProblemBox error/> })}
+    }
+}

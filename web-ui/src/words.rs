@@ -1,0 +1,149 @@
+//! The meaning of the states that the gateway names: how serious one is, and
+//! the sign that stands beside its word so that colour never speaks alone.
+
+use gateway_api::{ArtifactState, Connection, DeploymentState, ProgressState, TrustSummary};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    Good,
+    /// Under way.
+    Busy,
+    Warn,
+    Bad,
+    /// Neither good nor bad.
+    Plain,
+}
+
+impl Tone {
+    /// The class of the stylesheet.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Busy => "busy",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+            Self::Plain => "plain",
+        }
+    }
+
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::Good => "●",
+            Self::Busy => "◐",
+            Self::Warn => "▲",
+            Self::Bad => "✕",
+            Self::Plain => "○",
+        }
+    }
+}
+
+/// Of an application on a device, which is text because devices may know more
+/// states than this page: `running`, `stopped: time limit`.
+pub fn app_tone(state: &str) -> Tone {
+    let word = state.split([':', ' ']).next().unwrap_or_default();
+    match word {
+        "running" => Tone::Good,
+        "stopped" | "trapped" | "failed" | "refused" => Tone::Bad,
+        "waiting" | "fetching" | "starting" | "checking" | "installing" | "restarting" => {
+            Tone::Busy
+        }
+        _ => Tone::Plain,
+    }
+}
+
+pub fn connection_tone(connection: Connection) -> Tone {
+    match connection {
+        Connection::Online => Tone::Good,
+        Connection::Offline => Tone::Bad,
+        Connection::New => Tone::Plain,
+    }
+}
+
+pub fn artifact_tone(state: ArtifactState) -> Tone {
+    match state {
+        ArtifactState::Ready => Tone::Good,
+        ArtifactState::Refused => Tone::Bad,
+        ArtifactState::Queued => Tone::Plain,
+        ArtifactState::Compiling | ArtifactState::Checking => Tone::Busy,
+    }
+}
+
+pub fn progress_tone(state: ProgressState) -> Tone {
+    match state {
+        ProgressState::Running => Tone::Good,
+        ProgressState::Refused | ProgressState::Stopped => Tone::Bad,
+        ProgressState::Replaced => Tone::Plain,
+        ProgressState::Compiling
+        | ProgressState::Published
+        | ProgressState::Fetching
+        | ProgressState::Starting => Tone::Busy,
+    }
+}
+
+pub fn deployment_word(state: DeploymentState) -> (&'static str, Tone) {
+    match state {
+        DeploymentState::Waiting => ("waiting for a device", Tone::Plain),
+        DeploymentState::InProgress => ("in progress", Tone::Busy),
+        DeploymentState::Done => ("done", Tone::Good),
+        DeploymentState::Failed => ("failed", Tone::Bad),
+        DeploymentState::Replaced => ("replaced", Tone::Plain),
+    }
+}
+
+/// What every page says while the keys are those of a demonstration.
+pub fn trust_notice(trust: &TrustSummary) -> Option<String> {
+    let alone = trust.threshold <= 1 && trust.root_key_count <= 1;
+    if !alone && !trust.release_key_online {
+        return None;
+    }
+    let release = if trust.release_key_online { "online" } else { "offline" };
+    let risk = match (alone, trust.release_key_online) {
+        (true, true) => {
+            "whoever controls this gateway, or the one root key, controls every device. \
+             Not for devices that matter."
+        }
+        (true, false) => "whoever holds the one root key controls every device.",
+        (false, _) => "whoever controls this gateway can release modules.",
+    };
+    Some(format!(
+        "Demo trust: root {} of {}, release key {release} – {risk}",
+        trust.threshold, trust.root_key_count
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trust(threshold: u32, root_key_count: u32, release_key_online: bool) -> TrustSummary {
+        TrustSummary {
+            root_id: String::new(),
+            root_version: 1,
+            epoch: 1,
+            threshold,
+            root_key_count,
+            release_key_online,
+        }
+    }
+
+    #[test]
+    fn a_reason_behind_the_state_does_not_hide_it() {
+        assert_eq!(app_tone("running"), Tone::Good);
+        assert_eq!(app_tone("stopped: time limit"), Tone::Bad);
+        assert_eq!(app_tone("starting"), Tone::Busy);
+        assert_eq!(app_tone("something new"), Tone::Plain);
+    }
+
+    #[test]
+    fn demonstration_keys_are_named() {
+        let notice = trust_notice(&trust(1, 1, true)).unwrap();
+        assert!(notice.starts_with("Demo trust: root 1 of 1, release key online –"), "{notice}");
+        assert!(trust_notice(&trust(1, 1, false)).unwrap().contains("release key offline"));
+        assert!(trust_notice(&trust(2, 3, true)).unwrap().contains("root 2 of 3"));
+    }
+
+    #[test]
+    fn real_keys_need_no_notice() {
+        assert_eq!(trust_notice(&trust(2, 3, false)), None);
+    }
+}
