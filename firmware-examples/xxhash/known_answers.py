@@ -11,7 +11,8 @@ import xxhash
 # Addresses in the module's one page. Nothing of its own lies there: it has no
 # data segment and keeps no state outside what its caller hands it.
 INPUT = 1024
-STATE = 256  # 48 bytes for the 32-bit hash, 88 for the 64-bit one
+STATE = 256
+STATE_BYTES = {32: 48, 64: 88}
 
 # Around the algorithm's own boundaries: nothing, a tail only, exactly one stripe
 # of 16 (32-bit) and of 32 bytes (64-bit), one more, and several stripes.
@@ -66,6 +67,9 @@ for bits, seed, to_seed, to_digest in (
     (32, SEEDS_32[1], i32, i32),
     (64, SEEDS_64[1], i64, i64),
 ):
+    # init sets the seed alone and expects the rest to be zero, as the package's own
+    # JavaScript leaves it. Without this a second run would start from the first's end.
+    write(STATE, bytes(STATE_BYTES[bits]))
     call(f"init{bits}", [i32(STATE), to_seed(seed)])
     start = 0
     for part in PARTS:
