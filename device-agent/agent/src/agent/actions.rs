@@ -1,0 +1,147 @@
+//! Carrying out what the installer decides.
+
+use super::Agent;
+use crate::Moment;
+use crate::fetch::Fetch;
+use crate::install::{Action, Input, SlotId, WorkerInput};
+use crate::refusal::Refusal;
+use crate::state::Proven;
+use crate::store::StoreError;
+use device_protocol::RefusalCode;
+use module_package::{AppEntry, RELEASE_BYTES_MAX, Release, open_release};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use worker_protocol::Command;
+
+impl Agent {
+    /// Lets the installer decide and does what it says, until it has no more to say.
+    pub(super) fn act(&mut self, input: Input, now: Moment) {
+        let Some(installer) = &mut self.installer else { return };
+        let mut actions = VecDeque::from(installer.handle(input, now));
+        while let Some(action) = actions.pop_front() {
+            if let Some(answer) = self.carry_out(action, now)
+                && let Some(installer) = &mut self.installer
+            {
+                actions.extend(installer.handle(answer, now));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, action: Action, now: Moment) -> Option<Input> {
+        match action {
+            Action::OpenRelease { slot, entry } => return self.open_release(slot, &entry, now),
+            Action::ObtainArtifact { slot } => return self.obtain_artifact(slot, now),
+            Action::Spawn { worker, slot } => {
+                let app = self.installer.as_ref()?.slot(slot)?.entry.app.clone();
+                self.parts.workers.spawn(worker, &app);
+            }
+            Action::Begin { worker, interval_ms } => {
+                self.parts.workers.send(worker, Command::Start { interval_ms });
+            }
+            Action::Stop(worker) => {
+                if self.speaking.contains(&worker) {
+                    self.parts.workers.stop(worker);
+                } else {
+                    self.parts.workers.kill(worker);
+                }
+            }
+            Action::Kill(worker) => self.parts.workers.kill(worker),
+            Action::Persist(proven) => self.persist(proven, now),
+            Action::Collect => self.collect(now),
+            Action::Report => self.pace.note_change(now),
+        }
+        None
+    }
+
+    fn open_release(&mut self, slot: SlotId, entry: &AppEntry, now: Moment) -> Option<Input> {
+        let blob = entry.release.into();
+        match self.parts.store.read(&blob, RELEASE_BYTES_MAX as u64) {
+            Ok(Some(sealed)) => return Some(Input::Release(slot, self.judge(&sealed, entry))),
+            Ok(None) => {}
+            Err(damaged @ StoreError::Damaged(_)) => self.refuse((&damaged).into(), None, now),
+            Err(error) => return Some(Input::Release(slot, Err((&error).into()))),
+        }
+        self.fetches.start(Fetch::of_release(blob, now, self.parts.seed ^ slot.0));
+        None
+    }
+
+    /// Whether the release is genuine, and whether this device can run it.
+    fn judge(&self, sealed: &[u8], entry: &AppEntry) -> Result<Rc<Release>, Refusal> {
+        let root = &self.parts.enrolment.root;
+        let release = open_release(sealed, entry.release, root).map_err(|e| Refusal::from(&e))?;
+        if release.app != entry.app {
+            let detail = format!("the release of {} is listed as {}", release.app, entry.app);
+            return Err(Refusal::new(RefusalCode::Inconsistent, detail));
+        }
+        let runtime = self.runtime.as_ref().ok_or_else(|| {
+            Refusal::new(RefusalCode::WorkerStart, "this device has no runtime yet")
+        })?;
+        runtime.profile.check(&release).map_err(|e| Refusal::from(&e))?;
+        let declared = &self.parts.config.sensors;
+        let is_declared = |name: &String| declared.iter().any(|sensor| sensor.name() == name);
+        if let Some(lacking) = entry.sensors.iter().find(|name| !is_declared(name)) {
+            let has: Vec<&str> = declared.iter().map(|sensor| sensor.name()).collect();
+            let detail = format!("no sensor {lacking}; this device has [{}]", has.join(", "));
+            return Err(Refusal::new(RefusalCode::NotGranted, detail));
+        }
+        Ok(Rc::new(release))
+    }
+
+    fn obtain_artifact(&mut self, slot: SlotId, now: Moment) -> Option<Input> {
+        let release = self.installer.as_ref()?.slot(slot)?.release.clone()?;
+        let answer = |result| Some(Input::Artifact(slot, result));
+        if self.parts.store.has(&release.artifact.into()) {
+            return answer(Ok(()));
+        }
+        if self.fetches.find(&release.artifact.into()).is_some() {
+            return None;
+        }
+        let mut missing = self.parts.store.resume_artifact(&release);
+        if let Err(StoreError::NoSpace { .. }) = missing {
+            self.collect(now);
+            missing = self.parts.store.resume_artifact(&release);
+        }
+        match missing {
+            Ok(missing) if missing.is_empty() => {
+                match self.parts.store.finish_artifact(release.artifact) {
+                    Ok(()) => answer(Ok(())),
+                    Err(error) => answer(Err((&error).into())),
+                }
+            }
+            Ok(missing) => {
+                let seed = self.parts.seed ^ slot.0;
+                self.fetches.start(Fetch::of_artifact(release, missing, now, seed));
+                None
+            }
+            Err(error) => answer(Err((&error).into())),
+        }
+    }
+
+    fn persist(&mut self, proven: Vec<Proven>, now: Moment) {
+        self.progress.proven = proven;
+        let stored = self.parts.state.set_progress(&self.progress);
+        self.is_persisted = stored.is_ok();
+        if let Err(error) = stored {
+            self.refuse(Refusal::new(RefusalCode::Storage, error), None, now);
+        }
+    }
+
+    /// Removes what nothing names: not while the disk still names an older set.
+    pub(super) fn collect(&mut self, now: Moment) {
+        let Some(installer) = &self.installer else { return };
+        let needed = installer.needed();
+        self.fetches.stop_all_but(|blob| needed.contains(blob));
+        if !self.is_persisted {
+            return;
+        }
+        if let Err(error) = self.parts.store.keep_only(&needed) {
+            self.refuse(Refusal::from(&error), None, now);
+        }
+    }
+
+    /// The worker of this slot is to be given up because its artifact is gone.
+    pub(super) fn damaged(&mut self, refusal: Refusal, now: Moment) -> WorkerInput {
+        self.refuse(refusal.clone(), None, now);
+        WorkerInput::Damaged(refusal)
+    }
+}

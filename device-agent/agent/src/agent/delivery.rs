@@ -1,0 +1,117 @@
+//! Blocks: asking for them, checking them, storing them.
+
+use super::Agent;
+use crate::Moment;
+use crate::fetch::Taken;
+use crate::fetch::queue::Request;
+use crate::install::Input;
+use crate::refusal::Refusal;
+use crate::store::StoreError;
+use device_protocol::{BLOCK_MESSAGE_BYTES_MAX, Block, RefusalCode, Topic};
+use module_package::{BlobId, Release};
+use std::rc::Rc;
+
+impl Agent {
+    pub(super) fn request_blocks(&mut self, now: Moment) {
+        let requests = self.fetches.poll(now);
+        let Some(broker) = &mut self.broker else { return };
+        for request in requests {
+            // One that is not taken is repeated after the usual silence.
+            match request {
+                Request::Subscribe(blob) => broker.subscribe(&Topic::Blob(blob)),
+                Request::Unsubscribe(blob) => broker.unsubscribe(&Topic::Blob(blob)),
+                Request::Ask(want) => match minicbor::to_vec(&want) {
+                    Ok(payload) => {
+                        let topic = Topic::Want(self.parts.enrolment.device.clone());
+                        broker.publish(&topic, payload)
+                    }
+                    Err(_) => false,
+                },
+            };
+        }
+    }
+
+    pub(super) fn take_block(&mut self, blob: BlobId, payload: &[u8], now: Moment) {
+        if self.fetches.find(&blob).is_none() {
+            return;
+        }
+        if payload.len() > BLOCK_MESSAGE_BYTES_MAX {
+            let detail = format!("a block message of {} bytes", payload.len());
+            return self.refuse(Refusal::new(RefusalCode::TooLong, detail), None, now);
+        }
+        let block: Block = match minicbor::decode(payload) {
+            Ok(block) => block,
+            Err(e) => {
+                let refusal = Refusal::new(RefusalCode::Malformed, format!("a block: {e}"));
+                return self.refuse(refusal, None, now);
+            }
+        };
+        match self.fetches.take(&blob, &block, now) {
+            None | Some(Taken::Ignored | Taken::Kept) => {}
+            Some(Taken::WrongHash(detail)) => {
+                self.refuse(Refusal::new(RefusalCode::WrongHash, detail), None, now);
+            }
+            Some(Taken::WholeRelease(bytes)) => {
+                let mut stored = self.parts.store.put(&blob, &bytes);
+                if let Err(StoreError::NoSpace { .. }) = stored {
+                    self.collect(now);
+                    stored = self.parts.store.put(&blob, &bytes);
+                }
+                self.finish_fetch(blob, stored, now);
+            }
+            Some(Taken::Write { index, last }) => {
+                let Some(release) = self.release_of_artifact(&blob) else { return };
+                let store = &mut self.parts.store;
+                let mut stored = store.write_block(&release, index, &block.bytes);
+                if stored.is_ok() && !last {
+                    return;
+                }
+                if stored.is_ok() {
+                    stored = store.finish_artifact(release.artifact);
+                }
+                self.finish_fetch(blob, stored, now);
+            }
+        }
+    }
+
+    fn release_of_artifact(&self, blob: &BlobId) -> Option<Rc<Release>> {
+        let slots = self.installer.as_ref()?.apps().flat_map(|(_, app)| app.slots());
+        let mut releases = slots.filter_map(|slot| slot.release.clone());
+        releases.find(|release| BlobId::from(release.artifact) == *blob)
+    }
+
+    fn finish_fetch(&mut self, blob: BlobId, stored: Result<(), StoreError>, now: Moment) {
+        self.fetches.stop(&blob);
+        match stored {
+            Ok(()) => self.act(Input::Arrived(blob), now),
+            // The disk changed a block that was good when it came: whoever waits
+            // asks for the artifact again.
+            Err(error @ StoreError::WrongHash(_)) => {
+                self.refuse(Refusal::from(&error), None, now);
+                self.act(Input::Arrived(blob), now);
+            }
+            Err(error) => {
+                let refusal = Refusal::from(&error);
+                self.refuse(refusal.clone(), None, now);
+                for input in self.refused_inputs(&blob, &refusal) {
+                    self.act(input, now);
+                }
+            }
+        }
+    }
+
+    /// Whoever waits for this blob hears that it cannot be stored.
+    fn refused_inputs(&self, blob: &BlobId, refusal: &Refusal) -> Vec<Input> {
+        let Some(installer) = &self.installer else { return Vec::new() };
+        let slots = installer.apps().flat_map(|(_, app)| app.slots());
+        let input = |slot: &crate::install::Slot| {
+            if BlobId::from(slot.entry.release) == *blob {
+                return Some(Input::Release(slot.id, Err(refusal.clone())));
+            }
+            let release = slot.release.as_ref()?;
+            let waits = BlobId::from(release.artifact) == *blob;
+            waits.then(|| Input::Artifact(slot.id, Err(refusal.clone())))
+        };
+        slots.filter_map(input).collect()
+    }
+}

@@ -1,0 +1,112 @@
+//! Reports, and what goes out beside them.
+
+use super::Agent;
+use crate::Moment;
+use crate::install::{App, Slot, Stage, WorkerId};
+use crate::outbox::Parcel;
+use crate::report::{app_report, waiting_app_report};
+use device_protocol::{AppReport, MESSAGE_VERSION, REPORT_BYTES_MAX, Report, Topic};
+use module_package::{BlobId, Domain, seal};
+use worker_protocol::Command;
+
+impl Agent {
+    pub(super) fn report_if_due(&mut self, now: Moment) {
+        if self.pace.begin_round(now) {
+            self.asked = self.speaking.clone();
+            for worker in &self.asked {
+                self.parts.workers.send(*worker, Command::ReportUsage);
+            }
+            if self.asked.is_empty() {
+                self.pace.note_change(now);
+            }
+        }
+        if self.pace.take_due(now) {
+            self.report(now);
+        }
+    }
+
+    /// The last answer of a round sends the report.
+    pub(super) fn note_answer(&mut self, worker: WorkerId, now: Moment) {
+        if self.asked.remove(&worker) && self.asked.is_empty() {
+            self.pace.note_change(now);
+        }
+    }
+
+    fn report(&mut self, now: Moment) {
+        let workers = self.parts.workers.pids();
+        let usage = self.meter.measure(&workers, self.parts.store.used_bytes());
+        if self.broker.is_none() {
+            return;
+        }
+        self.report_counter += 1;
+        let accepted = self.progress.accepted.as_ref().map(|(accepted, _)| *accepted);
+        let report = Report {
+            version: MESSAGE_VERSION,
+            device: self.parts.enrolment.device.clone(),
+            boot_id: self.parts.boot_id,
+            counter: self.report_counter,
+            epoch: accepted.map_or(0, |accepted| accepted.epoch),
+            seq: accepted.map_or(0, |accepted| accepted.seq),
+            manifest: accepted.map(|accepted| accepted.manifest),
+            uptime_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            usage,
+            apps: self.app_reports(now),
+            refused: self.refused.clone(),
+            emulated: self.parts.config.is_emulated(),
+        };
+        let Ok(payload) = minicbor::to_vec(&report) else { return };
+        let sealed = seal(Domain::Report, payload, &self.parts.key);
+        if sealed.len() > REPORT_BYTES_MAX {
+            tracing::error!(bytes = sealed.len(), "the report is too long to be sent");
+            return;
+        }
+        let topic = Topic::Report(self.parts.enrolment.device.clone());
+        if let Some(broker) = &mut self.broker
+            && !broker.publish(&topic, sealed)
+        {
+            self.pace.note_change(now);
+        }
+    }
+
+    fn app_reports(&self, now: Moment) -> Vec<AppReport> {
+        let Some(installer) = &self.installer else {
+            let trouble = self.runtime_trouble.as_ref();
+            return self.desired.iter().map(|entry| waiting_app_report(entry, trouble)).collect();
+        };
+        installer.apps().filter_map(|(name, app)| self.report_app(name, app, now)).collect()
+    }
+
+    fn report_app(&self, name: &str, app: &App, now: Moment) -> Option<AppReport> {
+        let wanted = app.wanted()?;
+        let blob = match &wanted.stage {
+            Stage::Release => Some(BlobId::from(wanted.entry.release)),
+            Stage::Artifact => wanted.release.as_ref().map(|release| release.artifact.into()),
+            _ => None,
+        };
+        let fetch = blob.and_then(|blob| self.fetches.find(&blob));
+        let serving = app.serving().and_then(Slot::worker);
+        let usage = self.counters.total(name, serving);
+        let rss_bytes = serving.map_or(0, |worker| self.meter.worker_rss_bytes(worker));
+        Some(app_report(app, wanted, fetch, &usage, rss_bytes, now))
+    }
+
+    /// Nothing can go out without a connection, so nothing is due either.
+    pub(super) fn outbox_deadline(&self) -> Option<Moment> {
+        self.broker.as_ref().and(self.outbox.deadline())
+    }
+
+    pub(super) fn flush_outbox(&mut self, now: Moment) {
+        let Some(broker) = &mut self.broker else { return };
+        let device = &self.parts.enrolment.device;
+        self.outbox.flush(now, |parcel| {
+            let (topic, payload) = match parcel {
+                Parcel::Log(log) => (Topic::Log(device.clone()), minicbor::to_vec(log)),
+                Parcel::Published(message) => {
+                    (Topic::Published(device.clone()), minicbor::to_vec(message))
+                }
+            };
+            // What cannot be encoded would block the queue: it is dropped.
+            payload.map_or(true, |payload| broker.publish(&topic, payload))
+        });
+    }
+}

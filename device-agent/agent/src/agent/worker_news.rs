@@ -1,0 +1,189 @@
+//! What workers say, and what it means for their application.
+
+use super::Agent;
+use crate::Moment;
+use crate::install::{Input, WorkerId, WorkerInput};
+use crate::refusal::{Refusal, of_load_failure, shorten};
+use crate::store::StoreError;
+use crate::workers::{WorkerNews, info_of};
+use device_protocol::{LogLine, MESSAGE_VERSION, PublishedMessage, RefusalCode};
+use module_package::{AppEntry, Release};
+use worker_protocol::{
+    Activity, Command, Event as Message, Grants, Hello, LOG_LINE_BYTES_MAX, Limits, Load, LogLevel,
+    PUBLISH_BYTES_MAX, Published,
+};
+
+impl Agent {
+    pub(super) fn hear_worker(&mut self, worker: WorkerId, news: WorkerNews, now: Moment) {
+        let input = match news {
+            WorkerNews::Hello(hello) => self.welcome(worker, &hello, now),
+            WorkerNews::Event(message) => self.hear_message(worker, message, now),
+            WorkerNews::NotStarted(refusal) => {
+                tracing::warn!(worker.id = worker.0, "{refusal}");
+                self.parts.workers.forget(worker);
+                Some(WorkerInput::NotStarted(refusal))
+            }
+            WorkerNews::Ended(how) => Some(self.bury(worker, how)),
+        };
+        if let Some(input) = input {
+            self.act(Input::Worker(worker, input), now);
+        }
+    }
+
+    /// Only now does it count as started; it gets its module.
+    fn welcome(&mut self, worker: WorkerId, hello: &Hello, now: Moment) -> Option<WorkerInput> {
+        self.speaking.insert(worker);
+        let runtime = self.runtime.as_ref()?;
+        let found = info_of(hello);
+        if found.profile != runtime.profile {
+            let (found, expected) = (&found.profile, &runtime.profile);
+            let detail = format!(
+                "the runtime has changed since the agent's start: it is for {} with {} bounds checks, was {} with {}; restart the agent",
+                found.target, found.bounds_checks, expected.target, expected.bounds_checks
+            );
+            self.parts.workers.kill(worker);
+            return Some(WorkerInput::NotStarted(Refusal::new(RefusalCode::WorkerStart, detail)));
+        }
+        let slot = self.installer.as_ref()?.slot_of(worker)?;
+        let (release, entry) = (slot.release.clone()?, slot.entry.clone());
+        let blob = release.artifact.into();
+        match self.parts.store.read(&blob, release.artifact_bytes) {
+            Ok(Some(artifact)) => {
+                let load = self.load_of(&release, &entry, artifact);
+                self.parts.workers.send(worker, Command::Load(load));
+                None
+            }
+            Ok(None) => {
+                let detail = format!("artifact {} is no longer on the disk", release.artifact);
+                let refusal = Refusal::new(RefusalCode::DamagedArtifact, detail);
+                Some(self.damaged(refusal, now))
+            }
+            Err(error @ StoreError::Damaged(_)) => Some(self.damaged((&error).into(), now)),
+            Err(error) => {
+                self.parts.workers.kill(worker);
+                Some(WorkerInput::NotStarted((&error).into()))
+            }
+        }
+    }
+
+    fn load_of(&self, release: &Release, entry: &AppEntry, artifact: Vec<u8>) -> Load {
+        let limits = release.limits;
+        let sensors = self.parts.config.sensors.iter();
+        let granted = sensors.filter(|sensor| entry.sensors.iter().any(|n| n == sensor.name()));
+        Load {
+            artifact,
+            app: entry.app.clone(),
+            limits: Limits {
+                memory_bytes_max: limits.memory_bytes_max,
+                stack_bytes: limits.stack_bytes,
+                call_ms_max: limits.call_ms_max,
+                log_lines_per_s_max: limits.log_lines_per_s_max,
+                publishes_per_s_max: limits.publishes_per_s_max,
+            },
+            grants: Grants {
+                sensors: granted.map(|sensor| sensor.to_grant()).collect(),
+                channels: entry.channels.clone(),
+            },
+        }
+    }
+
+    fn hear_message(
+        &mut self,
+        worker: WorkerId,
+        message: Message,
+        now: Moment,
+    ) -> Option<WorkerInput> {
+        let slot = self.installer.as_ref()?.slot_of(worker)?;
+        let app = slot.entry.app.clone();
+        match message {
+            Message::Loaded { .. } => {
+                let steps = slot.release.as_ref()?.known_answers.clone();
+                self.parts.workers.send(worker, Command::RunChecks { steps });
+                None
+            }
+            Message::LoadFailed { reason, detail } => {
+                Some(WorkerInput::Refused(of_load_failure(reason, &detail)))
+            }
+            Message::ChecksDone { failed: None, .. } => Some(WorkerInput::Passed),
+            Message::ChecksDone { failed: Some(step), .. } => {
+                let detail = format!("step {}: {}", step.number, step.detail);
+                Some(WorkerInput::Refused(Refusal::new(RefusalCode::KnownAnswer, detail)))
+            }
+            Message::Started => Some(WorkerInput::Started),
+            Message::Usage(usage) => {
+                let is_running = usage.activity == Activity::Running;
+                self.counters.note_usage(&app, worker, usage);
+                self.note_answer(worker, now);
+                is_running.then_some(WorkerInput::Recovered)
+            }
+            Message::Log(line) => {
+                let level = level_name(line.level);
+                self.log_line(app, level, shorten(line.text, LOG_LINE_BYTES_MAX), now);
+                None
+            }
+            Message::Published(value) => {
+                let is_granted = slot.entry.channels.contains(&value.channel);
+                self.publish_value(app, is_granted, value, now);
+                None
+            }
+            Message::Trapped { export, detail, restart_in_ms } => {
+                let text = format!("{export} trapped: {detail}; restart in {restart_in_ms} ms");
+                self.log_line(app, "error", text, now);
+                Some(WorkerInput::Trapped(shorten(format!("{export}: {detail}"), 300)))
+            }
+            Message::Overrun { export, elapsed_ms } => {
+                let text = format!("{export} ran for {elapsed_ms} ms");
+                self.log_line(app, "error", format!("{text} and was ended"), now);
+                Some(WorkerInput::Overran(Refusal::new(RefusalCode::TimeLimit, text)))
+            }
+            Message::Rejected { detail } => {
+                tracing::warn!(worker.id = worker.0, app, "the worker rejects: {detail}");
+                None
+            }
+            Message::Hello(_) => None,
+        }
+    }
+
+    fn log_line(&mut self, app: String, level: &str, text: String, now: Moment) {
+        let (level, time_ms) = (level.into(), (self.parts.wall_clock_ms)());
+        self.outbox.add_line(LogLine { app, level, text, time_ms }, now);
+    }
+
+    fn publish_value(&mut self, app: String, is_granted: bool, value: Published, now: Moment) {
+        let Published { channel, seq, payload } = value;
+        // The worker checks both; it is not believed.
+        if !is_granted || payload.len() > PUBLISH_BYTES_MAX {
+            self.counters.note_dropped(&app);
+            return;
+        }
+        let (version, time_ms) = (MESSAGE_VERSION, (self.parts.wall_clock_ms)());
+        let message = PublishedMessage { version, app, channel, seq, payload, time_ms };
+        if let Some(dropped) = self.outbox.add_published(message, now) {
+            self.counters.note_dropped(&dropped);
+        }
+    }
+
+    fn bury(&mut self, worker: WorkerId, how: String) -> WorkerInput {
+        let slot = self.installer.as_ref().and_then(|installer| installer.slot_of(worker));
+        if let Some(slot) = slot {
+            let app = slot.entry.app.clone();
+            tracing::warn!(worker.id = worker.0, app, "the worker died: {how}");
+            self.counters.note_restart(&app);
+        }
+        self.speaking.remove(&worker);
+        self.asked.remove(&worker);
+        self.counters.end_worker(worker);
+        self.meter.end_worker(worker);
+        self.parts.workers.forget(worker);
+        WorkerInput::Ended(how)
+    }
+}
+
+fn level_name(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+    }
+}

@@ -1,0 +1,176 @@
+//! The agent's configuration file.
+//!
+//! ```toml
+//! data_dir = "/var/lib/farrier"
+//! gateway_url = "http://127.0.0.1:8080"
+//! claim_token_file = "/etc/farrier/claim-token"   # needed until the device is enrolled
+//! name = "bench-1"
+//!
+//! [runtime]
+//! path = "/usr/lib/farrier/farrier-runtime"
+//! launcher = []   # or ["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu"]
+//!
+//! [[sensor]]
+//! name = "temperature"
+//! kind = "simulated"
+//! seed = 42
+//! ```
+
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use worker_protocol::{NAME_BYTES_MAX, Sensor, SensorSource};
+
+/// Shortest interval between two reports; more would be work for nobody.
+const REPORT_INTERVAL_MS_MIN: u64 = 100;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Keys, enrolment, state and the store. Made if it is missing.
+    pub data_dir: PathBuf,
+    pub gateway_url: String,
+    /// A file with the claim token; read only for the first enrolment.
+    pub claim_token_file: Option<PathBuf>,
+    /// For people, 1 to 64 characters.
+    pub name: String,
+    pub runtime: RuntimeConfig,
+    #[serde(default = "default_report_interval_ms")]
+    pub report_interval_ms: u64,
+    #[serde(default = "default_store_bytes_max")]
+    pub store_bytes_max: u64,
+    /// PEM certificates to trust for `https` and `mqtts` in place of the usual ones.
+    pub ca_file: Option<PathBuf>,
+    /// Whether the clock is right whenever the agent runs; only then is the end
+    /// of a manifest's validity checked.
+    #[serde(default)]
+    pub clock_trusted: bool,
+    #[serde(default, rename = "sensor")]
+    pub sensors: Vec<SensorConfig>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuntimeConfig {
+    pub path: PathBuf,
+    /// Put before the path, for a runtime of another architecture.
+    #[serde(default)]
+    pub launcher: Vec<String>,
+    /// Whether figures of workers include an emulator; by default if there is a
+    /// launcher.
+    pub emulated: Option<bool>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SensorConfig {
+    /// The waveform of the crate `simulated-sensor`.
+    Simulated { name: String, seed: u64 },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("read the configuration {path}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the configuration {path} is not valid: {detail}")]
+    Invalid { path: PathBuf, detail: String },
+}
+
+fn default_report_interval_ms() -> u64 {
+    5_000
+}
+
+fn default_store_bytes_max() -> u64 {
+    256 * 1024 * 1024
+}
+
+impl Config {
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.into(), source })?;
+        Self::parse(&text).map_err(|detail| ConfigError::Invalid { path: path.into(), detail })
+    }
+
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let config: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.name.is_empty() || self.name.chars().count() > 64 {
+            return Err("name needs 1 to 64 characters".into());
+        }
+        if self.report_interval_ms < REPORT_INTERVAL_MS_MIN {
+            return Err(format!("report_interval_ms needs at least {REPORT_INTERVAL_MS_MIN}"));
+        }
+        for (index, sensor) in self.sensors.iter().enumerate() {
+            let name = sensor.name();
+            if name.is_empty() || name.len() > NAME_BYTES_MAX {
+                return Err(format!("a sensor's name needs 1 to {NAME_BYTES_MAX} bytes"));
+            }
+            if self.sensors[..index].iter().any(|other| other.name() == name) {
+                return Err(format!("sensor {name} is declared twice"));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn report_interval(&self) -> Duration {
+        Duration::from_millis(self.report_interval_ms)
+    }
+
+    pub fn is_emulated(&self) -> bool {
+        self.runtime.emulated.unwrap_or(!self.runtime.launcher.is_empty())
+    }
+}
+
+impl SensorConfig {
+    pub fn name(&self) -> &str {
+        let Self::Simulated { name, .. } = self;
+        name
+    }
+
+    pub fn to_grant(&self) -> Sensor {
+        let Self::Simulated { name, seed } = self;
+        Sensor { name: name.clone(), source: SensorSource::Simulated { seed: *seed } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        data_dir = "/d"
+        gateway_url = "http://127.0.0.1:1"
+        name = "n"
+        [runtime]
+        path = "/r"
+        launcher = ["qemu"]
+        [[sensor]]
+        name = "temperature"
+        kind = "simulated"
+        seed = 42
+    "#;
+
+    #[test]
+    fn a_small_configuration_gets_the_defaults() {
+        let config = Config::parse(GOOD).unwrap();
+        assert!(config.is_emulated());
+        assert_eq!(config.report_interval_ms, 5_000);
+        assert_eq!(config.store_bytes_max, 268_435_456);
+        assert_eq!(config.sensors[0].to_grant().source, SensorSource::Simulated { seed: 42 });
+    }
+
+    #[test]
+    fn a_misspelt_key_or_a_doubled_sensor_is_refused() {
+        let misspelt = GOOD.replace("launcher", "lancher");
+        assert!(Config::parse(&misspelt).unwrap_err().contains("lancher"));
+        let misspelt = GOOD.replace("seed = 42", "seed = 42\nsede = 1");
+        assert!(Config::parse(&misspelt).is_err());
+        let sensor = "[[sensor]]\nname = \"temperature\"\nkind = \"simulated\"\nseed = 1\n";
+        assert!(Config::parse(&format!("{GOOD}\n{sensor}")).unwrap_err().contains("twice"));
+        assert!(Config::parse(&GOOD.replace("\"n\"", "\"\"")).is_err());
+    }
+}

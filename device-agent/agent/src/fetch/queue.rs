@@ -1,0 +1,104 @@
+//! The fetches of a device: a few at a time, in the order in which they came.
+
+use super::{Fetch, Taken};
+use crate::Moment;
+use device_protocol::{Block, Want};
+use module_package::BlobId;
+
+/// Fetches that run at once; the others wait for their turn.
+const ACTIVE_MAX: usize = 4;
+
+/// What the connection has to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Request {
+    Subscribe(BlobId),
+    Ask(Want),
+    Unsubscribe(BlobId),
+}
+
+/// The first [`ACTIVE_MAX`] of `fetches` are active while there is a connection.
+#[derive(Debug, Default)]
+pub struct FetchQueue {
+    fetches: Vec<(Fetch, bool)>,
+    connected: bool,
+    ended: Vec<BlobId>,
+}
+
+impl FetchQueue {
+    pub fn find(&self, blob: &BlobId) -> Option<&Fetch> {
+        self.fetches.iter().map(|(fetch, _)| fetch).find(|fetch| fetch.blob == *blob)
+    }
+
+    /// No effect if this blob is already on its way.
+    pub fn start(&mut self, fetch: Fetch) {
+        if self.find(&fetch.blob).is_none() {
+            self.fetches.push((fetch, false));
+        }
+    }
+
+    pub fn stop(&mut self, blob: &BlobId) {
+        let Some(index) = self.fetches.iter().position(|(fetch, _)| fetch.blob == *blob) else {
+            return;
+        };
+        let (_, active) = self.fetches.remove(index);
+        if active && self.connected {
+            self.ended.push(*blob);
+        }
+    }
+
+    pub fn stop_all_but(&mut self, keep: impl Fn(&BlobId) -> bool) {
+        let blobs: Vec<BlobId> = self.fetches.iter().map(|(fetch, _)| fetch.blob).collect();
+        blobs.iter().filter(|blob| !keep(blob)).for_each(|blob| self.stop(blob));
+    }
+
+    /// The subscriptions of an earlier connection are gone.
+    pub fn connect(&mut self) {
+        self.connected = true;
+        self.ended.clear();
+        self.fetches.iter_mut().for_each(|(_, active)| *active = false);
+    }
+
+    pub fn disconnect(&mut self) {
+        self.connected = false;
+        self.ended.clear();
+        for (fetch, active) in &mut self.fetches {
+            fetch.pause();
+            *active = false;
+        }
+    }
+
+    /// `None` if nobody here wants this blob.
+    pub fn take(&mut self, blob: &BlobId, block: &Block, now: Moment) -> Option<Taken> {
+        let (fetch, _) = self.fetches.iter_mut().find(|(fetch, _)| fetch.blob == *blob)?;
+        Some(fetch.take(block, now))
+    }
+
+    /// What is due now.
+    pub fn poll(&mut self, now: Moment) -> Vec<Request> {
+        if !self.connected {
+            return Vec::new();
+        }
+        let mut due: Vec<Request> = self.ended.drain(..).map(Request::Unsubscribe).collect();
+        for (fetch, active) in self.fetches.iter_mut().take(ACTIVE_MAX) {
+            if !*active {
+                *active = true;
+                fetch.restart(now);
+                due.push(Request::Subscribe(fetch.blob));
+            }
+            due.extend(fetch.poll(now).map(Request::Ask));
+        }
+        due
+    }
+
+    pub fn deadline(&self) -> Option<Moment> {
+        if !self.connected {
+            return None;
+        }
+        let active = self.fetches.iter().take(ACTIVE_MAX);
+        let idle = active.clone().any(|(_, active)| !active) || !self.ended.is_empty();
+        if idle {
+            return Some(Moment::ZERO);
+        }
+        active.filter_map(|(fetch, _)| fetch.deadline()).min()
+    }
+}

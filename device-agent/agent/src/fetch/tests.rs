@@ -1,0 +1,145 @@
+//! Fetching with a gateway in the test's hand.
+
+use super::queue::{FetchQueue, Request};
+use super::*;
+use crate::samples;
+
+fn release(blocks: u32) -> (Rc<Release>, Vec<u8>) {
+    let bytes: Vec<u8> = (0..blocks * BLOCK_BYTES - 5).map(|index| (index / 9) as u8).collect();
+    (Rc::new(samples::release_of("a", 1, &bytes)), bytes)
+}
+
+fn block_of(bytes: &[u8], index: u32) -> Block {
+    let chunk = bytes.chunks(BLOCK_BYTES as usize).nth(index as usize).unwrap();
+    Block { version: 1, index, blob_bytes: bytes.len() as u64, bytes: chunk.to_vec() }
+}
+
+const AT: fn(u64) -> Moment = Duration::from_secs;
+
+#[test]
+fn an_artifact_comes_in_windows_and_out_of_order() {
+    let (release, bytes) = release(40);
+    let mut fetch = Fetch::of_artifact(release, Bitmap::full(40), AT(0), 1);
+    fetch.restart(AT(0));
+    let first = fetch.poll(AT(0)).unwrap().missing.unwrap();
+    assert!(first.iter().eq(0..32));
+    for index in (0..32).rev() {
+        assert_eq!(fetch.poll(AT(0)), None, "the window is not complete");
+        let taken = fetch.take(&block_of(&bytes, index), AT(0));
+        assert_eq!(taken, Taken::Write { index, last: false });
+    }
+    let second = fetch.poll(AT(0)).unwrap().missing.unwrap();
+    assert!(second.iter().eq(32..40));
+    assert_eq!(fetch.take(&block_of(&bytes, 3), AT(0)), Taken::Ignored);
+    for index in 32..40 {
+        let taken = fetch.take(&block_of(&bytes, index), AT(0));
+        assert_eq!(taken, Taken::Write { index, last: index == 39 });
+    }
+    assert_eq!(fetch.progress_bytes(), (bytes.len() as u64, bytes.len() as u64));
+}
+
+#[test]
+fn a_release_of_several_blocks_is_put_together() {
+    let bytes: Vec<u8> = (0..BLOCK_BYTES * 2 + 7).map(|index| (index / 3) as u8).collect();
+    let mut fetch = Fetch::of_release(BlobId::of(&bytes), AT(0), 1);
+    fetch.restart(AT(0));
+    assert_eq!(fetch.poll(AT(0)).unwrap().missing, None);
+    assert_eq!(fetch.take(&block_of(&bytes, 0), AT(0)), Taken::Kept);
+    let missing = fetch.poll(AT(0)).unwrap().missing.unwrap();
+    assert!(missing.iter().eq([1, 2]));
+    assert_eq!(fetch.take(&block_of(&bytes, 2), AT(0)), Taken::Kept);
+    assert_eq!(fetch.take(&block_of(&bytes, 1), AT(0)), Taken::WholeRelease(bytes));
+}
+
+#[test]
+fn silence_is_answered_by_asking_again_with_growing_delays() {
+    let (release, bytes) = release(2);
+    let mut fetch = Fetch::of_artifact(release, Bitmap::full(2), AT(0), 1);
+    fetch.restart(AT(0));
+    let mut delays = Vec::new();
+    let mut now = AT(0);
+    for _ in 0..8 {
+        assert!(fetch.poll(now).is_some());
+        let next = fetch.deadline().unwrap();
+        delays.push(next - now);
+        now = next;
+    }
+    assert!(delays[0] >= AT(2) && delays[0] <= AT(4), "{delays:?}");
+    assert!(delays[7] >= AT(30) && delays[7] <= AT(60), "{delays:?}");
+    assert!(fetch.is_stalled(now));
+    fetch.take(&block_of(&bytes, 0), now);
+    assert!(!fetch.is_stalled(now));
+    assert!(fetch.deadline().unwrap() - now <= AT(4));
+}
+
+#[test]
+fn changed_blocks_are_thrown_away() {
+    let (release, bytes) = release(2);
+    let mut fetch = Fetch::of_artifact(release, Bitmap::full(2), AT(0), 1);
+    fetch.restart(AT(0));
+    fetch.poll(AT(0));
+    let mut changed = block_of(&bytes, 0);
+    changed.bytes[5] ^= 1;
+    assert!(matches!(fetch.take(&changed, AT(0)), Taken::WrongHash(_)));
+    let mut grown = block_of(&bytes, 0);
+    grown.blob_bytes = u64::MAX;
+    assert!(matches!(fetch.take(&grown, AT(0)), Taken::WrongHash(_)));
+    let outside = Block { index: 9, ..block_of(&bytes, 0) };
+    assert_eq!(fetch.take(&outside, AT(0)), Taken::Ignored);
+    assert_eq!(fetch.take(&block_of(&bytes, 0), AT(0)), Taken::Write { index: 0, last: false });
+}
+
+#[test]
+fn a_release_with_forged_blocks_is_fetched_again_from_nothing() {
+    let bytes: Vec<u8> = (0..BLOCK_BYTES + 7).map(|index| index as u8).collect();
+    let mut fetch = Fetch::of_release(BlobId::of(&bytes), AT(0), 1);
+    fetch.restart(AT(0));
+    fetch.poll(AT(0));
+    let endless = Block { version: 1, index: 0, blob_bytes: u64::MAX, bytes: vec![0; 9] };
+    assert!(matches!(fetch.take(&endless, AT(0)), Taken::WrongHash(_)));
+    // A forged size that is possible would make it wait for blocks that never come.
+    let block = vec![0; BLOCK_BYTES as usize];
+    let forged = Block { version: 1, index: 0, blob_bytes: 100_000, bytes: block };
+    assert_eq!(fetch.take(&forged, AT(0)), Taken::Kept);
+    let mut now = AT(0);
+    loop {
+        let want = fetch.poll(now).unwrap();
+        now = fetch.deadline().unwrap();
+        if want.missing.is_none() {
+            break;
+        }
+        assert!(now < AT(120), "it never starts again");
+    }
+    assert_eq!(fetch.take(&block_of(&bytes, 0), now), Taken::Kept);
+    assert_eq!(fetch.take(&block_of(&bytes, 1), now), Taken::WholeRelease(bytes));
+}
+
+#[test]
+fn only_a_few_fetches_run_at_once_and_a_new_connection_starts_them_again() {
+    let mut queue = FetchQueue::default();
+    let blobs: Vec<BlobId> = (0..6u8).map(|n| BlobId::of(&[n])).collect();
+    blobs.iter().for_each(|blob| queue.start(Fetch::of_release(*blob, AT(0), 1)));
+    queue.start(Fetch::of_release(blobs[0], AT(0), 1));
+    assert_eq!(queue.poll(AT(0)), []);
+    assert_eq!(queue.deadline(), None);
+    queue.connect();
+    let subscribed = |due: &[Request]| -> Vec<BlobId> {
+        let blob = |request: &Request| match request {
+            Request::Subscribe(blob) => Some(*blob),
+            _ => None,
+        };
+        due.iter().filter_map(blob).collect()
+    };
+    let due = queue.poll(AT(0));
+    assert_eq!(subscribed(&due), blobs[..4]);
+    assert_eq!(due.len(), 8);
+    queue.stop(&blobs[1]);
+    let due = queue.poll(AT(0));
+    assert_eq!(due[0], Request::Unsubscribe(blobs[1]));
+    assert_eq!(subscribed(&due), blobs[4..5]);
+    queue.disconnect();
+    queue.connect();
+    assert_eq!(subscribed(&queue.poll(AT(1))).len(), 4);
+    queue.stop_all_but(|blob| *blob == blobs[5]);
+    assert!(queue.find(&blobs[5]).is_some() && queue.find(&blobs[0]).is_none());
+}

@@ -1,0 +1,236 @@
+//! One attempt to run one entry of a manifest: from its release's id to a worker
+//! that is restarted when it dies.
+
+use super::{Action, SlotId, WorkerId, WorkerInput};
+use crate::Moment;
+use crate::delay::Delays;
+use crate::refusal::Refusal;
+use device_protocol::RefusalCode;
+use module_package::{AppEntry, BlobId, Release};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+const RESTART_DELAY_MIN: Duration = Duration::from_millis(100);
+const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
+
+/// So many deaths in such a time are a crash loop.
+const DEATHS_MAX: usize = 5;
+const DEATHS_WITHIN: Duration = Duration::from_secs(60);
+
+pub struct Slot {
+    pub id: SlotId,
+    pub entry: AppEntry,
+    pub release: Option<Rc<Release>>,
+    pub stage: Stage,
+    /// Why it is not running although it will be tried again.
+    pub trouble: Option<Refusal>,
+    /// The last death or trap, for people.
+    pub detail: String,
+    deaths: VecDeque<Moment>,
+    delays: Delays,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// The release is looked for or on its way.
+    Release,
+    /// The artifact is looked for or on its way.
+    Artifact,
+    /// All is there and nothing shall run: stopped, or held back for the other slot.
+    Held,
+    /// A worker is to be started at this time.
+    Waiting(Moment),
+    /// A worker is loading and checking.
+    Starting(WorkerId),
+    /// It has passed its checks and waits for the other version to end.
+    Ready(WorkerId),
+    Running {
+        worker: WorkerId,
+        started: bool,
+        trapped: bool,
+    },
+    /// Not tried again until the next manifest.
+    Failed(Refusal),
+}
+
+impl Slot {
+    pub(super) fn new(id: SlotId, entry: AppEntry, seed: u64) -> Self {
+        Self {
+            id,
+            entry,
+            release: None,
+            stage: Stage::Release,
+            trouble: None,
+            detail: String::new(),
+            deaths: VecDeque::new(),
+            delays: Delays::between(RESTART_DELAY_MIN, RESTART_DELAY_MAX, seed ^ id.0),
+        }
+    }
+
+    pub fn worker(&self) -> Option<WorkerId> {
+        match self.stage {
+            Stage::Starting(worker) | Stage::Ready(worker) | Stage::Running { worker, .. } => {
+                Some(worker)
+            }
+            _ => None,
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        matches!(self.stage, Stage::Running { .. })
+    }
+
+    pub fn failure(&self) -> Option<&Refusal> {
+        match &self.stage {
+            Stage::Failed(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        match self.stage {
+            Stage::Waiting(until) => Some(until),
+            _ => None,
+        }
+    }
+
+    /// What the first stage asks for.
+    pub(super) fn open(&self) -> Action {
+        Action::OpenRelease { slot: self.id, entry: self.entry.clone() }
+    }
+
+    pub(super) fn set_release(
+        &mut self,
+        opened: Result<Rc<Release>, Refusal>,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.stage != Stage::Release {
+            return;
+        }
+        match opened {
+            Ok(release) => {
+                self.release = Some(release);
+                self.stage = Stage::Artifact;
+                actions.push(Action::ObtainArtifact { slot: self.id });
+            }
+            Err(refusal) => self.fail(refusal),
+        }
+        actions.push(Action::Report);
+    }
+
+    pub(super) fn set_artifact(
+        &mut self,
+        obtained: Result<(), Refusal>,
+        now: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        if self.stage != Stage::Artifact {
+            return;
+        }
+        match obtained {
+            Ok(()) if self.entry.run => self.stage = Stage::Waiting(now),
+            Ok(()) => self.stage = Stage::Held,
+            Err(refusal) => self.fail(refusal),
+        }
+        self.trouble = None;
+        actions.push(Action::Report);
+    }
+
+    pub(super) fn note_arrival(&self, blob: &BlobId, actions: &mut Vec<Action>) {
+        let artifact = self.release.as_ref().map(|release| BlobId::from(release.artifact));
+        match self.stage {
+            Stage::Release if BlobId::from(self.entry.release) == *blob => {
+                actions.push(self.open());
+            }
+            Stage::Artifact if artifact == Some(*blob) => {
+                actions.push(Action::ObtainArtifact { slot: self.id });
+            }
+            _ => {}
+        }
+    }
+
+    /// Starts the worker when its time has come.
+    pub(super) fn start_if_due(
+        &mut self,
+        now: Moment,
+        next_worker: impl FnOnce() -> WorkerId,
+        actions: &mut Vec<Action>,
+    ) {
+        if matches!(self.stage, Stage::Waiting(until) if until <= now) {
+            let worker = next_worker();
+            self.stage = Stage::Starting(worker);
+            actions.push(Action::Spawn { worker, slot: self.id });
+        }
+    }
+
+    /// News of this slot's worker. Where the slot has no worker afterwards, the
+    /// worker has ended or was told to.
+    pub(super) fn handle_worker(
+        &mut self,
+        input: WorkerInput,
+        now: Moment,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(worker) = self.worker() else { return };
+        match (input, &mut self.stage) {
+            (WorkerInput::Passed, Stage::Starting(_)) => {
+                self.stage = Stage::Ready(worker);
+                self.trouble = None;
+            }
+            (WorkerInput::Started, Stage::Running { started, .. }) => *started = true,
+            (WorkerInput::Trapped(detail), Stage::Running { trapped, .. }) => {
+                *trapped = true;
+                self.detail = detail;
+            }
+            (WorkerInput::Recovered, Stage::Running { trapped: trapped @ true, .. }) => {
+                *trapped = false;
+            }
+            (WorkerInput::Refused(refusal), _) => {
+                self.fail(refusal);
+                actions.push(Action::Stop(worker));
+            }
+            (WorkerInput::Overran(refusal), _) => {
+                self.fail(refusal);
+                actions.push(Action::Kill(worker));
+            }
+            (WorkerInput::Damaged(refusal), _) => {
+                self.stage = Stage::Artifact;
+                self.trouble = Some(refusal);
+                actions.push(Action::Stop(worker));
+                actions.push(Action::ObtainArtifact { slot: self.id });
+            }
+            (WorkerInput::NotStarted(refusal), _) => {
+                self.stage = Stage::Waiting(now + self.delays.next_delay());
+                self.trouble = Some(refusal);
+            }
+            (WorkerInput::Ended(detail), _) => self.note_death(detail, now),
+            (WorkerInput::Passed | WorkerInput::Started, _)
+            | (WorkerInput::Trapped(_) | WorkerInput::Recovered, _) => return,
+        }
+        actions.push(Action::Report);
+    }
+
+    fn note_death(&mut self, detail: String, now: Moment) {
+        while self.deaths.front().is_some_and(|at| now.saturating_sub(*at) > DEATHS_WITHIN) {
+            self.deaths.pop_front();
+        }
+        if self.deaths.is_empty() {
+            self.delays.reset();
+        }
+        self.deaths.push_back(now);
+        if self.deaths.len() >= DEATHS_MAX {
+            let times = self.deaths.len();
+            let refusal = format!("{times} times within a minute, at last: {detail}");
+            self.fail(Refusal::new(RefusalCode::CrashLoop, refusal));
+        } else {
+            self.stage = Stage::Waiting(now + self.delays.next_delay());
+            self.detail = format!("the worker died: {detail}");
+        }
+    }
+
+    fn fail(&mut self, refusal: Refusal) {
+        self.trouble = None;
+        self.stage = Stage::Failed(refusal);
+    }
+}

@@ -1,0 +1,44 @@
+//! The device's agent: it verifies what the gateway says this device shall run,
+//! fetches it, keeps it running in worker processes, and reports.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`agent`] | one loop over one closed enum of events; the only place with effects and decisions side by side |
+//! | [`install`] | desired applications to actions: a pure state machine |
+//! | [`fetch`] | which blocks to ask for, and when again: pure |
+//! | [`store`], [`state`] | files, written so that a power cut leaves the old or the new ones |
+//! | [`workers`] | processes of `farrier-runtime`, started through a launcher |
+//! | [`mqtt`], [`enrol`] | the two ways to the gateway |
+//! | [`report`], [`outbox`] | what the gateway hears |
+//!
+//! The agent holds the device's private key and therefore never links a Wasm
+//! runtime: artifacts are native code, and only workers load them. It trusts the
+//! root document that it pinned at enrolment, and neither the broker nor its own
+//! disk: documents are opened and artifacts hashed again at every start.
+
+pub mod agent;
+pub mod config;
+pub mod delay;
+pub mod disk;
+pub mod enrol;
+pub mod fetch;
+pub mod install;
+pub mod mqtt;
+pub mod outbox;
+pub mod refusal;
+pub mod report;
+#[cfg(test)]
+mod samples;
+pub mod start;
+pub mod state;
+pub mod store;
+pub mod workers;
+
+/// Time since the agent's start. Pure parts get it passed in.
+pub type Moment = std::time::Duration;
+
+/// Milliseconds since 1970 by the device's clock, which may be wrong.
+pub fn wall_clock_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,107 @@
+//! What each application has used since the agent's start.
+//!
+//! A worker counts from its own start. Here its last figures are kept when it
+//! ends, so that a counter of an application never goes back while the agent
+//! lives, whichever and however many workers have served it.
+
+use crate::install::WorkerId;
+use std::collections::BTreeMap;
+use worker_protocol::Usage;
+
+#[derive(Debug, Default)]
+pub struct Counters {
+    apps: BTreeMap<String, AppCounters>,
+}
+
+#[derive(Debug, Default)]
+struct AppCounters {
+    ended: Usage,
+    live: BTreeMap<WorkerId, Usage>,
+    /// Values that the agent dropped for want of a connection.
+    publishes_dropped: u64,
+    worker_restarts: u64,
+}
+
+impl Counters {
+    pub fn note_usage(&mut self, app: &str, worker: WorkerId, usage: Usage) {
+        let app = self.apps.entry(app.to_owned()).or_default();
+        app.live.insert(worker, usage);
+    }
+
+    /// A worker that was not told to end has ended, and another will follow.
+    pub fn note_restart(&mut self, app: &str) {
+        self.apps.entry(app.to_owned()).or_default().worker_restarts += 1;
+    }
+
+    pub fn note_dropped(&mut self, app: &str) {
+        self.apps.entry(app.to_owned()).or_default().publishes_dropped += 1;
+    }
+
+    pub fn end_worker(&mut self, worker: WorkerId) {
+        for app in self.apps.values_mut() {
+            if let Some(usage) = app.live.remove(&worker) {
+                add(&mut app.ended, &usage);
+            }
+        }
+    }
+
+    pub fn keep_only(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.apps.retain(|name, app| is_kept(name) || !app.live.is_empty());
+    }
+
+    /// Sums of all workers; memory of the serving one alone.
+    pub fn total(&self, app: &str, serving: Option<WorkerId>) -> Usage {
+        let Some(app) = self.apps.get(app) else { return Usage::default() };
+        let mut total = app.ended.clone();
+        app.live.values().for_each(|usage| add(&mut total, usage));
+        total.restarts += app.worker_restarts;
+        total.publishes_dropped += app.publishes_dropped;
+        if let Some(usage) = serving.and_then(|worker| app.live.get(&worker)) {
+            total.memory_bytes = usage.memory_bytes;
+            total.memory_peak_bytes = usage.memory_peak_bytes;
+        }
+        total
+    }
+}
+
+/// Adds what is a count; a worker's figures are not believed to be small.
+fn add(total: &mut Usage, usage: &Usage) {
+    for (sum, more) in [
+        (&mut total.cpu_us, usage.cpu_us),
+        (&mut total.calls, usage.calls),
+        (&mut total.traps, usage.traps),
+        (&mut total.restarts, usage.restarts),
+        (&mut total.published, usage.published),
+        (&mut total.publishes_dropped, usage.publishes_dropped),
+        (&mut total.log_lines, usage.log_lines),
+        (&mut total.log_lines_dropped, usage.log_lines_dropped),
+        (&mut total.checks_passed, usage.checks_passed),
+        (&mut total.checks_failed, usage.checks_failed),
+    ] {
+        *sum = sum.saturating_add(more);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_do_not_go_back_when_a_worker_is_replaced() {
+        let mut counters = Counters::default();
+        let usage = |calls, memory_bytes| Usage { calls, memory_bytes, ..Usage::default() };
+        counters.note_usage("a", WorkerId(1), usage(10, 500));
+        counters.note_usage("a", WorkerId(1), usage(12, 600));
+        assert_eq!(counters.total("a", Some(WorkerId(1))).calls, 12);
+        counters.end_worker(WorkerId(1));
+        counters.note_restart("a");
+        let total = counters.total("a", None);
+        assert_eq!((total.calls, total.memory_bytes, total.restarts), (12, 0, 1));
+        counters.note_usage("a", WorkerId(2), usage(3, 700));
+        let total = counters.total("a", Some(WorkerId(2)));
+        assert_eq!((total.calls, total.memory_bytes), (15, 700));
+        counters.end_worker(WorkerId(2));
+        counters.keep_only(|_| false);
+        assert_eq!(counters.total("a", None), Usage::default());
+    }
+}

@@ -1,0 +1,161 @@
+//! Starting a runtime, natively or through a launcher such as `qemu-aarch64-static`.
+//!
+//! An emulated process cannot execute a foreign binary by itself, and may even
+//! be told that it could. So the launcher is put in front, and a runtime counts
+//! as started only when its hello has come.
+
+use super::frames::EventReader;
+use super::process::{Ending, HELLO_WITHIN, StderrLog};
+use crate::config::RuntimeConfig;
+use crate::refusal::Refusal;
+use device_protocol::RefusalCode;
+use module_package::RuntimeProfile;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tokio::net::unix::pipe;
+use worker_protocol::{Event, Hello, PROTOCOL_VERSION};
+
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    /// The launcher and its arguments, then the runtime.
+    words: Vec<PathBuf>,
+}
+
+/// A process that has not spoken yet.
+pub struct Started {
+    pub child: Child,
+    pub socket: UnixStream,
+    pub stderr: Option<OwnedFd>,
+    pub app: String,
+}
+
+impl Started {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+/// What the device's runtime says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeInfo {
+    pub profile: RuntimeProfile,
+    /// `farrier-runtime` and its version, with WAMR's.
+    pub runtime: String,
+    pub confinement: Vec<String>,
+}
+
+impl Launcher {
+    pub fn new(config: &RuntimeConfig) -> Self {
+        let words = config.launcher.iter().map(PathBuf::from);
+        Self { words: words.chain([config.path.clone()]).collect() }
+    }
+
+    /// `app` is for logs; it is empty for the probe.
+    pub fn start(&self, app: &str) -> Result<Started, Refusal> {
+        self.start_process(app).map_err(|e| {
+            let words: Vec<String> =
+                self.words.iter().map(|word| word.display().to_string()).collect();
+            let detail = format!("start {}: {e}", words.join(" "));
+            Refusal::new(RefusalCode::WorkerStart, detail)
+        })
+    }
+
+    fn start_process(&self, app: &str) -> io::Result<Started> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let program = find_program(&self.words[0]);
+        let mut child = Command::new(program)
+            .args(&self.words[1..])
+            // A worker needs nothing of the agent's environment, and a launcher
+            // would take orders from it.
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let stderr = child.stderr.take().map(OwnedFd::from);
+        Ok(Started { child, socket: ours, stderr, app: app.into() })
+    }
+}
+
+/// Looks a bare name up in the agent's own PATH: the child has none.
+fn find_program(word: &Path) -> PathBuf {
+    if word.components().count() > 1 {
+        return std::path::absolute(word).unwrap_or_else(|_| word.into());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(word)).find(|at| at.is_file());
+    found.unwrap_or_else(|| word.into())
+}
+
+/// Starts a runtime for a moment to hear what it is.
+pub async fn probe(launcher: &Launcher) -> Result<RuntimeInfo, Refusal> {
+    let mut started = launcher.start("")?;
+    let stderr = StderrLog::follow(started.stderr.take(), "");
+    let hello = read_hello(&started.socket).await;
+    let ending = Ending::kill(started.child, hello.is_err()).await;
+    let hello = match hello {
+        Ok(hello) => hello,
+        Err(error) => return Err(no_hello(&error, &ending, &stderr).await),
+    };
+    check_hello(&hello)?;
+    Ok(info_of(&hello))
+}
+
+async fn read_hello(socket: &UnixStream) -> Result<Hello, String> {
+    let socket = socket.try_clone().and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        tokio::net::UnixStream::from_std(socket)
+    });
+    let mut reader = EventReader::new(socket.map_err(|e| e.to_string())?);
+    match tokio::time::timeout(HELLO_WITHIN, reader.next()).await {
+        Ok(Ok(Event::Hello(hello))) => Ok(hello),
+        Ok(Ok(_)) => Err("its first message was no hello".into()),
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(_) => Err(format!("it said nothing for {} s", HELLO_WITHIN.as_secs())),
+    }
+}
+
+/// Why there is no hello, with all that is known.
+pub(super) async fn no_hello(error: &str, ending: &Ending, stderr: &StderrLog) -> Refusal {
+    let last_words = stderr.last_line().await;
+    let said = if last_words.is_empty() { String::new() } else { format!(": {last_words}") };
+    let detail = format!("the runtime did not come up: {error}; it {ending}{said}");
+    Refusal::new(RefusalCode::WorkerStart, detail)
+}
+
+/// What makes a runtime unfit, whatever it shall run.
+pub fn check_hello(hello: &Hello) -> Result<(), Refusal> {
+    if hello.protocol_version != PROTOCOL_VERSION {
+        let detail = format!(
+            "{} speaks version {} of the worker protocol, this agent speaks {PROTOCOL_VERSION}: install the two together",
+            hello.runtime, hello.protocol_version
+        );
+        return Err(Refusal::new(RefusalCode::WorkerStart, detail));
+    }
+    match &hello.self_test_failure {
+        Some(failure) => Err(Refusal::new(RefusalCode::SelfTest, failure)),
+        None => Ok(()),
+    }
+}
+
+pub fn info_of(hello: &Hello) -> RuntimeInfo {
+    RuntimeInfo {
+        profile: RuntimeProfile {
+            target: hello.target.clone(),
+            bounds_checks: hello.bounds_checks.clone(),
+            aot_version: hello.aot_version,
+            cpu_features: hello.cpu_features.clone(),
+            imports: hello.imports.clone(),
+        },
+        runtime: format!("{}, WAMR {}", hello.runtime, hello.wamr_version),
+        confinement: hello.confinement.clone(),
+    }
+}
+
+pub(super) fn pipe_of(fd: OwnedFd) -> io::Result<pipe::Receiver> {
+    pipe::Receiver::from_owned_fd(fd)
+}

@@ -1,0 +1,109 @@
+//! Worker processes: `farrier-runtime`, started through the configured launcher.
+//!
+//! The agent gives orders through [`Workers`] and hears [`WorkerNews`]. One task
+//! owns one process ([`process`]): it waits for the hello, passes messages on,
+//! watches that the worker answers, and ends and reaps it. A worker's standard
+//! input is a socket; when the agent goes, the socket closes and the worker with
+//! it.
+
+mod frames;
+mod launcher;
+mod process;
+
+pub use launcher::{Launcher, RuntimeInfo, info_of, probe};
+
+use crate::agent::Event;
+use crate::install::WorkerId;
+use crate::refusal::Refusal;
+use process::Order;
+use std::collections::BTreeMap;
+use tokio::sync::mpsc;
+use worker_protocol::{Command, Hello};
+
+/// The agent's side; tests have one without processes.
+pub trait Workers {
+    /// News follow as events; where it cannot be started, only `NotStarted`.
+    fn spawn(&mut self, worker: WorkerId, app: &str);
+    fn send(&mut self, worker: WorkerId, command: Command);
+    /// Ends it after its present call, or a moment later by force.
+    fn stop(&mut self, worker: WorkerId);
+    fn kill(&mut self, worker: WorkerId);
+    /// Forgets a worker that has ended.
+    fn forget(&mut self, worker: WorkerId);
+    fn pids(&self) -> Vec<(WorkerId, u32)>;
+}
+
+#[derive(Debug)]
+pub enum WorkerNews {
+    Hello(Hello),
+    Event(worker_protocol::Event),
+    /// No hello came. The process, if there was one, is gone.
+    NotStarted(Refusal),
+    /// The process is gone, and how it went.
+    Ended(String),
+}
+
+/// Commands that may wait for a worker; one that takes none is not well.
+const ORDERS_MAX: usize = 32;
+
+/// Real processes.
+pub struct ProcessWorkers {
+    launcher: Launcher,
+    events: mpsc::Sender<Event>,
+    live: BTreeMap<WorkerId, Live>,
+}
+
+struct Live {
+    /// `None` once it was to be killed: its task then does so.
+    orders: Option<mpsc::Sender<Order>>,
+    pid: Option<u32>,
+}
+
+impl ProcessWorkers {
+    pub fn new(launcher: Launcher, events: mpsc::Sender<Event>) -> Self {
+        Self { launcher, events, live: BTreeMap::new() }
+    }
+
+    fn order(&mut self, worker: WorkerId, order: Order) {
+        let Some(orders) = self.live.get(&worker).and_then(|live| live.orders.as_ref()) else {
+            return;
+        };
+        if let Err(mpsc::error::TrySendError::Full(_)) = orders.try_send(order) {
+            tracing::warn!(worker.id = worker.0, "the worker takes no orders and is ended");
+            self.kill(worker);
+        }
+    }
+}
+
+impl Workers for ProcessWorkers {
+    fn spawn(&mut self, worker: WorkerId, app: &str) {
+        let (orders, orders_rx) = mpsc::channel(ORDERS_MAX);
+        let started = self.launcher.start(app);
+        let pid = started.as_ref().ok().map(|started| started.pid());
+        let news = process::NewsSender { worker, events: self.events.clone() };
+        tokio::spawn(process::supervise(started, orders_rx, news));
+        self.live.insert(worker, Live { orders: Some(orders), pid });
+    }
+
+    fn send(&mut self, worker: WorkerId, command: Command) {
+        self.order(worker, Order::Send(Box::new(command)));
+    }
+
+    fn stop(&mut self, worker: WorkerId) {
+        self.order(worker, Order::Stop);
+    }
+
+    fn kill(&mut self, worker: WorkerId) {
+        if let Some(live) = self.live.get_mut(&worker) {
+            live.orders = None;
+        }
+    }
+
+    fn forget(&mut self, worker: WorkerId) {
+        self.live.remove(&worker);
+    }
+
+    fn pids(&self) -> Vec<(WorkerId, u32)> {
+        self.live.iter().filter_map(|(worker, live)| Some((*worker, live.pid?))).collect()
+    }
+}

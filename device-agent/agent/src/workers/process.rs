@@ -1,0 +1,318 @@
+//! One worker process and the task that owns it.
+
+use super::WorkerNews;
+use super::frames::EventReader;
+use super::launcher::{Started, check_hello, no_hello, pipe_of};
+use crate::agent::Event;
+use crate::install::WorkerId;
+use crate::refusal::{Refusal, shorten};
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use worker_protocol::{Command, Event as Message, write_frame};
+
+/// From the start of the process to its hello; an emulator is slow to start.
+pub(super) const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// A worker that does not answer `ReportUsage` for so long is ended.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// The same while it takes in an artifact of up to 48 MiB.
+const LOAD_WITHIN: Duration = Duration::from_secs(30);
+/// How much longer a worker may talk of other things instead of answering.
+const TALK_WITHIN: Duration = Duration::from_secs(2);
+/// From `Stop` to force.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+pub enum Order {
+    Send(Box<Command>),
+    Stop,
+}
+
+pub struct NewsSender {
+    pub worker: WorkerId,
+    pub events: mpsc::Sender<Event>,
+}
+
+impl NewsSender {
+    /// Waits while the agent is busy, so a talkative worker is slowed down.
+    async fn send(&self, news: WorkerNews) {
+        // An error means that the agent is ending; then nobody needs the news.
+        let _ = self.events.send(Event::Worker(self.worker, news)).await;
+    }
+}
+
+/// Runs until the process is gone.
+pub async fn supervise(
+    started: Result<Started, Refusal>,
+    orders: mpsc::Receiver<Order>,
+    news: NewsSender,
+) {
+    let mut started = match started {
+        Ok(started) => started,
+        Err(refusal) => return news.send(WorkerNews::NotStarted(refusal)).await,
+    };
+    let stderr = StderrLog::follow(started.stderr.take(), &started.app);
+    let socket = started.socket.set_nonblocking(true);
+    let result = match socket.and_then(|()| UnixStream::from_std(started.socket)) {
+        Ok(socket) => converse(socket, orders, &news).await,
+        Err(e) => Err(Failure::NoHello(e.to_string())),
+    };
+    let closed_by_worker =
+        matches!(result, Err(Failure::NoHello(_) | Failure::Later(_)) | Ok(Done::Closed));
+    let ending = Ending::kill(started.child, closed_by_worker).await;
+    let last = match result {
+        Err(Failure::NoHello(error)) => {
+            WorkerNews::NotStarted(no_hello(&error, &ending, &stderr).await)
+        }
+        Err(Failure::BadHello(refusal)) => WorkerNews::NotStarted(refusal),
+        Err(Failure::Later(error)) => WorkerNews::Ended(format!("{error}; it {ending}")),
+        Ok(_) => WorkerNews::Ended(format!("it {ending}")),
+    };
+    news.send(last).await;
+}
+
+/// How a conversation ended that was to end.
+enum Done {
+    Closed,
+    Forced,
+}
+
+enum Failure {
+    NoHello(String),
+    BadHello(Refusal),
+    Later(String),
+}
+
+async fn converse(
+    socket: UnixStream,
+    mut orders: mpsc::Receiver<Order>,
+    news: &NewsSender,
+) -> Result<Done, Failure> {
+    let (read, write) = socket.into_split();
+    let mut reader = EventReader::new(read);
+    let hello = tokio::select! {
+        first = timeout(HELLO_WITHIN, reader.next()) => match first {
+            Ok(Ok(Message::Hello(hello))) => hello,
+            Ok(Ok(_)) => return Err(Failure::NoHello("its first message was no hello".into())),
+            Ok(Err(e)) => return Err(Failure::NoHello(e.to_string())),
+            Err(_) => {
+                let seconds = HELLO_WITHIN.as_secs();
+                return Err(Failure::NoHello(format!("it said nothing for {seconds} s")));
+            }
+        },
+        // The first order can only be to end: others need a hello.
+        _ = orders.recv() => return Ok(Done::Forced),
+    };
+    check_hello(&hello).map_err(Failure::BadHello)?;
+    news.send(WorkerNews::Hello(hello)).await;
+
+    let (frames, frames_rx) = mpsc::channel(super::ORDERS_MAX);
+    let writer = tokio::spawn(write_frames(write, frames_rx));
+    let result = exchange(&mut reader, &mut orders, frames, news).await;
+    writer.abort();
+    result
+}
+
+async fn exchange(
+    reader: &mut EventReader<tokio::net::unix::OwnedReadHalf>,
+    orders: &mut mpsc::Receiver<Order>,
+    frames: mpsc::Sender<Command>,
+    news: &NewsSender,
+) -> Result<Done, Failure> {
+    let mut watch = Watch::default();
+    loop {
+        tokio::select! {
+            // Orders first: a worker that never stops talking can be ended.
+            biased;
+            order = orders.recv() => {
+                let command = match order {
+                    Some(Order::Send(command)) => *command,
+                    Some(Order::Stop) => Command::Stop,
+                    None => return Ok(Done::Forced),
+                };
+                watch.note_order(&command);
+                if frames.try_send(command).is_err() {
+                    return Err(Failure::Later("it takes no commands".into()));
+                }
+            }
+            message = reader.next() => match message {
+                Ok(message) => {
+                    watch.hear(&message);
+                    news.send(WorkerNews::Event(message)).await;
+                    if watch.deadline() + TALK_WITHIN < Instant::now() {
+                        return watch.give_up();
+                    }
+                }
+                Err(_) if watch.stopping => return Ok(Done::Closed),
+                Err(e) => return Err(Failure::Later(e.to_string())),
+            },
+            () = sleep_until(watch.deadline()) => {
+                return watch.give_up();
+            }
+        }
+    }
+}
+
+async fn write_frames(mut to: OwnedWriteHalf, mut commands: mpsc::Receiver<Command>) {
+    while let Some(command) = commands.recv().await {
+        let mut frame = Vec::new();
+        // An error shows on the reading side, too: the worker is gone.
+        if write_frame(&mut frame, &command).is_err() || to.write_all(&frame).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Until when the worker has to answer.
+#[derive(Default)]
+struct Watch {
+    stopping: bool,
+    usage_by: Option<Instant>,
+    load_by: Option<Instant>,
+    stop_by: Option<Instant>,
+}
+
+impl Watch {
+    fn note_order(&mut self, command: &Command) {
+        let now = Instant::now();
+        match command {
+            Command::Load(_) => self.load_by = Some(now + LOAD_WITHIN),
+            Command::ReportUsage => {
+                self.usage_by.get_or_insert(now + ANSWER_WITHIN);
+            }
+            Command::Stop => {
+                self.stopping = true;
+                self.stop_by.get_or_insert(now + STOP_WITHIN);
+            }
+            Command::RunChecks { .. } | Command::Start { .. } => {}
+        }
+    }
+
+    fn hear(&mut self, message: &Message) {
+        match message {
+            Message::Usage(_) => self.usage_by = None,
+            Message::Loaded { .. } | Message::LoadFailed { .. } => {
+                self.load_by = None;
+                // It may not have been able to answer until now.
+                self.usage_by = self.usage_by.map(|_| Instant::now() + ANSWER_WITHIN);
+            }
+            _ => {}
+        }
+    }
+
+    fn give_up(&self) -> Result<Done, Failure> {
+        if self.stopping {
+            return Ok(Done::Forced);
+        }
+        Err(Failure::Later("it did not answer in time".into()))
+    }
+
+    fn deadline(&self) -> Instant {
+        let usage_by = if self.load_by.is_some() { None } else { self.usage_by };
+        let earliest = [usage_by, self.load_by, self.stop_by].into_iter().flatten().min();
+        earliest.unwrap_or_else(|| Instant::now() + Duration::from_secs(3_600))
+    }
+}
+
+/// Checks, some milliseconds apart, that a worker gets to exit by itself.
+const EXIT_CHECKS: u64 = 20;
+
+/// How a process went.
+pub struct Ending(Option<ExitStatus>);
+
+impl Ending {
+    /// Ends the process if it still runs, and reaps it. One that closed its socket
+    /// is about to exit by itself, and its own status says more than our signal.
+    pub async fn kill(mut child: Child, closed_by_worker: bool) -> Self {
+        let kill_at = if closed_by_worker { EXIT_CHECKS } else { 0 };
+        // It is asked again and again: waiting would block the agent's only thread.
+        for check in 0..200 {
+            if let Ok(Some(status)) = child.try_wait() {
+                return Self(Some(status));
+            }
+            if check == kill_at {
+                // An error means that it is gone already.
+                let _ = child.kill();
+            }
+            sleep(Duration::from_millis(2 + check / 2)).await;
+        }
+        tracing::error!(pid = child.id(), "a worker does not end although it was killed");
+        Self(None)
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.map(|status| (status.code(), status.signal())) {
+            Some((Some(code), _)) => write!(f, "ended with status {code}"),
+            Some((None, Some(signal))) => write!(f, "was ended by signal {signal}"),
+            Some((None, None)) | None => f.write_str("did not end"),
+        }
+    }
+}
+
+/// Passes the process's standard error on to the agent's log, in bounds.
+#[derive(Clone, Default)]
+pub struct StderrLog {
+    last: Arc<Mutex<String>>,
+}
+
+const STDERR_LINE_BYTES_MAX: usize = 512;
+/// Lines passed on in a second; more are dropped.
+const STDERR_LINES_PER_S_MAX: u32 = 20;
+
+impl StderrLog {
+    pub fn follow(stderr: Option<OwnedFd>, app: &str) -> Self {
+        let log = Self::default();
+        if let Some(pipe) = stderr.and_then(|fd| pipe_of(fd).ok()) {
+            tokio::spawn(log.clone().pass_on(pipe, app.to_owned()));
+        }
+        log
+    }
+
+    /// Waits a moment for what is still in the pipe.
+    pub async fn last_line(&self) -> String {
+        sleep(Duration::from_millis(20)).await;
+        self.last.lock().map(|last| last.clone()).unwrap_or_default()
+    }
+
+    async fn pass_on(self, mut pipe: tokio::net::unix::pipe::Receiver, app: String) {
+        let mut buffer = [0; STDERR_LINE_BYTES_MAX];
+        let mut line = Vec::new();
+        let (mut second, mut lines) = (Instant::now(), 0);
+        while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+            for byte in &buffer[..count] {
+                if *byte != b'\n' && line.len() < STDERR_LINE_BYTES_MAX {
+                    line.push(*byte);
+                } else if *byte == b'\n' {
+                    if second.elapsed() >= Duration::from_secs(1) {
+                        (second, lines) = (Instant::now(), 0);
+                    }
+                    lines += 1;
+                    self.note(&app, &line, lines <= STDERR_LINES_PER_S_MAX);
+                    line.clear();
+                }
+            }
+        }
+    }
+
+    fn note(&self, app: &str, line: &[u8], shown: bool) {
+        let text: String = String::from_utf8_lossy(line)
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        if shown {
+            tracing::info!(app, "worker: {text}");
+        }
+        if let Ok(mut last) = self.last.lock() {
+            *last = shorten(text, 200);
+        }
+    }
+}
