@@ -238,6 +238,27 @@ fn host_functions_get_their_arguments_their_memory_and_their_state() {
 }
 
 #[test]
+fn a_host_function_is_not_entered_without_stack_for_it() {
+    with_runtime(|runtime| {
+        let touch = HostFunction::new("test", "touch", FuncType::new([], []), |_, _| {
+            let mut buffer = [0u8; 16 * 1024];
+            std::hint::black_box(&mut buffer);
+            Ok(None)
+        });
+        runtime.register(touch).unwrap();
+        let wat = r#"
+            (module
+              (import "test" "touch" (func $touch))
+              (func $deep (export "deep") (call $touch) (call $deep) (call $touch)))"#;
+        let module = Module::load(runtime, &compiled(wat)).unwrap();
+        let mut instance = Instance::new(&module, InstanceConfig::default()).unwrap();
+        for _ in 0..3 {
+            assert_eq!(instance.call("deep", &[]), trap("native stack overflow"));
+        }
+    });
+}
+
+#[test]
 fn imports_are_checked_before_linking() {
     with_runtime(|runtime| {
         let log = HostFunction::new("test", "log", FuncType::new([], []), |_, _| Ok(None));

@@ -4,7 +4,9 @@ mod support;
 
 use known_answer::{Step, Value};
 use simulated_sensor::SimulatedSensor;
+use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 use support::{SEED, Worker, compile_for, expected_target, limits, misbehaving, runtime};
@@ -52,6 +54,22 @@ fn the_hello_says_what_the_worker_is() {
     // Every feature that the compiler may use for this target is here.
     let target = Registry::built_in().find(&hello.target).unwrap();
     assert_eq!(target.missing_cpu_features(&hello.cpu_features), [""; 0]);
+}
+
+#[test]
+fn the_hello_claims_no_confinement_that_is_not_there() {
+    let worker = Worker::start();
+    let confinement = &worker.hello.confinement;
+    let claims = |name: &str| confinement.iter().any(|claimed| claimed == name);
+    let status = format!("/proc/{}/status", worker.process_id());
+    let status = std::fs::read_to_string(status).unwrap();
+    let is_in_force = status.lines().any(|line| line == "NoNewPrivs:\t1");
+    assert_eq!(claims("no-new-privileges"), is_in_force);
+    let limits = format!("/proc/{}/limits", worker.process_id());
+    let limits = std::fs::read_to_string(limits).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let is_in_force = core.split_whitespace().nth(4) == Some("0");
+    assert_eq!(claims("no-core-dumps"), is_in_force, "{core}");
 }
 
 #[test]
@@ -160,6 +178,15 @@ fn known_answers_that_hold_pass_and_the_first_that_does_not_is_named() {
     assert_eq!(check(&steps), (1, Some(expected)));
     worker.usage_when(|usage| usage.restarts == 1);
     assert_eq!(check(&steps[..1]), (1, None));
+}
+
+#[test]
+fn the_known_answers_of_xxhash_are_well_formed() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../firmware-examples/xxhash/known-answers.toml");
+    let steps = known_answer::from_toml(&fs::read_to_string(path).unwrap()).unwrap();
+    let calls = steps.iter().filter(|step| matches!(step, Step::Call { expect: Some(_), .. }));
+    assert_eq!(calls.count(), 26);
 }
 
 #[test]

@@ -111,6 +111,10 @@ impl Worker {
         }
     }
 
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn exit_status(mut self) -> ExitStatus {
         let end = Instant::now() + DEADLINE;
         loop {
