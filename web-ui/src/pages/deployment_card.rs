@@ -96,13 +96,13 @@ fn table(one: &Deployment) -> impl IntoView + use<> {
     let rows = one.progress.iter().cloned().map(row).collect_view();
     (!one.progress.is_empty()).then(|| {
         view! {
-            <table class="stack">
+            <table class="stack progress-table">
                 <thead>
                     <tr>
                         <th scope="col">"Device"</th>
                         <th scope="col">"Architecture"</th>
                         <th scope="col">"State"</th>
-                        <th scope="col">"Artifact on the device"</th>
+                        <th scope="col">"Fetched"</th>
                         <th scope="col" class="num">"Generation"</th>
                     </tr>
                 </thead>
@@ -116,9 +116,10 @@ fn row(device: DeviceProgress) -> impl IntoView {
     let name = device.device_name.clone();
     let href = format!("/devices/{}", device.device);
     let generation = device.generation.map_or_else(|| "–".to_owned(), |seq| seq.to_string());
-    let reasons = (device.refusal.is_some() || !device.detail.is_empty()).then(|| {
+    let explained = device.refusal.is_some() || !device.detail.is_empty();
+    let reasons = explained.then(|| {
         view! {
-            <tr class="facts-row">
+            <tr class="facts-row reason">
                 <td colspan="5">
                     {device.refusal.clone().map(|refusal| view! { <RefusalBox refusal/> })}
                     {(!device.detail.is_empty() && device.refusal.is_none()).then(|| view! {
@@ -129,7 +130,8 @@ fn row(device: DeviceProgress) -> impl IntoView {
         }
     });
     view! {
-        <tr data-progress-device=device.device.clone() data-progress-state=device.state.as_str()>
+        <tr class:explained=explained
+            data-progress-device=device.device.clone() data-progress-state=device.state.as_str()>
             <th scope="row">
                 <A href=href>{name}</A>
             </th>
@@ -137,7 +139,7 @@ fn row(device: DeviceProgress) -> impl IntoView {
             <td data-label="State">
                 <Pill tone=words::progress_tone(device.state) text=device.state.as_str()/>
             </td>
-            <td data-label="Artifact on the device">{fetched(&device)}</td>
+            <td data-label="Fetched">{fetched(&device)}</td>
             <td data-label="Generation" class="num">{generation}</td>
         </tr>
         {reasons}
@@ -151,9 +153,9 @@ fn fetched(device: &DeviceProgress) -> AnyView {
     }
     let text = format!("{} of {}", format::bytes(device.fetched_bytes), format::bytes(total));
     view! {
-        <progress max=total.to_string() value=device.fetched_bytes.to_string()
+        <span class="fetched"><progress max=total.to_string() value=device.fetched_bytes.to_string()
             aria-label="fetched"></progress>
-        <span class="sub num">{text}</span>
+        <span class="sub num">{text}</span></span>
     }
     .into_any()
 }

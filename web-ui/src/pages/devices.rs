@@ -97,7 +97,7 @@ fn row(device: Device, now_ms: u64) -> impl IntoView {
                 <span class="muted sub">{seen(&device, now_ms)}</span>
             </td>
             <td data-label="Architecture">
-                {device.target_name.clone()}" "<EmulatedMark emulated=device.emulated/>
+                <span>{device.target_name.clone()}" "<EmulatedMark emulated=device.emulated/></span>
                 <span class="muted sub">{device.target.clone()}</span>
             </td>
             <td data-label="Modules" class="num">{modules}</td>

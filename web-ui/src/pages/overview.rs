@@ -136,7 +136,7 @@ fn Attention() -> impl IntoView {
                     <h2 id="attention">"Needs attention"</h2>
                     <ul>
                         {rows.into_iter().map(|(name, tone, text, href)| view! {
-                            <li><A href=href>{name}</A>" "<Pill tone text/></li>
+                            <li><A href=href>{name}</A><span><Pill tone text/></span></li>
                         }).collect_view()}
                     </ul>
                 </section>

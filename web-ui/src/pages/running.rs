@@ -82,9 +82,11 @@ fn row(app: AppStatus) -> impl IntoView {
                 <A href=href>{app.device_name.clone()}</A>
             </th>
             <td data-label="Architecture">
-                {app.target.clone()}" "<EmulatedMark emulated=app.emulated/>
+                <span>{app.target.clone()}" "<EmulatedMark emulated=app.emulated/></span>
             </td>
-            <td data-label="Module">{app.app.clone()}<span class="muted">{format!("@{}", app.version)}</span></td>
+            <td data-label="Module">
+                <span>{app.app.clone()}<span class="muted">{format!("@{}", app.version)}</span></span>
+            </td>
             <td data-label="State"><Pill tone=words::app_tone(&app.state) text=app.state.clone()/></td>
             <td data-label="CPU" class="num">{cpu}</td>
             <td data-label="Memory" class="num">{memory}</td>

@@ -1,0 +1,256 @@
+// The dashboard's one path through a real browser: log in, upload, deploy,
+// watch. `cargo xtask test` starts it against a gateway with real devices.
+//
+// FARRIER_URL         the gateway                FARRIER_LOGIN_URL  a fresh login link
+// FARRIER_CLI         the farrier command        FARRIER_TOKEN_FILE its login
+// FARRIER_WASM        the module to upload       FARRIER_SCREENSHOTS  folder, made if missing
+// CHROMIUM            the browser, /usr/bin/chromium unless set
+// FARRIER_MODULE_NAME, FARRIER_SENSORS, FARRIER_CHANNELS  how to deploy it, else what the form says
+//
+// Waits are for conditions, never for time. The last line is `N passed, N failed`.
+
+import fs from "node:fs";
+import path from "node:path";
+import { launch, watchComplaints } from "./browser.mjs";
+import { Checks, expect } from "./checks.mjs";
+import { compare, ps, record } from "./same-report.mjs";
+
+const ALL_MS_MAX = 180_000;
+const DEPLOY_MS_MAX = 120_000;
+const PAGES = ["/", "/devices", "/modules", "/deployments"];
+
+const settings = {
+  url: required("FARRIER_URL").replace(/\/$/, ""),
+  loginUrl: required("FARRIER_LOGIN_URL"),
+  wasm: required("FARRIER_WASM"),
+  cli: required("FARRIER_CLI"),
+  tokenFile: process.env.FARRIER_TOKEN_FILE ?? "",
+  screenshots: process.env.FARRIER_SCREENSHOTS,
+  chromium: process.env.CHROMIUM ?? "/usr/bin/chromium",
+};
+
+function required(name) {
+  const value = process.env[name];
+  if (!value) {
+    console.error(`${name} is not set; see the head of run.mjs`);
+    process.exit(2);
+  }
+  return value;
+}
+
+async function walk(page, checks, { complaints, allow }) {
+  const check = checks.check.bind(checks);
+  const deadlineMs = Date.now() + ALL_MS_MAX;
+  let deployment;
+  let device;
+
+  await check("without a session every page says how to log in", async () => {
+    allow(401, "/api/v1/");
+    await page.goto(`${settings.url}/devices`);
+    await page.getByText("farrier dashboard").waitFor();
+  });
+
+  await check("the login link opens the overview with live figures", async () => {
+    await page.goto(settings.loginUrl);
+    await page.getByRole("heading", { name: "Overview" }).waitFor();
+    await page.locator("[data-link=live]").waitFor();
+    expect(new URL(page.url()).pathname === "/", `the link led to ${page.url()}`);
+  });
+
+  await check("the overview counts the devices that are online", async () => {
+    await page.waitForFunction(() => {
+      const tile = document.querySelector("[data-field=devices_online]");
+      return Number(tile?.dataset.value) >= 1;
+    });
+  });
+
+  await check("a file that is not Wasm is refused before it is sent", async () => {
+    await open(page, "Modules");
+    await upload(page, "notes.wasm", Buffer.from("These are notes.\n"));
+    const text = await page.locator("[data-not-sent]").innerText();
+    expect(text.includes("not WebAssembly"), text);
+  });
+
+  await check("a truncated module shows the gateway's own words", async () => {
+    allow(400, "/api/v1/modules");
+    allow(422, "/api/v1/modules");
+    const whole = fs.readFileSync(settings.wasm);
+    const answer = page.waitForResponse(isPost("/api/v1/modules"));
+    await upload(page, "half.wasm", whole.subarray(0, Math.floor(whole.length * 0.6)));
+    const problem = await (await answer).json();
+    const text = await page.locator("[data-upload-result] [data-problem]").innerText();
+    expect(text.includes(problem.title) && text.includes(problem.detail), `${text} / ${problem.detail}`);
+    await checks.picture("refused-upload");
+  });
+
+  await check("a module is uploaded by the file button", async () => {
+    const name = process.env.FARRIER_MODULE_NAME;
+    if (name) await page.getByLabel("Name").fill(name);
+    await upload(page, path.basename(settings.wasm), fs.readFileSync(settings.wasm));
+    const id = await page.locator("[data-uploaded]").getAttribute("data-uploaded");
+    await page.locator(`[data-module-row="${id}"]`).waitFor();
+    deployment = { module: id };
+  });
+
+  await check("it is deployed to all devices from the page", async () => {
+    await page.locator(`[data-deploy="${deployment.module}"]`).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("All devices").check();
+    await fill(dialog, "sensors", process.env.FARRIER_SENSORS);
+    await fill(dialog, "channels", process.env.FARRIER_CHANNELS);
+    await checks.picture("deploy-dialog");
+    const answer = page.waitForResponse(isPost("/api/v1/deployments"));
+    await dialog.locator("[data-deploy-submit]").click();
+    deployment = await (await answer).json();
+    expect(deployment.id, `the gateway answered ${JSON.stringify(deployment)}`);
+    await page.getByRole("heading", { name: "Deployments" }).waitFor();
+  });
+
+  await check("every device is seen to reach running", async () => {
+    const seen = await page.waitForFunction(endOfDeployment, deployment.id, { timeout: DEPLOY_MS_MAX });
+    const states = await seen.jsonValue();
+    expect(states.every(({ state }) => state === "running"), JSON.stringify(states));
+    device = states[0].device;
+  });
+
+  await check("the artifact matrix has a finished artifact for each target", async () => {
+    await open(page, "Modules");
+    const row = page.locator(`[data-module-row="${deployment.module}"]`);
+    await row.locator("[data-state=ready] [data-field=compile_ms]").first().waitFor();
+    const refused = await row.locator("[data-state=refused]").count();
+    expect(refused === 0, `${refused} artifacts are refused`);
+  });
+
+  await check("a device's chart moves", async () => {
+    await open(page, "Devices");
+    await page.locator(`[data-device-row="${device}"] a`).first().click();
+    const line = page.locator("[data-chart=app-cpu] path[data-series]").first();
+    await line.waitFor({ state: "attached" });
+    const before = await line.getAttribute("d");
+    await page.waitForFunction(
+      (before) => document.querySelector("[data-chart=app-cpu] path[data-series]")?.getAttribute("d") !== before,
+      before,
+    );
+  });
+
+  await check("figures on the page equal those of farrier ps of the same report", async () => {
+    await record(page, device, deployment.app);
+    const same = await compare(page, settings, device, deployment.app, deadlineMs);
+    console.log(`      report ${same.report}: ${same.fields} fields equal, ${same.calls} calls`);
+  });
+
+  await check("the page says where figures include an emulator", async () => {
+    const rows = await ps(settings);
+    await open(page, "Overview");
+    for (const row of rows) {
+      const marks = page.locator(`[data-app-row="${row.device}/${row.app}"] .mark`);
+      if (row.emulated) await marks.waitFor();
+      else expect((await marks.count()) === 0, `${row.device_name} is marked as emulated`);
+    }
+  });
+
+  await check("a deep link survives a reload", async () => {
+    await page.goto(`${settings.url}/devices/${device}`);
+    await page.locator(`[data-device-page="${device}"]`).waitFor();
+    await page.reload();
+    await page.locator(`[data-device-page="${device}"]`).waitFor();
+    await page.locator(`[data-app-card="${deployment.app}"]`).waitFor();
+  });
+
+  await check("a chart has its table, and the theme can be chosen", async () => {
+    await page.locator("[data-chart=app-memory] summary").click();
+    await page.locator("[data-chart=app-memory] tbody tr").first().waitFor();
+    const theme = () => page.evaluate(() => document.documentElement.dataset.theme);
+    await page.locator("[data-theme-button]").click();
+    expect((await theme()) === "light", `the theme is ${await theme()}`);
+    await page.locator("[data-theme-button]").click();
+    expect((await theme()) === "dark", `the theme is ${await theme()}`);
+    await page.reload();
+    await page.locator("[data-device-page]").waitFor();
+    expect((await theme()) === "dark", "the theme was lost by a reload");
+    await page.locator("[data-theme-button]").click();
+  });
+
+  for (const colorScheme of ["light", "dark"]) {
+    await check(`every page fits its screen and names the demo trust, ${colorScheme}`, async () => {
+      await page.emulateMedia({ colorScheme });
+      for (const width of [1440, 320]) {
+        await page.setViewportSize({ width, height: 900 });
+        for (const address of [...PAGES, `/devices/${device}`]) {
+          await visit(page, checks, address, `${colorScheme}-${width}`);
+        }
+      }
+      await page.setViewportSize({ width: 1440, height: 900 });
+    });
+  }
+
+  await check("the browser had nothing to complain about", async () => {
+    expect(complaints.length === 0, complaints.join("\n"));
+  });
+}
+
+/** Runs in the page: the devices' states once each has come to an end. */
+function endOfDeployment(id) {
+  const rows = document.querySelectorAll(`[data-deployment="${id}"] [data-progress-device]`);
+  const states = [...rows].map((row) => ({
+    device: row.dataset.progressDevice,
+    state: row.dataset.progressState,
+    why: row.nextElementSibling?.matches(".reason") ? row.nextElementSibling.innerText : "",
+  }));
+  const ended = ({ state }) => ["running", "refused", "stopped"].includes(state);
+  return states.length > 0 && states.every(ended) && states;
+}
+
+async function visit(page, checks, address, picture) {
+  await page.goto(settings.url + address);
+  await page.locator("[data-page]").waitFor();
+  await page.locator("[data-link=live]").waitFor();
+  const session = await page.evaluate(async () => (await fetch("/api/v1/session")).json());
+  const { threshold, root_key_count, release_key_online } = session.trust;
+  if ((threshold === 1 && root_key_count === 1) || release_key_online) {
+    const notice = await page.locator("[data-trust-notice]").innerText();
+    expect(notice.includes(`root ${threshold} of ${root_key_count}`), notice);
+  }
+  if (address.startsWith("/devices/")) await page.locator("path[data-series]").first().waitFor({ state: "attached" });
+  const excess = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  expect(excess <= 0, `${address} is ${excess} px too wide at ${picture}`);
+  const name = address.startsWith("/devices/") ? "device" : address.slice(1) || "overview";
+  await checks.picture(`${name}-${picture}`);
+}
+
+async function open(page, name) {
+  await page.getByRole("navigation").getByRole("link", { name }).click();
+  await page.getByRole("heading", { name, level: 1 }).waitFor();
+}
+
+async function upload(page, name, buffer) {
+  await page.locator("[data-upload]").setInputFiles({ name, mimeType: "application/wasm", buffer });
+}
+
+async function fill(dialog, name, value) {
+  const input = dialog.locator(`input[name=${name}]`);
+  if (value && (await input.count()) > 0) await input.fill(value);
+}
+
+function isPost(address) {
+  return (answer) => answer.request().method() === "POST" && new URL(answer.url()).pathname === address;
+}
+
+if (settings.screenshots) fs.mkdirSync(settings.screenshots, { recursive: true });
+const { context, close } = await launch(settings.chromium);
+const page = context.pages()[0] ?? (await context.newPage());
+const checks = new Checks(page, settings.screenshots);
+const overdue = setTimeout(async () => {
+  console.log(`FAIL  the whole path took more than ${ALL_MS_MAX / 1000} s`);
+  console.log(`${checks.passed} passed, ${checks.failed + 1} failed`);
+  await close();
+  process.exit(1);
+}, ALL_MS_MAX);
+try {
+  await walk(page, checks, watchComplaints(page));
+} finally {
+  clearTimeout(overdue);
+  await close();
+}
+console.log(`${checks.passed} passed, ${checks.failed} failed`);
+process.exit(checks.failed === 0 ? 0 : 1);
