@@ -24,6 +24,35 @@ pub(crate) fn check_is_module(bytes: &[u8]) -> Result<(), ModuleError> {
     Err(ModuleError::NotWasm { looks_like, advice })
 }
 
+/// Whether the last section should go on behind the end of the bytes.
+///
+/// The validator reports such a section at its own place, as if it were at fault.
+pub(crate) fn is_cut_short(wasm: &[u8]) -> bool {
+    let mut rest = wasm.get(WASM_MAGIC.len() + MODULE_VERSION.len()..).unwrap_or_default();
+    while !rest.is_empty() {
+        // A section is an id, its size as LEB128 and that many bytes (5.5.2).
+        let Some((size, size_bytes)) = read_leb128(&rest[1..]) else { return true };
+        match rest.get(1 + size_bytes + size..) {
+            Some(behind) => rest = behind,
+            None => return true,
+        }
+    }
+    false
+}
+
+/// An unsigned number of at most 32 bits and its length; None if it does not end.
+fn read_leb128(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut value = 0;
+    for (index, byte) in bytes.iter().enumerate().take(5) {
+        value |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some((value, index + 1));
+        }
+    }
+    // Too long is malformed and not cut short: nothing follows that could matter.
+    (bytes.len() >= 5).then_some((0, 5))
+}
+
 fn check_version(rest: &[u8]) -> Result<(), ModuleError> {
     let Some(version) = rest.get(..MODULE_VERSION.len()) else {
         return Err(ModuleError::Truncated { offset: (WASM_MAGIC.len() + rest.len()) as u64 });

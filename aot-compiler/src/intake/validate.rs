@@ -55,6 +55,10 @@ fn validate_with(wasm: &[u8], features: WasmFeatures) -> Result<(), Error> {
 }
 
 fn explain(wasm: &[u8], error: &Error) -> ModuleError {
+    // Whatever else is said of half a module is said of its wrong half.
+    if super::sniff::is_cut_short(wasm) {
+        return ModuleError::Truncated { offset: wasm.len() as u64 };
+    }
     let offset = error.offset();
     if let Some(proposal) = find_missing_proposal(wasm, error) {
         return ModuleError::Unsupported {
@@ -62,11 +66,6 @@ fn explain(wasm: &[u8], error: &Error) -> ModuleError {
             function: find_function(wasm, offset),
             offset,
         };
-    }
-    // The reader reports the place where it needed more, which is where the file
-    // ends unless a section's own length is wrong.
-    if error.message().starts_with("unexpected end") && offset >= wasm.len() as u64 {
-        return ModuleError::Truncated { offset: wasm.len() as u64 };
     }
     ModuleError::Invalid {
         message: error.message().to_owned(),
