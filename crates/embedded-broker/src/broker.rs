@@ -8,7 +8,7 @@ use crate::access::AccessControl;
 use crate::gate::Gate;
 use crate::limits::Limits;
 use crate::retained::RetainedMessages;
-use crate::sessions::Sessions;
+use crate::sessions::{InFlightFirst, Sessions};
 use rmqtt::context::ServerContext;
 use rmqtt::net::{Builder, Listener};
 use rmqtt::server::MqttServer;
@@ -115,6 +115,7 @@ async fn serve(
     let retained = RetainedMessages::new(limits.retained_max, limits.retained_bytes_max);
     *context.extends.retain_mut().await = Box::new(retained);
     Gate::new(access, limits.login_timeout).close_over(context.extends.hook_mgr()).await;
+    InFlightFirst::watch(context.extends.hook_mgr()).await;
 
     let server = MqttServer::new(context.clone()).listener_by_id(listener, LISTENER_ID).build();
     // Not the library's `start`, which ends the process when it fails.

@@ -64,12 +64,12 @@ async fn an_oversize_connect_is_not_read() {
 #[tokio::test]
 async fn sessions_are_bounded_and_their_owners_come_back() {
     let broker = broker_with(Limits { sessions_max: 2, ..Limits::default() }).await;
-    let one = Client::login(&broker, "one").await;
+    let one = Client::resume(&broker, "one").await;
     let _two = Client::login(&broker, "two").await;
     let third = Client::try_login(own_options(&broker, "three")).await.err();
     assert_eq!(third, Some(ConnectReturnCode::ServiceUnavailable));
     one.vanish().await;
-    Client::login(&broker, "one").await;
+    Client::resume(&broker, "one").await;
     broker.stop().await;
 }
 
