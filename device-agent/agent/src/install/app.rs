@@ -121,6 +121,12 @@ impl App {
     ) -> Vec<WorkerId> {
         let mut gone = Vec::new();
         self.note_proof(&mut gone);
+        if self.fallback.is_some()
+            && let Some(wanted) = &mut self.wanted
+            && matches!(wanted.stage, Stage::Running { started: false, .. })
+        {
+            gone.extend(wanted.give_up_init());
+        }
         self.hold_fallback(now, &mut gone);
         for slot in self.slots_mut() {
             slot.start_if_due(now, || WorkerId(ids.next()), actions);

@@ -14,6 +14,9 @@ use std::time::Duration;
 const RESTART_DELAY_MIN: Duration = Duration::from_millis(100);
 const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
 
+/// Traps of `init` after which a version that replaces a proven one is given up.
+const EARLY_TRAPS_MAX: u32 = 3;
+
 /// So many deaths in such a time are a crash loop.
 const DEATHS_MAX: usize = 5;
 const DEATHS_WITHIN: Duration = Duration::from_secs(60);
@@ -27,6 +30,8 @@ pub struct Slot {
     pub trouble: Option<Refusal>,
     /// The last death or trap, for people.
     pub detail: String,
+    /// Traps before `init` has ever returned.
+    early_traps: u32,
     deaths: VecDeque<Moment>,
     delays: Delays,
 }
@@ -63,6 +68,7 @@ impl Slot {
             stage: Stage::Release,
             trouble: None,
             detail: String::new(),
+            early_traps: 0,
             deaths: VecDeque::new(),
             delays: Delays::between(RESTART_DELAY_MIN, RESTART_DELAY_MAX, seed ^ id.0),
         }
@@ -179,8 +185,9 @@ impl Slot {
                 self.trouble = None;
             }
             (WorkerInput::Started, Stage::Running { started, .. }) => *started = true,
-            (WorkerInput::Trapped(detail), Stage::Running { trapped, .. }) => {
+            (WorkerInput::Trapped(detail), Stage::Running { trapped, started, .. }) => {
                 *trapped = true;
+                self.early_traps += u32::from(!*started);
                 self.detail = detail;
             }
             (WorkerInput::Recovered, Stage::Running { trapped: trapped @ true, .. }) => {
@@ -209,6 +216,19 @@ impl Slot {
             | (WorkerInput::Trapped(_) | WorkerInput::Recovered, _) => return,
         }
         actions.push(Action::Report);
+    }
+
+    /// For a slot that has something to fall back to: gives up when `init` traps
+    /// again and again, and returns the worker that has to go.
+    pub(super) fn give_up_init(&mut self) -> Option<WorkerId> {
+        if self.early_traps < EARLY_TRAPS_MAX {
+            return None;
+        }
+        let worker = self.worker();
+        let detail =
+            format!("trapped {} times before init returned: {}", self.early_traps, self.detail);
+        self.fail(Refusal::new(RefusalCode::CrashLoop, detail));
+        worker
     }
 
     fn note_death(&mut self, detail: String, now: Moment) {

@@ -1,0 +1,607 @@
+//! A test bench around one agent: it plays the broker, the gateway behind it, the
+//! disk and the workers, and moves the clock.
+//!
+//! A worker behaves as the text of its artifact says, see [`Bench::obey`].
+
+use super::super::*;
+use crate::disk::sim::SimDisk;
+use crate::samples;
+use device_protocol::{AppReport, Bitmap, Block, LogMessage, PublishedMessage, Report, Want};
+use module_package::{
+    BLOCK_BYTES, BlobId, DOCUMENT_VERSION, DeviceId, Domain, Floor, Manifest, Release, ReleaseId,
+    Root, RootId, Signer, TrustedRoot, open, seal, seal_root,
+};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use worker_protocol::{
+    Activity, Command, Event as Message, FailedStep, Hello, LoadFailure, LogLevel, LogLine,
+    PROTOCOL_VERSION, Published, Usage,
+};
+
+const STORE_BYTES_MAX: u64 = 200_000;
+
+/// Root 1, release 2, assign 3, the device 4, a stranger 9.
+fn key(number: u8) -> SigningKey {
+    SigningKey::from_bytes(&[number; 32])
+}
+
+fn device() -> DeviceId {
+    DeviceId::of_key(&key(4).public_key().0)
+}
+
+pub fn entry(app: &str) -> AppEntry {
+    AppEntry {
+        app: app.into(),
+        release: ReleaseId::of(b""),
+        run: true,
+        interval_ms: 1_000,
+        sensors: vec!["temperature".into()],
+        channels: vec!["average".into()],
+        class: "best-effort".into(),
+    }
+}
+
+pub fn sealed_manifest(manifest: Manifest, by: u8) -> Vec<u8> {
+    seal(Domain::Manifest, minicbor::to_vec(manifest).unwrap(), &key(by))
+}
+
+pub fn sealed_release(release: &Release, by: u8) -> Vec<u8> {
+    seal(Domain::Release, minicbor::to_vec(release).unwrap(), &key(by))
+}
+
+#[derive(Default)]
+struct Wire {
+    sent: VecDeque<(Topic, Vec<u8>)>,
+    subscriptions: BTreeSet<String>,
+}
+
+struct WireBroker(Arc<Mutex<Wire>>);
+
+impl Broker for WireBroker {
+    fn publish(&mut self, topic: &Topic, payload: Vec<u8>) -> bool {
+        self.0.lock().unwrap().sent.push_back((topic.clone(), payload));
+        true
+    }
+
+    fn subscribe(&mut self, topic: &Topic) -> bool {
+        self.0.lock().unwrap().subscriptions.insert(topic.to_string());
+        true
+    }
+
+    fn unsubscribe(&mut self, topic: &Topic) -> bool {
+        self.0.lock().unwrap().subscriptions.remove(&topic.to_string())
+    }
+
+    fn disconnect(&mut self) {}
+}
+
+enum Order {
+    Spawn,
+    Send(Box<Command>),
+    End,
+}
+
+#[derive(Default)]
+struct FakeWorker {
+    number: usize,
+    behaviour: String,
+    usage: Usage,
+    begun: bool,
+    usages_until_recovery: u32,
+}
+
+#[derive(Default)]
+struct Hands {
+    orders: VecDeque<(WorkerId, Order)>,
+    live: BTreeMap<WorkerId, FakeWorker>,
+    spawned: usize,
+    history: Vec<String>,
+}
+
+impl Hands {
+    fn note(&mut self, what: &str, worker: WorkerId) {
+        if let Some(live) = self.live.get(&worker) {
+            self.history.push(format!("{what} {}", live.number));
+        }
+    }
+}
+
+struct FakeWorkers(Rc<RefCell<Hands>>);
+
+impl Workers for FakeWorkers {
+    fn spawn(&mut self, worker: WorkerId, _: &str) {
+        let mut hands = self.0.borrow_mut();
+        hands.spawned += 1;
+        let number = hands.spawned;
+        hands.live.insert(worker, FakeWorker { number, ..FakeWorker::default() });
+        hands.note("spawn", worker);
+        hands.orders.push_back((worker, Order::Spawn));
+    }
+
+    fn send(&mut self, worker: WorkerId, command: Command) {
+        let mut hands = self.0.borrow_mut();
+        if matches!(command, Command::Start { .. }) {
+            hands.note("begin", worker);
+        }
+        hands.orders.push_back((worker, Order::Send(Box::new(command))));
+    }
+
+    fn stop(&mut self, worker: WorkerId) {
+        self.0.borrow_mut().note("stop", worker);
+        self.0.borrow_mut().orders.push_back((worker, Order::End));
+    }
+
+    fn kill(&mut self, worker: WorkerId) {
+        self.0.borrow_mut().note("kill", worker);
+        self.0.borrow_mut().orders.push_back((worker, Order::End));
+    }
+
+    fn forget(&mut self, worker: WorkerId) {
+        self.0.borrow_mut().live.remove(&worker);
+    }
+
+    fn pids(&self) -> Vec<(WorkerId, u32)> {
+        self.0.borrow().live.keys().map(|worker| (*worker, std::process::id())).collect()
+    }
+}
+
+pub struct Bench {
+    agent: Agent,
+    now: Moment,
+    disk: Rc<SimDisk>,
+    wire: Arc<Mutex<Wire>>,
+    hands: Rc<RefCell<Hands>>,
+    runtime: Result<String, Refusal>,
+    /// What the gateway has.
+    blobs: BTreeMap<BlobId, Vec<u8>>,
+    last_manifest: Vec<u8>,
+    deaf: bool,
+    change_next_block: bool,
+    wants: usize,
+    reports: Vec<Report>,
+    published: Vec<String>,
+    log_lines: Vec<String>,
+}
+
+fn boot(disk: &Rc<SimDisk>, hands: &Rc<RefCell<Hands>>) -> Agent {
+    let config = Config::parse(
+        "data_dir = \"/data\"\ngateway_url = \"\"\nname = \"bench\"\nreport_interval_ms = 1000\n\
+         clock_trusted = true\n[runtime]\npath = \"/r\"\n\
+         [[sensor]]\nname = \"temperature\"\nkind = \"simulated\"\nseed = 1\n",
+    );
+    let root = Root {
+        version: DOCUMENT_VERSION,
+        epoch: 1,
+        root_version: 1,
+        not_after_ms: None,
+        root_keys: vec![key(1).public_key()],
+        threshold: 1,
+        release_keys: vec![key(2).public_key()],
+        assign_keys: vec![key(3).public_key()],
+        revoked: vec![],
+        floors: vec![Floor { app: "filter".into(), app_version_min: 1 }],
+    };
+    let sealed_root = seal_root(&root, &[&key(1)]);
+    let root = TrustedRoot::pinned(&sealed_root, RootId::of(&sealed_root)).unwrap();
+    let data = Path::new("/data");
+    let parts = Parts {
+        config: config.unwrap(),
+        key: key(4),
+        enrolment: Enrolment { device: device(), root, sealed_root, broker_url: String::new() },
+        state: State::open(disk.clone(), data).unwrap(),
+        store: Store::open(disk.clone(), &data.join("store"), STORE_BYTES_MAX).unwrap(),
+        workers: Box::new(FakeWorkers(hands.clone())),
+        seed: 1,
+        boot_id: [0; 16],
+        wall_clock_ms: || 1_000,
+    };
+    Agent::new(parts).unwrap()
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let (disk, hands) = (Rc::new(SimDisk::default()), Rc::default());
+        let mut bench = Self {
+            agent: boot(&disk, &hands),
+            now: Moment::ZERO,
+            disk,
+            wire: Arc::default(),
+            hands,
+            runtime: Ok("x86_64-linux".into()),
+            blobs: BTreeMap::new(),
+            last_manifest: vec![],
+            deaf: false,
+            change_next_block: false,
+            wants: 0,
+            reports: vec![],
+            published: vec![],
+            log_lines: vec![],
+        };
+        bench.probe();
+        bench
+    }
+
+    /// A new agent on the same disk.
+    pub fn restart(&mut self) {
+        self.hands = Rc::default();
+        self.wire = Arc::default();
+        self.wants = 0;
+        self.now = Moment::ZERO;
+        self.agent = boot(&self.disk, &self.hands);
+        self.probe();
+    }
+
+    fn probe(&mut self) {
+        let info = |target: String| RuntimeInfo {
+            profile: module_package::RuntimeProfile { target, ..samples::profile() },
+            runtime: "fake".into(),
+            confinement: vec![],
+        };
+        self.handle(Event::Probed(self.runtime.clone().map(info)));
+        self.pump();
+    }
+
+    pub fn lose_runtime(&mut self) {
+        self.runtime = Err(Refusal::new(RefusalCode::WorkerStart, "no such file"));
+        self.restart();
+    }
+
+    pub fn find_runtime(&mut self) {
+        self.runtime = Ok("x86_64-linux".into());
+        self.probe();
+    }
+
+    /// The agent is not told.
+    pub fn replace_runtime(&mut self, target: &str) {
+        self.runtime = Ok(target.into());
+    }
+
+    pub fn connect(&mut self) {
+        self.wire = Arc::default();
+        let broker = WireBroker(self.wire.clone());
+        self.handle(Event::Link(LinkNews::Connected(Box::new(broker))));
+        self.pump();
+        self.advance(1_100);
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.agent.handle(event, self.now);
+    }
+
+    pub fn advance(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        self.pump();
+        while self.agent.deadline() <= end {
+            self.now = self.now.max(self.agent.deadline());
+            self.handle(Event::Clock);
+            self.pump();
+        }
+        self.now = end;
+    }
+
+    /// Lets everything happen that happens without time passing.
+    fn pump(&mut self) {
+        for _ in 0..10_000 {
+            let order = self.hands.borrow_mut().orders.pop_front();
+            if let Some((worker, order)) = order {
+                self.obey(worker, order);
+                continue;
+            }
+            let sent = self.wire.lock().unwrap().sent.pop_front();
+            if let Some((topic, payload)) = sent {
+                self.hear(topic, &payload);
+                continue;
+            }
+            return;
+        }
+        panic!("the agent does not come to rest");
+    }
+
+    fn obey(&mut self, worker: WorkerId, order: Order) {
+        let news = {
+            let mut hands = self.hands.borrow_mut();
+            let Some(live) = hands.live.get_mut(&worker) else { return };
+            let is_end = matches!(order, Order::End);
+            let messages = match order {
+                Order::Spawn => vec![Message::Hello(hello(&self.runtime))],
+                Order::Send(command) => answers(live, *command),
+                Order::End => vec![],
+            };
+            let mut news: Vec<WorkerNews> = messages.into_iter().map(to_news).collect();
+            if is_end || (live.behaviour == "dies" && live.begun) {
+                news.push(WorkerNews::Ended("it ended with status 0".into()));
+            }
+            news
+        };
+        for news in news {
+            self.handle(Event::Worker(worker, news));
+        }
+    }
+
+    /// The gateway's part.
+    fn hear(&mut self, topic: Topic, payload: &[u8]) {
+        assert!(topic.is_written_by(&device()), "{topic}");
+        match topic {
+            Topic::Report(_) => {
+                let open = open(Domain::Report, payload, 1 << 16, |_| Ok(key(4).public_key()));
+                let report: Report = minicbor::decode(&open.unwrap()).unwrap();
+                self.reports.push(report);
+            }
+            Topic::Log(_) => {
+                let log: LogMessage = minicbor::decode(payload).unwrap();
+                let of_apps = log.lines.into_iter().filter(|line| !line.app.is_empty());
+                let text = of_apps.map(|line| format!("{} {} {}", line.app, line.level, line.text));
+                self.log_lines.extend(text);
+            }
+            Topic::Published(_) => {
+                let value: PublishedMessage = minicbor::decode(payload).unwrap();
+                let text = String::from_utf8(value.payload).unwrap();
+                self.published.push(format!("{} {} {text}", value.app, value.channel));
+            }
+            Topic::Want(_) => {
+                self.wants += 1;
+                let want: Want = minicbor::decode(payload).unwrap();
+                if !self.deaf {
+                    self.send_blocks(&want);
+                }
+            }
+            Topic::Manifest(_) | Topic::Blob(_) => unreachable!(),
+        }
+    }
+
+    fn send_blocks(&mut self, want: &Want) {
+        let topic = Topic::Blob(want.blob).to_string();
+        assert!(self.wire.lock().unwrap().subscriptions.contains(&topic));
+        let Some(blob) = self.blobs.get(&want.blob).cloned() else { return };
+        let missing = want.missing.clone().unwrap_or(Bitmap::full(1));
+        for (index, bytes) in blob.chunks(BLOCK_BYTES as usize).enumerate() {
+            if missing.contains(index as u32) {
+                let mut bytes = bytes.to_vec();
+                bytes[0] ^= u8::from(std::mem::take(&mut self.change_next_block));
+                let blob_bytes = blob.len() as u64;
+                let block = Block { version: 1, index: index as u32, blob_bytes, bytes };
+                self.give_block(want.blob, &block);
+            }
+        }
+    }
+
+    pub fn give_block(&mut self, blob: BlobId, block: &Block) {
+        let payload = minicbor::to_vec(block).unwrap();
+        self.handle(Event::Link(LinkNews::Message { topic: Topic::Blob(blob), payload }));
+    }
+
+    pub fn manifest(&self, seq: u64, apps: &[AppEntry]) -> Manifest {
+        Manifest {
+            version: DOCUMENT_VERSION,
+            epoch: 1,
+            seq,
+            device: device(),
+            issued_at_ms: 0,
+            not_after_ms: None,
+            apps: apps.to_vec(),
+        }
+    }
+
+    pub fn give_manifest(&mut self, sealed: Vec<u8>) {
+        let (topic, payload) = (Topic::Manifest(device()), sealed);
+        self.handle(Event::Link(LinkNews::Message { topic, payload }));
+        self.pump();
+        self.advance(1_600);
+    }
+
+    pub fn give(&mut self, seq: u64, apps: Vec<AppEntry>) {
+        self.last_manifest = sealed_manifest(self.manifest(seq, &apps), 3);
+        self.give_manifest(self.last_manifest.clone());
+    }
+
+    pub fn give_manifest_again(&mut self) {
+        self.give_manifest(self.last_manifest.clone());
+    }
+
+    pub fn release(&mut self, app: &str, version: u64, artifact: &str) -> Release {
+        self.offer(artifact.as_bytes());
+        samples::release_of(app, version as u32, artifact.as_bytes())
+    }
+
+    pub fn offer(&mut self, blob: &[u8]) {
+        self.blobs.insert(BlobId::of(blob), blob.to_vec());
+    }
+
+    pub fn offer_release(&mut self, release: &Release) -> ReleaseId {
+        let sealed = sealed_release(release, 2);
+        self.offer(&sealed);
+        ReleaseId::of(&sealed)
+    }
+
+    /// Versions are numbered by the manifest that brings them.
+    pub fn deploy(&mut self, seq: u64, apps: &[(&str, &str)]) {
+        let mut entries = Vec::new();
+        for (app, artifact) in apps {
+            let release = self.release(app, seq, artifact);
+            entries.push(AppEntry { release: self.offer_release(&release), ..entry(app) });
+        }
+        self.give(seq, entries);
+    }
+
+    pub fn deploy_release(&mut self, seq: u64, artifact: &str, change: impl FnOnce(&mut Release)) {
+        let mut release = self.release("filter", seq, artifact);
+        change(&mut release);
+        let release = self.offer_release(&release);
+        self.give(seq, vec![AppEntry { release, ..entry("filter") }]);
+    }
+
+    pub fn report(&self) -> Report {
+        self.reports.last().expect("a report was sent").clone()
+    }
+
+    pub fn reports(&self) -> usize {
+        self.reports.len()
+    }
+
+    pub fn app(&self, name: &str) -> AppReport {
+        let report = self.report();
+        report.apps.into_iter().find(|app| app.app == name).expect("it is reported")
+    }
+
+    pub fn spawned(&self) -> usize {
+        self.hands.borrow().spawned
+    }
+
+    pub fn history(&self) -> Vec<String> {
+        self.hands.borrow().history.clone()
+    }
+
+    pub fn running_versions(&self) -> usize {
+        self.hands.borrow().live.values().filter(|worker| worker.begun).count()
+    }
+
+    pub fn kill_worker(&mut self) {
+        let worker = *self.hands.borrow().live.keys().next().unwrap();
+        let news = WorkerNews::Ended("it was ended by signal 9".into());
+        self.handle(Event::Worker(worker, news));
+        self.pump();
+    }
+
+    pub fn stop(&mut self) -> bool {
+        self.handle(Event::Stop);
+        self.pump();
+        self.agent.is_stopped(self.now)
+    }
+
+    pub fn set_deaf(&mut self, deaf: bool) {
+        self.deaf = deaf;
+    }
+
+    pub fn change_next_block(&mut self) {
+        self.change_next_block = true;
+    }
+
+    pub fn wants(&self) -> usize {
+        self.wants
+    }
+
+    pub fn published(&self) -> &[String] {
+        &self.published
+    }
+
+    pub fn log_lines(&self) -> &[String] {
+        &self.log_lines
+    }
+
+    pub fn subscriptions(&self) -> Vec<String> {
+        let wire = self.wire.lock().unwrap();
+        wire.subscriptions.iter().filter(|topic| topic.contains("/blob/")).cloned().collect()
+    }
+
+    pub fn damage_artifact(&mut self, artifact: &str) {
+        self.disk.damage(&blob_path(&BlobId::of(artifact.as_bytes())));
+    }
+
+    pub fn damage_release(&mut self) {
+        self.disk.damage(&blob_path(&self.app("filter").release.into()));
+    }
+
+    pub fn fail_writes(&mut self, fail: bool) {
+        self.disk.fail_writes(fail.then_some(std::io::ErrorKind::PermissionDenied));
+    }
+
+    pub fn disk_operations(&self) -> u64 {
+        self.disk.operations()
+    }
+
+    pub fn cut_disk_after(&mut self, operations: u64) {
+        self.disk.cut_power_after(operations);
+    }
+
+    pub fn power_back(&mut self, seed: u64) {
+        self.disk.restart(seed);
+        self.restart();
+    }
+}
+
+fn blob_path(blob: &BlobId) -> PathBuf {
+    Path::new("/data/store/blobs").join(blob.to_string())
+}
+
+fn to_news(message: Message) -> WorkerNews {
+    match message {
+        Message::Hello(hello) => WorkerNews::Hello(hello),
+        message => WorkerNews::Event(message),
+    }
+}
+
+fn hello(runtime: &Result<String, Refusal>) -> Hello {
+    Hello {
+        protocol_version: PROTOCOL_VERSION,
+        runtime: "fake".into(),
+        wamr_version: "0".into(),
+        aot_version: 6,
+        target: runtime.clone().unwrap_or_default(),
+        bounds_checks: "software".into(),
+        cpu_features: vec![],
+        imports: vec!["farrier.log".into()],
+        self_test_failure: None,
+        confinement: vec![],
+    }
+}
+
+/// What a worker of this behaviour says to a command.
+fn answers(live: &mut FakeWorker, command: Command) -> Vec<Message> {
+    match command {
+        Command::Load(load) => {
+            let text = String::from_utf8(load.artifact).unwrap();
+            live.behaviour = text.split_whitespace().next().unwrap_or_default().into();
+            let reason = match live.behaviour.as_str() {
+                "malformed" => LoadFailure::Malformed,
+                "wrong-profile" => LoadFailure::WrongProfile,
+                "unknown-import" => LoadFailure::UnknownImport,
+                "over-limit" => LoadFailure::OverLimit,
+                _ => return vec![Message::Loaded { has_init: true, has_tick: true }],
+            };
+            vec![Message::LoadFailed { reason, detail: "as told".into() }]
+        }
+        Command::RunChecks { .. } => {
+            let fails = live.behaviour == "wrong-answer";
+            live.usage.checks_passed += u64::from(!fails);
+            let failed = fails.then(|| FailedStep { number: 2, detail: "5 is not 4".into() });
+            vec![Message::ChecksDone { passed: 1, failed }]
+        }
+        Command::Start { .. } => begin(live),
+        Command::ReportUsage => {
+            live.usage.calls += u64::from(live.begun);
+            live.usage.cpu_us += 1_000;
+            live.usages_until_recovery = live.usages_until_recovery.saturating_sub(1);
+            if live.begun && live.usages_until_recovery == 0 {
+                live.usage.activity = Activity::Running;
+            }
+            vec![Message::Usage(live.usage.clone())]
+        }
+        Command::Stop => vec![],
+    }
+}
+
+fn begin(live: &mut FakeWorker) -> Vec<Message> {
+    live.begun = true;
+    let value = |channel: &str| {
+        let (channel, payload) = (channel.into(), b"20.5".to_vec());
+        Message::Published(Published { channel, seq: 1, payload })
+    };
+    let line = LogLine { level: LogLevel::Info, text: "started".into() };
+    let mut said = vec![Message::Started];
+    match live.behaviour.as_str() {
+        "overruns" => {
+            said.push(Message::Overrun { export: "tick".into(), elapsed_ms: 1_001 });
+        }
+        "traps" => {
+            live.usage.activity = Activity::BackingOff;
+            live.usages_until_recovery = 5;
+            let (export, detail) = ("tick".into(), "unreachable".into());
+            said.push(Message::Trapped { export, detail, restart_in_ms: 100 });
+        }
+        _ => said.extend([Message::Log(line), value("average"), value("not-granted")]),
+    }
+    said
+}
