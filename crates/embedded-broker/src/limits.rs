@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct Limits {
     /// Of one MQTT packet. A client that sends a longer one is disconnected. What
     /// an unauthenticated client can make the broker hold is also this much.
+    ///
+    /// A connection keeps a buffer of the longest packet that was sent to it: after
+    /// blocks of 64 KiB, 4,000 clients held 66 KiB each until they left.
     pub packet_bytes_max: u32,
     /// Messages waiting for one client. A full queue drops new messages of QoS 0,
     /// and for new ones of QoS 1 and 2 the oldest. It also bounds how many
