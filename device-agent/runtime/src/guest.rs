@@ -59,7 +59,9 @@ fn run(runtime: &Runtime, shared: &Arc<Shared>, load: Load, requests: &Receiver<
         Ok(module) => module,
         Err((reason, detail)) => return refuse(shared, *reason, detail.clone(), requests),
     };
-    let Load { limits, grants, .. } = load;
+    let Load { limits, grants, artifact, .. } = load;
+    // The module has its own copy.
+    drop(artifact);
     let meters = Meters::new(Arc::clone(shared), &limits);
     let new_instance = || {
         let state = GuestState::new(&grants.sensors, &grants.channels, meters.clone());

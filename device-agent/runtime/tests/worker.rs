@@ -339,6 +339,19 @@ fn what_is_no_compiled_file_is_refused() {
 }
 
 #[test]
+fn a_file_that_wamr_refuses_is_named_malformed() {
+    let mut worker = Worker::start();
+    let mut artifact = worker.compile("(module (memory 1))");
+    // The architecture's name in the target section: two headers of 8 bytes and 32
+    // bytes of other fields come before it.
+    artifact[48] = b'?';
+    let answer = worker.load(artifact, limits());
+    let Event::LoadFailed { reason, detail } = answer else { panic!("{answer:?}") };
+    assert_eq!(reason, LoadFailure::Malformed);
+    assert!(detail.starts_with("WAMR refuses the file: "), "{detail}");
+}
+
+#[test]
 fn an_import_that_nothing_offers_is_named_with_what_is_offered() {
     let mut worker = Worker::start();
     let artifact = worker.compile(&misbehaving("unknown-import"));
