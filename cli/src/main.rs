@@ -1,1 +1,39 @@
-fn main() {}
+//! `farrier`: modules, deployments and devices of a gateway from a terminal.
+//!
+//! `args` says what can be typed, `commands` holds one file a subcommand, and each
+//! of them asks the gateway through `gateway-client` and hands the answer to a view.
+//! Data goes to stdout, everything else to stderr; a failure ends in `failure` with
+//! one of its exit codes.
+//!
+//! What is allowed is the gateway's matter: no rule stands here that the dashboard
+//! would need too.
+
+mod args;
+mod commands;
+mod connect;
+mod console;
+mod failure;
+mod follow;
+mod format;
+mod grid;
+mod progress;
+mod refusal;
+#[cfg(test)]
+mod sample;
+mod state;
+mod wait;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    let console = console::Console::new(&cli.global);
+    match commands::run(cli.command, &cli.global, &console) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            console.report(&failure);
+            failure.exit.into()
+        }
+    }
+}

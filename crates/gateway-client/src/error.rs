@@ -115,7 +115,7 @@ impl ClientError {
     }
 
     /// The same request may well succeed a moment later.
-    pub(crate) fn is_transient(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Timeout { .. } | Self::Interrupted { .. } => true,
             _ => matches!(self.status(), Some(408 | 425 | 429 | 502 | 503 | 504)),

@@ -1,0 +1,151 @@
+//! The command line's grammar: global options and the tree of commands.
+
+use crate::commands::{
+    compile, dashboard, deploy, deployment, device, logs, module, ps, published, undeploy, version,
+};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+pub const DEFAULT_GATEWAY: &str = "http://127.0.0.1:8080";
+
+const AFTER_HELP: &str = "\
+Login:
+  The token is read from --token-file FILE, else from the variable FARRIER_TOKEN,
+  else from the file that FARRIER_TOKEN_FILE names.
+
+Exit codes:
+  0    done
+  1    failed; the error on stderr says why
+  2    wrong usage
+  3    the module, device or deployment does not exist
+  4    login needed, or the token is not good for this
+  5    in part: `deploy --wait` ended with some devices running and some not
+  124  out of time
+
+Examples:
+  farrier module push filter.wasm --name filter
+  farrier deploy filter --all --sensor temperature --channel average --wait
+  farrier ps --watch";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "farrier",
+    version,
+    about = "Put WebAssembly modules on devices, compiled ahead of time",
+    after_help = AFTER_HELP,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// The gateway's address
+    #[arg(long, global = true, value_name = "URL", env = "FARRIER_GATEWAY",
+          default_value = DEFAULT_GATEWAY)]
+    pub gateway: String,
+    /// File that holds the login token [env: FARRIER_TOKEN_FILE, or the token in FARRIER_TOKEN]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// When to use colours; NO_COLOR counts as never, CLICOLOR_FORCE as always
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+    /// Only data and errors: no notes, no progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Tell each request on stderr
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+/// How data is written; `compile` has its own `-o`.
+#[derive(Debug, Clone, Args)]
+pub struct OutputArgs {
+    /// How to write the data on stdout; json is what the gateway's API answers
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+    /// Short for -o json
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// With more columns and whole ids
+    Wide,
+    /// For programs
+    Json,
+    /// Names only, one a line
+    Name,
+}
+
+impl OutputArgs {
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.output }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Push modules and look at them
+    #[command(subcommand)]
+    Module(module::Command),
+    /// Run a module on devices
+    Deploy(deploy::DeployArgs),
+    /// Take an application from its devices
+    Undeploy(undeploy::UndeployArgs),
+    /// Look at deployments and their progress
+    #[command(subcommand)]
+    Deployment(deployment::Command),
+    /// Look at devices, and let new ones in
+    #[command(subcommand)]
+    Device(device::Command),
+    /// Show what runs where, and what it uses
+    Ps(ps::PsArgs),
+    /// Show what modules and agents logged
+    Logs(logs::LogsArgs),
+    /// Show what modules published
+    Published(published::PublishedArgs),
+    /// Compile a module for a target; needs no gateway
+    Compile(compile::CompileArgs),
+    /// Print a link that opens the dashboard logged in
+    Dashboard(dashboard::DashboardArgs),
+    /// Print the versions of this build
+    Version(version::VersionArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let is_leaf = command.get_subcommands().next().is_none();
+            assert!(!is_leaf || help.contains("Examples:"), "{}", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+}

@@ -1,0 +1,152 @@
+//! `farrier compile`: the gateway's compiler on one file, without a gateway.
+
+use crate::console::Console;
+use crate::failure::{Exit, Failure};
+use crate::format;
+use aot_compiler::{Artifact, CompileError, CompileOptions, ModuleError, limits};
+use clap::Args;
+use serde::Serialize;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use target_spec::{BoundsChecks, Registry, Target};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The file is for WAMR of the AoT version that `farrier version` names. A device of a
+gateway runs only what the gateway has compiled and signed itself.
+
+Examples:
+  farrier compile filter.wasm --target riscv64-linux -o filter.aot
+  farrier compile filter.wasm --target x86_64-linux --bounds software -o filter.aot")]
+pub struct CompileArgs {
+    /// The Wasm file
+    #[arg(value_name = "IN")]
+    input: PathBuf,
+    /// What to compile for; `farrier version` lists the targets
+    #[arg(short, long)]
+    target: String,
+    /// How to catch accesses beyond the memory: hardware or software [default: the target's]
+    #[arg(long, value_name = "MODE")]
+    bounds: Option<BoundsChecks>,
+    /// The AoT file to write
+    #[arg(short, long, value_name = "OUT")]
+    output: PathBuf,
+    /// Tell the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    output: String,
+    target: String,
+    bounds_checks: &'static str,
+    module_bytes: u64,
+    bytes: u64,
+    code_bytes: u64,
+    function_count: u32,
+    compile_ms: u64,
+    compiler: &'static str,
+}
+
+pub fn run(args: &CompileArgs, console: &Console) -> Result<(), Failure> {
+    let target = find_target(&args.target)?;
+    let bounds_checks = args.bounds.unwrap_or_else(|| target.default_bounds_checks());
+    let wasm = read_module(&args.input)?;
+
+    let started = Instant::now();
+    let compiled = aot_compiler::compile(&wasm, target, &CompileOptions { bounds_checks });
+    let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let artifact = compiled.map_err(|error| refuse(&args.input, &error))?;
+    write_artifact(args, &artifact)?;
+
+    let report = Report {
+        output: args.output.display().to_string(),
+        target: target.id.to_string(),
+        bounds_checks: bounds_checks.as_str(),
+        module_bytes: wasm.len() as u64,
+        bytes: artifact.aot.len() as u64,
+        code_bytes: artifact.code_bytes,
+        function_count: artifact.function_count,
+        compile_ms,
+        compiler: aot_compiler::COMPILER_ID,
+    };
+    if args.json {
+        return console.json(&report);
+    }
+    console.line(&format::printable(&format!(
+        "{}: {} bytes in {} ms, for {} with {} bounds checks",
+        report.output, report.bytes, report.compile_ms, report.target, report.bounds_checks
+    )))
+}
+
+fn find_target(name: &str) -> Result<&'static Target, Failure> {
+    Registry::built_in()
+        .find(name)
+        .map_err(|error| Failure::new(Exit::Usage, error).or_try("farrier compile --help"))
+}
+
+fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
+    let failure = |error: std::io::Error| {
+        Failure::new(Exit::Failed, format!("read {}", path.display())).because(&error)
+    };
+    let file = File::open(path).map_err(failure)?;
+    let mut wasm = Vec::new();
+    // One byte over the limit lets the compiler see that there are too many.
+    let read_max = limits::MODULE_BYTES_MAX as u64 + 1;
+    file.take(read_max).read_to_end(&mut wasm).map_err(failure)?;
+    Ok(wasm)
+}
+
+fn refuse(input: &Path, error: &CompileError) -> Failure {
+    let failure = Failure::new(Exit::Failed, format!("{}: {error}", input.display()));
+    match error {
+        CompileError::Module(ModuleError::NotWasm { .. }) => {
+            failure.or_try("give a file that starts with \\0asm, such as rustc's for wasm32")
+        }
+        CompileError::Module(ModuleError::Truncated { .. }) => failure.or_try("build it again"),
+        CompileError::Module(ModuleError::Unsupported { proposal, .. }) => {
+            failure.or_try(format!("switch {proposal} off in the tool that made the module"))
+        }
+        CompileError::Module(ModuleError::Invalid { .. }) => {
+            failure.or_try("another version of the tool that made the module")
+        }
+        CompileError::Module(ModuleError::LimitExceeded { .. }) => {
+            failure.or_try("a smaller module: optimise for size, or split it")
+        }
+        CompileError::TargetCannot { .. } => {
+            failure.or_try("leave --bounds away for the target's own, or choose another target")
+        }
+        CompileError::NotExpressible { .. } => failure,
+        CompileError::Bug { .. } => failure.or_try("report it, with the module"),
+    }
+}
+
+fn write_artifact(args: &CompileArgs, artifact: &Artifact) -> Result<(), Failure> {
+    let output = &args.output;
+    let failure = || Failure::new(Exit::Failed, format!("write {}", output.display()));
+    if is_same_file(&args.input, output) {
+        return Err(Failure::new(Exit::Usage, "the output would replace the module")
+            .or_try("another name after -o"));
+    }
+    let mut file = File::create(output).map_err(|error| {
+        failure().because(&error).or_try("a folder that exists and that you may write to")
+    })?;
+    file.write_all(&artifact.aot).map_err(|error| {
+        // Half an artifact is worse than none; a device file or pipe stays.
+        if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            let _ = std::fs::remove_file(output);
+        }
+        failure().because(&error)
+    })
+}
+
+fn is_same_file(left: &Path, right: &Path) -> bool {
+    match (left.canonicalize(), right.canonicalize()) {
+        (Ok(left), Ok(right)) => left == right,
+        // The output is yet to be made.
+        _ => false,
+    }
+}

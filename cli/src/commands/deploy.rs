@@ -1,0 +1,119 @@
+//! `farrier deploy`: asks for a module on devices, and waits for it if told to.
+
+use crate::args::OutputArgs;
+use crate::commands::deployment;
+use crate::commands::tail::telling;
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::progress::DeployProgress;
+use crate::wait;
+use clap::{ArgGroup, Args};
+use gateway_api::{DeviceSelector, NewDeployment};
+use gateway_client::Client;
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("where").required(true)), after_help = "\
+Examples:
+  farrier deploy filter --all
+  farrier deploy filter@2 --device pi --device gate --wait --timeout 60
+  farrier deploy filter --all --sensor temperature --channel average --interval-ms 500")]
+pub struct DeployArgs {
+    /// NAME@VERSION, NAME for its newest, or an id
+    module: String,
+    /// A device by name or id; can be given several times
+    #[arg(short, long = "device", group = "where", value_name = "DEVICE")]
+    devices: Vec<String>,
+    /// Every device, also those that enrol later
+    #[arg(long, group = "where")]
+    all: bool,
+    /// Time between two ticks [default: 1000]
+    #[arg(long, value_name = "MS")]
+    interval_ms: Option<u32>,
+    /// Time that one call may take [default: 1000]
+    #[arg(long, value_name = "MS")]
+    call_ms_max: Option<u32>,
+    /// Linear memory at most, such as 65536, 64KiB or 2MiB [default: the module's, or 16MiB]
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    memory_bytes_max: Option<u64>,
+    /// A sensor that it may open, by the devices' name for it; can be given several times
+    #[arg(long = "sensor", value_name = "SENSOR")]
+    sensors: Vec<String>,
+    /// A channel that it may publish on; can be given several times
+    #[arg(long = "channel", value_name = "CHANNEL")]
+    channels: Vec<String>,
+    /// Wait until it runs on every device, or has failed
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "wait")]
+    timeout: u64,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result<(), Failure> {
+    let devices = if args.all { DeviceSelector::All } else { DeviceSelector::These(args.devices) };
+    let new = NewDeployment {
+        module: args.module,
+        devices,
+        interval_ms: args.interval_ms,
+        call_ms_max: args.call_ms_max,
+        memory_bytes_max: args.memory_bytes_max,
+        sensors: args.sensors,
+        channels: args.channels,
+    };
+    let format = args.output.format();
+    if !args.wait {
+        let deployment = create(client, &new).await?;
+        console.note(format!("follow it: farrier deployment show {}", deployment.id));
+        return deployment::show_one(format, &deployment, console);
+    }
+    let timeout = Duration::from_secs(args.timeout);
+    // Before the deployment is made, so that none of its events is missed.
+    let events = client.events_with(telling(console)).await?;
+    let mut deployment = create(client, &new).await?;
+    let mut progress = DeployProgress::new(console);
+    progress.update(&deployment);
+    let update = |deployment: &_| progress.update(deployment);
+    let ended =
+        wait::until_settled(client, events, &mut deployment, timeout, console, update).await;
+    progress.finish();
+    let ended = ended?;
+    deployment::show_one(format, &deployment, console)?;
+    wait::verdict(&deployment, ended, timeout)
+}
+
+async fn create(client: &Client, new: &NewDeployment) -> Result<gateway_api::Deployment, Failure> {
+    let created = client.create_deployment(new).await;
+    created.map_err(|e| Failure::from(e).or_try("farrier module ls; farrier device ls"))
+}
+
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(digits_end);
+    let factor = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        unit => return Err(format!("unit {unit:?} is not one of B, KiB, MiB, GiB")),
+    };
+    let count: u64 = digits.parse().map_err(|_| "give a whole number, such as 64KiB".to_owned())?;
+    count.checked_mul(factor).ok_or_else(|| "that is more than there is".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_read_with_and_without_a_unit() {
+        assert_eq!(parse_bytes("65536"), Ok(65_536));
+        assert_eq!(parse_bytes("64KiB"), Ok(65_536));
+        assert_eq!(parse_bytes("2 MiB"), Ok(2 << 20));
+        for wrong in ["", "KiB", "-1", "1.5MiB", "64KB", "99999999999GiB"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+}

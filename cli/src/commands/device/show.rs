@@ -1,0 +1,102 @@
+//! `farrier device show`: one device with its figures and applications.
+
+use super::ls::{generation, memory};
+use crate::args::OutputArgs;
+use crate::commands::ps;
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::format::{self, maybe};
+use crate::grid::{Look, facts};
+use crate::{refusal, state};
+use clap::Args;
+use gateway_api::Device;
+use gateway_client::Client;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  farrier device show pi
+  farrier device show pi -o json")]
+pub struct ShowArgs {
+    /// A device's name or id
+    #[arg(value_name = "DEVICE")]
+    reference: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub async fn run(args: &ShowArgs, client: &Client, console: &Console) -> Result<(), Failure> {
+    let device = client
+        .device(&args.reference)
+        .await
+        .map_err(|error| Failure::from(error).or_try("farrier device ls"))?;
+    console.show(
+        args.output.format(),
+        &device,
+        || vec![device.name.clone()],
+        |look| view(&device, look),
+    )
+}
+
+fn view(device: &Device, look: &Look) -> String {
+    let seen = maybe(device.last_seen_ms, |seen| format::ago(look.now_ms, seen));
+    let cpu = match device.emulated {
+        true => format!("{} (incl. emulator)", maybe(device.cpu_percent, format::percent)),
+        false => maybe(device.cpu_percent, format::percent),
+    };
+    let mut text = facts(&[
+        ("device", device.name.clone()),
+        ("id", device.id.clone()),
+        ("target", format!("{} ({})", device.target, device.target_name)),
+        ("bounds checks", device.bounds_checks.clone()),
+        ("CPU features", device.cpu_features.join(", ")),
+        ("connection", format!("{}, last seen {seen}", state::connection(device.connection).0)),
+        ("generation", generation(device)),
+        ("CPU", cpu),
+        ("memory", memory(device)),
+        ("agent", format!("{}, {}", device.agent, format::bytes(device.agent_rss_bytes))),
+        ("runtime", device.runtime.clone()),
+        ("store", format::bytes(device.store_bytes)),
+        ("sensors", device.sensors.join(", ")),
+        ("up", format::span(device.uptime_ms / 1000)),
+        ("enrolled", format::ago(look.now_ms, device.enrolled_at_ms)),
+    ]);
+    if let Some(refusal) = &device.refusal {
+        text += &refusal::explain(&device.name, refusal);
+    }
+    if !device.apps.is_empty() {
+        text += &format!("\n{}", ps::view(&device.apps, look));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+    use expect_test::expect;
+
+    #[test]
+    fn a_device_shows_its_figures_and_applications() {
+        expect![[r#"
+            device:         pi
+            id:             0a1b
+            target:         aarch64-linux (Linux on 64-bit Arm)
+            bounds checks:  software
+            CPU features:   neon
+            connection:     online, last seen 1 s ago
+            generation:     4
+            CPU:            12.5% (incl. emulator)
+            memory:         512.0 MiB / 2.0 GiB
+            agent:          farrier-agent 0.1.0, 6.0 MiB
+            runtime:        farrier-runtime 0.1.0
+            store:          1.0 MiB
+            sensors:        temperature
+            up:             10 min
+            enrolled:       10 min ago
+
+            DEVICE  TARGET         MODULE    STATE     CPU   MEMORY  ARTIFACT  COMPILE  RESTARTS  NOTE
+            pi      aarch64-linux  filter@2  running  3.4%  1.1 MiB  40.0 KiB    84 ms         0  incl. emulator
+        "#]].assert_eq(&view(&sample::devices()[0], &Look::plain(false)));
+    }
+}

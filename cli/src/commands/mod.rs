@@ -1,0 +1,52 @@
+//! The subcommands, one file each, and which of them need a gateway.
+
+pub mod compile;
+pub mod dashboard;
+pub mod deploy;
+pub mod deployment;
+pub mod device;
+pub mod logs;
+pub mod module;
+pub mod ps;
+pub mod published;
+mod tail;
+pub mod undeploy;
+pub mod version;
+
+use crate::args::{Command, GlobalArgs};
+use crate::connect::connect;
+use crate::console::Console;
+use crate::failure::{Exit, Failure};
+
+pub fn run(command: Command, global: &GlobalArgs, console: &Console) -> Result<(), Failure> {
+    match command {
+        Command::Compile(args) => compile::run(&args, console),
+        Command::Version(args) => version::run(&args, console),
+        command => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime =
+                runtime.map_err(|e| Failure::new(Exit::Failed, "start the runtime").because(&e))?;
+            runtime.block_on(run_with_gateway(command, global, console))
+        }
+    }
+}
+
+async fn run_with_gateway(
+    command: Command,
+    global: &GlobalArgs,
+    console: &Console,
+) -> Result<(), Failure> {
+    let client = connect(global, console)?;
+    match command {
+        Command::Module(command) => module::run(command, &client, console).await,
+        Command::Deploy(args) => deploy::run(args, &client, console).await,
+        Command::Undeploy(args) => undeploy::run(&args, &client, console).await,
+        Command::Deployment(command) => deployment::run(command, &client, console).await,
+        Command::Device(command) => device::run(command, &client, console).await,
+        Command::Ps(args) => ps::run(&args, &client, console).await,
+        Command::Logs(args) => logs::run(args, &client, console).await,
+        Command::Published(args) => published::run(args, &client, console).await,
+        Command::Dashboard(args) => dashboard::run(&args, &client, console).await,
+        Command::Compile(_) | Command::Version(_) => unreachable!("`run` has taken these"),
+    }
+}

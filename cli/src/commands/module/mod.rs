@@ -1,0 +1,34 @@
+//! `farrier module`: push modules and look at them.
+
+mod ls;
+mod push;
+mod show;
+
+use crate::console::Console;
+use crate::failure::Failure;
+use clap::Subcommand;
+use gateway_api::Module;
+use gateway_client::Client;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Upload a module; the same bytes twice are one module
+    Push(push::PushArgs),
+    /// List the modules
+    Ls(ls::LsArgs),
+    /// Show one module, its imports and its artifacts
+    Show(show::ShowArgs),
+}
+
+pub async fn run(command: Command, client: &Client, console: &Console) -> Result<(), Failure> {
+    match command {
+        Command::Push(args) => push::run(&args, client, console).await,
+        Command::Ls(args) => ls::run(&args, client, console).await,
+        Command::Show(args) => show::run(&args, client, console).await,
+    }
+}
+
+/// `filter@2`.
+fn name_of(module: &Module) -> String {
+    format!("{}@{}", module.name, module.version)
+}

@@ -1,0 +1,81 @@
+//! `farrier module push`: a file becomes a module of the gateway.
+
+use super::name_of;
+use crate::args::OutputArgs;
+use crate::console::Console;
+use crate::failure::{Exit, Failure};
+use crate::{format, progress};
+use clap::Args;
+use gateway_client::{Client, Upload};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  farrier module push target/wasm32-unknown-unknown/release/filter.wasm
+  farrier module push xxhash.wasm --name xxhash --known-answers xxhash.toml")]
+pub struct PushArgs {
+    /// The Wasm file
+    file: PathBuf,
+    /// The application that it is a version of [default: the file's name without .wasm]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// TOML file of steps that show on each device that it computes what it should
+    #[arg(long, value_name = "FILE")]
+    known_answers: Option<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub async fn run(args: &PushArgs, client: &Client, console: &Console) -> Result<(), Failure> {
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => name_from(&args.file)?,
+    };
+    // Read first: a wrong path should not leave half a push behind.
+    let known_answers = args.known_answers.as_deref().map(read_text).transpose()?;
+
+    let upload = Upload::from_file(&args.file).await?;
+    let bar = progress::upload_bar(console, &args.file.to_string_lossy(), upload.len_bytes());
+    let moved = bar.clone();
+    let pushed =
+        client.push_module(Some(&name), &upload, move |sent, _| moved.set_position(sent)).await;
+    bar.finish_and_clear();
+    let pushed = pushed?;
+
+    let mut module = pushed.module;
+    if module.name != name {
+        console.note(format!("these bytes are {} already; nothing was renamed", name_of(&module)));
+    }
+    if let Some(text) = known_answers {
+        module = client.put_known_answers(&module.id, &text).await.map_err(|error| {
+            console.note(format!("{} is pushed, without known answers", name_of(&module)));
+            Failure::from(error)
+        })?;
+    }
+    let told = if pushed.is_new { "pushed" } else { "already there" };
+    console.show(
+        args.output.format(),
+        &module,
+        || vec![name_of(&module)],
+        |look| {
+            let id = if look.wide { &module.id } else { format::short_id(&module.id) };
+            let size = format::bytes(module.bytes);
+            format!("{}  {id}  {size}  {told}\n", format::printable(&name_of(&module)))
+        },
+    )
+}
+
+fn name_from(file: &Path) -> Result<String, Failure> {
+    let stem = file.file_stem().and_then(|stem| stem.to_str());
+    stem.map(str::to_owned).ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("{} gives the module no name", file.display()))
+            .or_try("give one with --name")
+    })
+}
+
+fn read_text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(Exit::Failed, format!("read {}", path.display())).because(&error)
+    })
+}

@@ -1,0 +1,145 @@
+//! `farrier module show`: one module with all that the gateway knows of it.
+
+use super::name_of;
+use crate::args::OutputArgs;
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::format::{self, maybe};
+use crate::grid::{Align, Grid, Look, facts, plain};
+use crate::state;
+use clap::Args;
+use gateway_api::{Artifact, Module, ModuleExtern};
+use gateway_client::Client;
+
+const PAGE_BYTES: u64 = 65_536;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  farrier module show filter
+  farrier module show filter@2 -o json")]
+pub struct ShowArgs {
+    /// NAME@VERSION, NAME for its newest, or an id
+    #[arg(value_name = "MODULE")]
+    reference: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub async fn run(args: &ShowArgs, client: &Client, console: &Console) -> Result<(), Failure> {
+    let module = client
+        .module(&args.reference)
+        .await
+        .map_err(|error| Failure::from(error).or_try("farrier module ls"))?;
+    console.show(
+        args.output.format(),
+        &module,
+        || vec![name_of(&module)],
+        |look| view(&module, look),
+    )
+}
+
+fn view(module: &Module, look: &Look) -> String {
+    let memory = maybe(module.memory.as_ref(), |memory| {
+        let size = |pages: u64| format::bytes(pages.saturating_mul(PAGE_BYTES));
+        match memory.max_pages {
+            Some(max) => format!("{}, at most {}", size(memory.min_pages), size(max)),
+            None => format!("{}, no maximum", size(memory.min_pages)),
+        }
+    });
+    let or_none = |list: &[String]| {
+        if list.is_empty() { "none".to_owned() } else { list.join(", ") }
+    };
+    let mut text = facts(&[
+        ("module", name_of(module)),
+        ("id", module.id.clone()),
+        ("size", format::bytes(module.bytes)),
+        ("pushed", format::ago(look.now_ms, module.uploaded_at_ms)),
+        ("functions", module.function_count.to_string()),
+        ("memory", memory),
+        ("data", format::bytes(module.data_bytes)),
+        ("proposals", or_none(&module.proposals)),
+        ("imports", or_none(&in_words(&module.imports))),
+        ("exports", or_none(&in_words(&module.exports))),
+        ("known answers", module.known_answers.len().to_string()),
+    ]);
+    if look.wide {
+        for (index, step) in module.known_answers.iter().enumerate() {
+            text += &format!("  {}. {}\n", index + 1, format::printable(step));
+        }
+    }
+    if !module.artifacts.is_empty() {
+        text += &format!("\n{}", artifact_view(&module.artifacts, look));
+    }
+    text
+}
+
+fn in_words(externs: &[ModuleExtern]) -> Vec<String> {
+    let in_words = |item: &ModuleExtern| {
+        let place = if item.module.is_empty() { "" } else { "." };
+        format!("{}{place}{}: {}", item.module, item.name, item.signature)
+    };
+    externs.iter().map(in_words).collect()
+}
+
+fn artifact_view(artifacts: &[Artifact], look: &Look) -> String {
+    let mut columns = vec![
+        ("TARGET", Align::Left),
+        ("BOUNDS", Align::Left),
+        ("STATE", Align::Left),
+        ("SIZE", Align::Right),
+        ("COMPILE", Align::Right),
+        ("CHECKS", Align::Right),
+    ];
+    if look.wide {
+        columns.extend([("ARTIFACT", Align::Left), ("RELEASE", Align::Left)]);
+    }
+    columns.push(("NOTE", Align::Left));
+    let mut grid = Grid::new(look, &columns);
+    for artifact in artifacts {
+        let mut cells = vec![
+            plain(&artifact.target),
+            plain(&artifact.bounds_checks),
+            state::artifact(artifact.state),
+            plain(maybe(artifact.bytes, format::bytes)),
+            plain(maybe(artifact.compile_ms, format::millis)),
+            plain(maybe(artifact.checks_passed, |count| count.to_string())),
+        ];
+        if look.wide {
+            cells.push(plain(maybe(artifact.artifact.clone(), |id| id)));
+            cells.push(plain(maybe(artifact.release.clone(), |id| id)));
+        }
+        cells.push(plain(&artifact.detail));
+        grid.row(cells);
+    }
+    grid.to_text()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+    use expect_test::expect;
+
+    #[test]
+    fn a_module_shows_its_needs_and_its_artifacts() {
+        expect![[r#"
+            module:         filter@2
+            id:             9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+            size:           18.0 KiB
+            pushed:         5 min ago
+            functions:      37
+            memory:         1.1 MiB, no maximum
+            data:           1.2 KiB
+            proposals:      bulk-memory, sign-extension
+            imports:        farrier.publish: (i32, i32, i32, i32) -> i32
+            exports:        tick: () -> (), memory: 17 pages
+            known answers:  2
+
+            TARGET         BOUNDS    STATE        SIZE  COMPILE  CHECKS  NOTE
+            x86_64-linux   hardware  ready    40.0 KiB    84 ms       2
+            riscv64-linux  software  refused         -        -       1  step 2 gave i32:0
+        "#]]
+        .assert_eq(&view(&sample::module(), &Look::plain(false)));
+    }
+}

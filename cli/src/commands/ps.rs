@@ -1,0 +1,219 @@
+//! `farrier ps`: every application on every device, once or as it changes.
+
+use crate::args::{Format, OutputArgs};
+use crate::commands::tail::telling;
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::format::{self, maybe};
+use crate::grid::{Align, Grid, Look, plain};
+use crate::{refusal, state};
+use clap::Args;
+use futures_util::StreamExt;
+use gateway_api::{AppStatus, Event, List};
+use gateway_client::Client;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// Devices report each on its own; one drawing takes up what came meanwhile.
+const REDRAW_INTERVAL: Duration = Duration::from_secs(1);
+
+/// To the first place of the screen, and everything below it away.
+const CLEAR_SCREEN: &str = "\x1b[H\x1b[J";
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Figures marked \"incl. emulator\" hold the work of the emulator that runs the device.
+With --watch, -o json writes one document a line.
+
+Examples:
+  farrier ps
+  farrier ps --watch
+  farrier ps -o json")]
+pub struct PsArgs {
+    /// Show it again whenever it changes, until Ctrl-C
+    #[arg(short, long)]
+    watch: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub async fn run(args: &PsArgs, client: &Client, console: &Console) -> Result<(), Failure> {
+    let format = args.output.format();
+    if args.watch {
+        return watch(format, client, console).await;
+    }
+    let apps = client.ps().await?;
+    if apps.items.is_empty() {
+        console.note("nothing runs yet; deploy a module: farrier deploy MODULE --all");
+    }
+    show(format, &apps, console)
+}
+
+async fn watch(format: Format, client: &Client, console: &Console) -> Result<(), Failure> {
+    let is_screen =
+        matches!(format, Format::Table | Format::Wide) && std::io::stdout().is_terminal();
+    let mut events = client.events_with(telling(console)).await?.ready_chunks(1024);
+    loop {
+        match client.ps().await {
+            Ok(apps) if is_screen => {
+                console
+                    .text(&format!("{CLEAR_SCREEN}{}", view(&apps.items, &console.look(format))))?;
+            }
+            Ok(apps) if format == Format::Json => console.json_line(&apps)?,
+            Ok(apps) => show(format, &apps, console)?,
+            Err(error) if error.is_transient() => console.note(&error),
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(REDRAW_INTERVAL).await;
+        let mut has_changed = false;
+        while !has_changed {
+            let Some(chunk) = events.next().await else { return Ok(()) };
+            for event in chunk {
+                has_changed |= concerns_ps(&event?);
+            }
+        }
+    }
+}
+
+fn concerns_ps(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Resync
+            | Event::Device { .. }
+            | Event::Artifact { .. }
+            | Event::Deployment { .. }
+            | Event::DeploymentRemoved { .. }
+    )
+}
+
+fn show(format: Format, apps: &List<AppStatus>, console: &Console) -> Result<(), Failure> {
+    let name = |app: &AppStatus| format!("{}/{}@{}", app.device_name, app.app, app.version);
+    console.show(
+        format,
+        apps,
+        || apps.items.iter().map(name).collect(),
+        |look| view(&apps.items, look),
+    )
+}
+
+/// Also a part of `farrier device show`.
+pub fn view(apps: &[AppStatus], look: &Look) -> String {
+    if apps.is_empty() {
+        return String::new();
+    }
+    let mut columns = vec![
+        ("DEVICE", Align::Left),
+        ("TARGET", Align::Left),
+        ("MODULE", Align::Left),
+        ("STATE", Align::Left),
+        ("CPU", Align::Right),
+        ("MEMORY", Align::Right),
+        ("ARTIFACT", Align::Right),
+        ("COMPILE", Align::Right),
+        ("RESTARTS", Align::Right),
+    ];
+    if look.wide {
+        columns.extend([
+            ("PEAK", Align::Right),
+            ("WORKER", Align::Right),
+            ("CALLS", Align::Right),
+            ("TRAPS", Align::Right),
+            ("PUBLISHED", Align::Right),
+            ("CHECKS", Align::Right),
+            ("REPORTED", Align::Left),
+        ]);
+    }
+    columns.push(("NOTE", Align::Left));
+    let mut grid = Grid::new(look, &columns);
+    for app in apps {
+        let mut cells = vec![
+            plain(&app.device_name),
+            plain(&app.target),
+            plain(format!("{}@{}", app.app, app.version)),
+            state::app(&app.state),
+            plain(maybe(app.cpu_percent, format::percent)),
+            plain(format::bytes(app.memory_bytes)),
+            plain(maybe(app.artifact_bytes, format::bytes)),
+            plain(maybe(app.compile_ms, format::millis)),
+            plain(app.restarts.to_string()),
+        ];
+        if look.wide {
+            let checks = app.checks_passed + app.checks_failed;
+            cells.extend([
+                plain(format::bytes(app.memory_peak_bytes)),
+                plain(format::bytes(app.worker_rss_bytes)),
+                plain(app.calls.to_string()),
+                plain(app.traps.to_string()),
+                plain(app.published.to_string()),
+                plain(format!("{}/{checks}", app.checks_passed)),
+                plain(format::ago(look.now_ms, app.reported_at_ms)),
+            ]);
+        }
+        cells.push(plain(note(app)));
+        grid.row(cells);
+    }
+    let mut text = grid.to_text();
+    for app in apps {
+        if let Some(refusal) = &app.refusal {
+            let who = format!("{}@{} on {}", app.app, app.version, app.device_name);
+            text += &refusal::explain(&who, refusal);
+        }
+    }
+    text
+}
+
+fn note(app: &AppStatus) -> String {
+    let mut notes = Vec::new();
+    if app.emulated {
+        notes.push("incl. emulator".to_owned());
+    }
+    if app.fallback {
+        notes.push("earlier version".to_owned());
+    }
+    notes.extend(app.refusal.as_ref().map(refusal::short));
+    if app.checks_failed > 0 {
+        notes.push(format!("{} known answers wrong", app.checks_failed));
+    }
+    if app.publishes_dropped > 0 {
+        notes.push(format!("{} values dropped", app.publishes_dropped));
+    }
+    if app.log_lines_dropped > 0 {
+        notes.push(format!("{} log lines dropped", app.log_lines_dropped));
+    }
+    if !app.detail.is_empty() {
+        notes.push(app.detail.clone());
+    }
+    notes.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+    use expect_test::expect;
+
+    #[test]
+    fn an_application_takes_a_line_and_its_refusal_stands_below() {
+        expect![[r#"
+            DEVICE  TARGET         MODULE    STATE                 CPU   MEMORY  ARTIFACT  COMPILE  RESTARTS  NOTE
+            pi      aarch64-linux  filter@2  running              3.4%  1.1 MiB  40.0 KiB    84 ms         0  incl. emulator
+            vision  riscv64-linux  xxhash@1  stopped: time limit     -      0 B         -        -         3  earlier version; refusal 25; 4 values dropped
+
+            xxhash@1 on vision: refusal 25: A call ran longer than its limit, and the worker was ended.
+              detail: tick ran 1004 ms
+              try: Raise the limit, or make the call shorter; deploy again to restart it.
+        "#]].assert_eq(&view(&sample::apps(), &Look::plain(false)));
+        expect![[r#"
+            DEVICE  TARGET         MODULE    STATE     CPU   MEMORY  ARTIFACT  COMPILE  RESTARTS     PEAK   WORKER  CALLS  TRAPS  PUBLISHED  CHECKS  REPORTED  NOTE
+            pi      aarch64-linux  filter@2  running  3.4%  1.1 MiB  40.0 KiB    84 ms         0  1.1 MiB  9.0 MiB    120      0        120     2/2  1 s ago   incl. emulator
+        "#]].assert_eq(&view(&sample::apps()[..1], &Look::plain(true)));
+    }
+
+    #[test]
+    fn a_devices_text_cannot_drive_the_terminal() {
+        let mut apps = sample::apps();
+        apps[0].device_name = "pi\x1b]0;owned\x07".to_owned();
+        apps[0].detail = "\x1b[2J".to_owned();
+        assert!(!view(&apps, &Look::plain(true)).contains(['\x1b', '\x07']));
+    }
+}

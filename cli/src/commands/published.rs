@@ -1,0 +1,66 @@
+//! `farrier published`: the values that modules sent on their channels.
+
+use super::tail::{self, Tail, is_wanted};
+use crate::args::OutputArgs;
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::format::{clock, date_time, payload, printable};
+use clap::Args;
+use gateway_api::{Event, List, Published};
+use gateway_client::{Client, ClientError, PublishedQuery};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A payload is shown as text if it is some, else as hexadecimal bytes; -o json always
+has the bytes. Times are the gateway's, in UTC.
+
+Examples:
+  farrier published -f
+  farrier published --device pi --app filter --channel average --limit 10")]
+pub struct PublishedArgs {
+    /// Only from this device, by name or id
+    #[arg(short, long)]
+    device: Option<String>,
+    /// Only of this application
+    #[arg(short, long)]
+    app: Option<String>,
+    /// Only on this channel
+    #[arg(short, long)]
+    channel: Option<String>,
+    /// The newest values only
+    #[arg(short = 'n', long, value_name = "VALUES")]
+    limit: Option<u32>,
+    /// Go on with new values, until Ctrl-C
+    #[arg(short, long)]
+    follow: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub async fn run(args: PublishedArgs, client: &Client, console: &Console) -> Result<(), Failure> {
+    let format = args.output.format();
+    let PublishedArgs { device, app, channel, limit, follow, .. } = args;
+    let query = PublishedQuery { device, app, channel, limit };
+    tail::show(&query, format, follow, client, console).await
+}
+
+impl Tail for PublishedQuery {
+    type Line = Published;
+
+    async fn read(&self, client: &Client) -> Result<List<Published>, ClientError> {
+        client.published(self).await
+    }
+
+    fn line_of(&self, event: Event) -> Option<Published> {
+        let Event::Published { published: value } = event else { return None };
+        let is_of_device = is_wanted(&self.device, &[&value.device, &value.device_name]);
+        let is_of_app = is_wanted(&self.app, &[&value.app]);
+        (is_of_device && is_of_app && is_wanted(&self.channel, &[&value.channel])).then_some(value)
+    }
+
+    fn in_words(value: &Published, is_wide: bool) -> String {
+        let time = if is_wide { date_time(value.time_ms) } else { clock(value.time_ms) };
+        let source = format!("{} {} {}", value.device_name, value.app, value.channel);
+        format!("{time} {} #{}: {}", printable(&source), value.seq, payload(&value.payload))
+    }
+}

@@ -1,0 +1,98 @@
+//! What `logs` and `published` share: a list, then the events behind it.
+
+use crate::args::Format;
+use crate::console::Console;
+use crate::failure::{Exit, Failure};
+use crate::follow::Follow;
+use futures_util::StreamExt;
+use gateway_api::{Event, List};
+use gateway_client::{Client, ClientError, EventOptions};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// One kind of line, and which of them are wanted.
+pub trait Tail {
+    type Line: Clone + PartialEq + Serialize;
+
+    async fn read(&self, client: &Client) -> Result<List<Self::Line>, ClientError>;
+
+    /// The event's line, if it is one and wanted.
+    fn line_of(&self, event: Event) -> Option<Self::Line>;
+
+    fn in_words(line: &Self::Line, is_wide: bool) -> String;
+}
+
+pub async fn show<T: Tail>(
+    tail: &T,
+    format: Format,
+    follow: bool,
+    client: &Client,
+    console: &Console,
+) -> Result<(), Failure> {
+    if format == Format::Name {
+        return Err(
+            Failure::new(Exit::Usage, "these lines have no names").or_try("-o table, wide or json")
+        );
+    }
+    if follow {
+        return follow_lines(tail, format, client, console).await;
+    }
+    let lines = tail.read(client).await?;
+    if format == Format::Json {
+        return console.json(&lines);
+    }
+    lines.items.iter().try_for_each(|line| show_line::<T>(line, format, console))
+}
+
+async fn follow_lines<T: Tail>(
+    tail: &T,
+    format: Format,
+    client: &Client,
+    console: &Console,
+) -> Result<(), Failure> {
+    let mut events = client.events_with(telling(console)).await?;
+    let mut follow = Follow::new();
+    for line in follow.take_list(tail.read(client).await?.items) {
+        show_line::<T>(&line, format, console)?;
+    }
+    while let Some(event) = events.next().await {
+        match event? {
+            Event::Resync => {
+                for line in follow.take_list(tail.read(client).await?.items) {
+                    show_line::<T>(&line, format, console)?;
+                }
+            }
+            event => {
+                if let Some(line) = tail.line_of(event)
+                    && follow.is_new(&line)
+                {
+                    show_line::<T>(&line, format, console)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn show_line<T: Tail>(line: &T::Line, format: Format, console: &Console) -> Result<(), Failure> {
+    match format {
+        Format::Json => console.json_line(line),
+        format => console.line(&T::in_words(line, format == Format::Wide)),
+    }
+}
+
+/// Events whose interruptions are told as notes.
+pub fn telling(console: &Console) -> EventOptions {
+    let console = *console;
+    EventOptions {
+        on_interruption: Some(Arc::new(move |error, delay| {
+            console.note(format!("{error}; trying again in {:.1} s", delay.as_secs_f32()));
+        })),
+        ..EventOptions::default()
+    }
+}
+
+/// Whether a filter by name or id lets this through.
+pub fn is_wanted(filter: &Option<String>, values: &[&str]) -> bool {
+    filter.as_deref().is_none_or(|wanted| values.contains(&wanted))
+}

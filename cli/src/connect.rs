@@ -1,0 +1,94 @@
+//! From the global options to a client with a token.
+
+use crate::args::GlobalArgs;
+use crate::console::Console;
+use crate::failure::{Exit, Failure};
+use crate::format;
+use gateway_client::{Client, Exchange};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Longest token file that is read; a token is below a tenth of it.
+const TOKEN_BYTES_MAX: u64 = 4096;
+
+pub fn connect(global: &GlobalArgs, console: &Console) -> Result<Client, Failure> {
+    let mut builder =
+        Client::builder(&global.gateway).user_agent(concat!("farrier/", env!("CARGO_PKG_VERSION")));
+    let token = find_token(global, console)?;
+    let has_token = token.is_some();
+    if let Some(token) = token {
+        builder = builder.token(token);
+    }
+    if console.verbose {
+        builder = builder.observer(tell_exchange);
+    }
+    let client = builder.build()?;
+    if has_token && client.sends_in_clear() {
+        console.warn(format!(
+            "the token travels unencrypted to {}; use an https address",
+            client.gateway()
+        ));
+    }
+    Ok(client)
+}
+
+fn tell_exchange(exchange: &Exchange) {
+    let outcome = exchange.status.map_or("no answer".to_owned(), |status| status.to_string());
+    let elapsed = format::millis(u64::try_from(exchange.elapsed.as_millis()).unwrap_or(u64::MAX));
+    let attempt = match exchange.attempt {
+        1 => String::new(),
+        attempt => format!(", attempt {attempt}"),
+    };
+    use std::io::Write;
+    let line = format!("{}: {outcome} in {elapsed}{attempt}\n", exchange.request);
+    // Only a courtesy; there is nowhere to complain to.
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+}
+
+fn find_token(global: &GlobalArgs, console: &Console) -> Result<Option<String>, Failure> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(path) = &global.token_file {
+        return read_token(path, console).map(Some);
+    }
+    if let Some(token) = variable("FARRIER_TOKEN") {
+        let token = token.into_string();
+        return token
+            .map(Some)
+            .map_err(|_| Failure::new(Exit::Usage, "FARRIER_TOKEN is not UTF-8 text"));
+    }
+    match variable("FARRIER_TOKEN_FILE") {
+        Some(path) => read_token(&PathBuf::from(path), console).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn read_token(path: &Path, console: &Console) -> Result<String, Failure> {
+    let failure = || {
+        Failure::new(Exit::Usage, format!("read the token file {}", path.display()))
+            .or_try("give a readable file that holds the gateway's token and nothing else")
+    };
+    let file = File::open(path).map_err(|e| failure().because(&e))?;
+    if is_open_to_others(&file) {
+        console.warn(format!("other users may read {}: chmod 600 it", path.display()));
+    }
+    let mut token = String::new();
+    let read = file.take(TOKEN_BYTES_MAX).read_to_string(&mut token);
+    read.map_err(|e| failure().because(&e))?;
+    match token.trim() {
+        "" => Err(Failure { causes: vec!["the file is empty".to_owned()], ..failure() }),
+        token => Ok(token.to_owned()),
+    }
+}
+
+#[cfg(unix)]
+fn is_open_to_others(file: &File) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open_to_others(_: &File) -> bool {
+    false
+}

@@ -1,0 +1,94 @@
+//! How a command ends badly: an exit code, a message, its causes, what to try.
+
+use gateway_client::ClientError;
+use std::error::Error;
+use std::fmt::Display;
+
+/// Documented in the help of `farrier`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The reader of our output has gone, which is its good right.
+    ClosedPipe,
+    Failed,
+    Usage,
+    NotFound,
+    LoginNeeded,
+    /// Some devices did it, some did not.
+    Partial,
+    OutOfTime,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::ClosedPipe => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::NotFound => 3,
+            Exit::LoginNeeded => 4,
+            Exit::Partial => 5,
+            Exit::OutOfTime => 124,
+        })
+    }
+}
+
+#[derive(Debug)]
+pub struct Failure {
+    pub exit: Exit,
+    pub message: String,
+    /// Outermost first.
+    pub causes: Vec<String>,
+    pub advice: Option<String>,
+    /// Of the request that the gateway refused.
+    pub request_id: Option<String>,
+}
+
+impl Failure {
+    pub fn new(exit: Exit, message: impl Display) -> Self {
+        let message = message.to_string();
+        Self { exit, message, causes: Vec::new(), advice: None, request_id: None }
+    }
+
+    pub fn because(mut self, cause: &dyn Error) -> Self {
+        let mut next = Some(cause);
+        while let Some(cause) = next {
+            self.causes.push(cause.to_string());
+            next = cause.source();
+        }
+        self
+    }
+
+    /// What to try, if nothing better is known already.
+    pub fn or_try(mut self, advice: impl Into<String>) -> Self {
+        self.advice.get_or_insert(advice.into());
+        self
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        let exit = match &error {
+            ClientError::InvalidUrl { .. }
+            | ClientError::InvalidToken
+            | ClientError::InvalidReference(_) => Exit::Usage,
+            _ if error.is_not_found() => Exit::NotFound,
+            _ if error.is_login_required() => Exit::LoginNeeded,
+            _ if error.is_timeout() => Exit::OutOfTime,
+            _ => Exit::Failed,
+        };
+        let mut failure = Self::new(exit, &error);
+        failure.request_id = error.request_id().map(str::to_owned);
+        failure.advice = match exit {
+            Exit::LoginNeeded => Some(
+                "put the gateway's token into a file and name it with --token-file or \
+                 FARRIER_TOKEN_FILE"
+                    .to_owned(),
+            ),
+            _ => error.advice(),
+        };
+        match error.source() {
+            Some(cause) => failure.because(cause),
+            None => failure,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Fixed answers of a gateway, for the tests of views.
+
+use gateway_api::{AppStatus, Deployment, Device, Module};
+use serde::de::DeserializeOwned;
+
+pub const NOW_MS: u64 = 1_772_373_787_250;
+
+fn read<T: DeserializeOwned>(json: &str) -> T {
+    serde_json::from_str(json).unwrap()
+}
+
+pub fn module() -> Module {
+    read(include_str!("../tests/data/module.json"))
+}
+
+pub fn deployment() -> Deployment {
+    read(include_str!("../tests/data/deployment.json"))
+}
+
+/// One that is well, and one that refused.
+pub fn devices() -> Vec<Device> {
+    read(include_str!("../tests/data/devices.json"))
+}
+
+pub fn apps() -> Vec<AppStatus> {
+    read(include_str!("../tests/data/apps.json"))
+}

@@ -1,0 +1,130 @@
+//! Wrong usage ends with 2 and says what is right; every way to fail has its code.
+
+mod stub;
+
+use std::net::TcpListener;
+use std::process::Stdio;
+use stub::{Gateway, farrier, problem, run};
+
+#[test]
+fn wrong_usage_is_explained() {
+    for (args, hint) in [
+        (&["deploi"][..], "deploy"),
+        (&["deploy"], "MODULE"),
+        (&["deploy", "filter"], "--all"),
+        (&["deploy", "filter", "--all", "--device", "pi"], "cannot be used with"),
+        (&["deploy", "filter", "--all", "--timeout", "5"], "--wait"),
+        (&["deploy", "filter", "--all", "--memory-bytes-max", "64KB"], "KiB"),
+        (&["ps", "-o", "yaml"], "json"),
+        (&["ps", "-o", "table", "--json"], "cannot be used with"),
+        (&["ps", "-q", "-v"], "cannot be used with"),
+        (&["compile", "in.wasm", "-o", "out.aot"], "--target"),
+        (&["compile", "i", "--target", "x86_64-linux", "--bounds", "soft", "-o", "o"], "software"),
+    ] {
+        let ran = run(&mut farrier(args));
+        assert_eq!(ran.code, 2, "{args:?}: {ran:?}");
+        assert!(ran.stderr.contains(hint) && ran.stdout.is_empty(), "{args:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn help_lists_the_exit_codes() {
+    let ran = run(&mut farrier(&["--help"]));
+    assert_eq!(ran.code, 0);
+    for line in ["3    the module", "124  out of time", "FARRIER_TOKEN_FILE"] {
+        assert!(ran.stdout.contains(line), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn each_refusal_has_its_exit_code() {
+    for (status, code, exit) in [
+        (400, "bad-request", 1),
+        (401, "login-required", 4),
+        (403, "forbidden", 4),
+        (404, "not-found", 3),
+        (409, "conflict", 1),
+        (500, "internal", 1),
+    ] {
+        let gateway = Gateway::start(move |_, _| problem(status, code));
+        let ran = gateway.run(&["device", "show", "pi"]);
+        assert_eq!(ran.code, exit, "{code}: {ran:?}");
+        assert!(ran.stdout.is_empty());
+        assert!(ran.stderr.starts_with("error: Refused for a test: Because of"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("  try: "), "{}", ran.stderr);
+        assert!(ran.stderr.contains("  request id: r-17\n"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_unreachable_gateway_is_named_with_what_to_try() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let ran = run(&mut farrier(&["ps", "--gateway", &url]));
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.starts_with(&format!("error: cannot reach the gateway at {url}\n")));
+    assert!(ran.stderr.contains("  cause: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("  try: start the gateway"), "{}", ran.stderr);
+}
+
+#[test]
+fn an_address_without_a_scheme_is_wrong_usage() {
+    let ran = run(&mut farrier(&["ps", "--gateway", "example.org"]));
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("http://127.0.0.1:8080"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_token_comes_from_the_option_then_the_variable_then_the_file() {
+    let gateway = Gateway::start(|_, _| (200, r#"{"items": []}"#.to_owned()));
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (first, third) = (file("first", "one\n"), file("third", "three"));
+    let first = first.to_str().unwrap();
+
+    let mut all = gateway.command(&["ps", "--token-file", first]);
+    run(all.env("FARRIER_TOKEN", "two").env("FARRIER_TOKEN_FILE", &third));
+    let mut variables = gateway.command(&["ps"]);
+    run(variables.env("FARRIER_TOKEN", "two").env("FARRIER_TOKEN_FILE", &third));
+    run(gateway.command(&["ps"]).env("FARRIER_TOKEN_FILE", &third).env("FARRIER_TOKEN", ""));
+    gateway.run(&["ps"]);
+    let tokens: Vec<_> = gateway.asked().into_iter().map(|asked| asked.2).collect();
+    assert_eq!(tokens, ["Bearer one", "Bearer two", "Bearer three", ""]);
+
+    let ran = gateway.run(&["ps", "--token-file", "/nowhere/token"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("/nowhere/token"), "{}", ran.stderr);
+    let empty = file("empty", "\n");
+    assert_eq!(gateway.run(&["ps", "--token-file", empty.to_str().unwrap()]).code, 2);
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let app: serde_json::Value =
+        serde_json::from_str::<serde_json::Value>(include_str!("data/apps.json")).unwrap()[0]
+            .clone();
+    let many = serde_json::json!({ "items": vec![app; 2_000] }).to_string();
+    let gateway = Gateway::start(move |_, _| (200, many.clone()));
+    for format in ["table", "json", "name"] {
+        let mut command = gateway.command(&["ps", "-o", format]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // As `| head -0` would: the reader goes before the first byte.
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{format}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{format}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_failure() {
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+    let ran = run(farrier(&["version"]).stdout(full));
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("error: write to stdout"), "{}", ran.stderr);
+}
