@@ -101,16 +101,16 @@ impl Workspace {
         survey: FunctionSurvey,
     ) -> Result<CompiledFunction, CompileError> {
         let function = env.info.imported_function_count() + own_index;
-        let isa = if survey.is_too_large_to_optimise() { &isas.linear } else { &isas.optimising };
+        let isa = isas.of_effort(survey.effort(env.bounds));
         self.context.clear();
         let func = &mut self.context.func;
         let frontend = isa.frontend_config();
         translate::translate_function(env, function, body, &mut self.builder, func, frontend)?;
-        let body = self.emit(&**isa)?;
+        let body = self.emit(isa)?;
         let needs_thunk =
             env.bounds == BoundsChecks::Software && body.frame_bytes > BIG_FRAME_BYTES;
         let entry_thunk = match needs_thunk {
-            true => Some(self.compile_thunk(env, &**isa, own_index, body.frame_bytes)?),
+            true => Some(self.compile_thunk(env, isa, own_index, body.frame_bytes)?),
             false => None,
         };
         Ok(CompiledFunction { body, entry_thunk })

@@ -5,8 +5,9 @@ use crate::aot_file::{self, AotParts};
 use crate::census::describe_function;
 use crate::error::{CompileError, check_limit};
 use crate::intake::{self, FunctionSurvey, ModuleInfo, ReadModule};
+use crate::target_isa::TargetIsas;
 use crate::translate::Environment;
-use crate::{COMPILER_ID, codegen, limits, link, target_isa};
+use crate::{COMPILER_ID, codegen, limits, link};
 use target_spec::profile::AotProfile;
 use target_spec::{BoundsChecks, Target};
 use wasmparser::TypeRef;
@@ -46,7 +47,7 @@ pub fn compile(
     if let Some(start) = &start_body {
         bodies.push((&start.body, FunctionSurvey::default()));
     }
-    let isas = target_isa::build(target, options.bounds_checks)?;
+    let isas = TargetIsas::build(target, options.bounds_checks)?;
     let env = Environment {
         layout: InstanceLayout::of(&info),
         info: &info,

@@ -41,13 +41,22 @@ pub const NAME_BYTES_MAX: usize = u16::MAX as usize - 1;
 pub const FUNCTION_VALUES_MAX: u64 = 8_000_000;
 
 /// Nested loops × locals of one function: each loop can need a copy of each local.
-pub const LOOP_LOCALS_MAX: u64 = 4_000_000;
+pub const LOOP_LOCALS_MAX: u64 = 500_000;
 
 /// Machine code of a module. A call on aarch64 reaches 128 MiB.
 pub const TEXT_BYTES_MAX: usize = 100 << 20;
 
-/// Functions beyond these sizes are compiled without optimisation and with the
-/// single-pass register allocator: the optimising one takes time in proportion to
-/// values × blocks, and software bounds checks make a block of each access.
-pub const OPTIMISED_FUNCTION_BYTES_MAX: usize = 256 << 10;
-pub const OPTIMISED_LOCALS_ACCESSES_MAX: u64 = 2_000_000;
+// How much work a function gets. Each number is where a hostile function begins to
+// take more than a few seconds; measured on a slow two-core machine with functions
+// that only load and add, or that keep all their locals alive.
+
+/// Branches of a function, counted by `FunctionSurvey::branch_weight`. Beyond, it is
+/// not optimised: the optimiser delays additions to their use and so keeps every
+/// loaded value alive, and allocation takes time in proportion to values × blocks.
+pub const OPTIMISED_BRANCHES_MAX: u64 = 1_500;
+
+/// Body bytes, locals × branches, and loops × locals, beyond each of which registers
+/// are allocated in a single pass, whose time is linear and whose code is slow.
+pub const ALLOCATED_BODY_BYTES_MAX: u64 = 256 << 10;
+pub const ALLOCATED_LOCAL_BRANCHES_MAX: u64 = 1_000_000;
+pub const ALLOCATED_LOOP_LOCALS_MAX: u64 = 20_000;

@@ -5,20 +5,38 @@
 //! error, so that a typing mistake does not quietly become slower code.
 
 use crate::error::CompileError;
-use cranelift_codegen::isa::{self, OwnedTargetIsa};
+use crate::intake::Effort;
+use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use target_spec::{Arch, BoundsChecks, Target};
 
-/// Generators for one target: the usual one, and one whose time stays linear.
+/// Generators for one target, one for each effort.
 pub(crate) struct TargetIsas {
-    pub optimising: OwnedTargetIsa,
-    pub linear: OwnedTargetIsa,
+    full: OwnedTargetIsa,
+    plain: OwnedTargetIsa,
+    linear: OwnedTargetIsa,
 }
 
-pub(crate) fn build(target: &Target, bounds: BoundsChecks) -> Result<TargetIsas, CompileError> {
-    let optimising = build_one(target, bounds, &[("opt_level", "speed")])?;
-    let linear = [("opt_level", "none"), ("regalloc_algorithm", "single_pass")];
-    Ok(TargetIsas { optimising, linear: build_one(target, bounds, &linear)? })
+impl TargetIsas {
+    pub fn build(target: &Target, bounds: BoundsChecks) -> Result<Self, CompileError> {
+        let build = |level, allocator| {
+            let effort = [("opt_level", level), ("regalloc_algorithm", allocator)];
+            build_one(target, bounds, &effort)
+        };
+        Ok(Self {
+            full: build("speed", "backtracking")?,
+            plain: build("none", "backtracking")?,
+            linear: build("none", "single_pass")?,
+        })
+    }
+
+    pub fn of_effort(&self, effort: Effort) -> &dyn TargetIsa {
+        match effort {
+            Effort::Full => &*self.full,
+            Effort::Plain => &*self.plain,
+            Effort::Linear => &*self.linear,
+        }
+    }
 }
 
 fn build_one(

@@ -16,7 +16,7 @@ pub(crate) use module_info::{
     ConstValue, DataSegment, ElementMode, ElementSegment, ExportEntry, GlobalInfo, ImportEntry,
     ImportedFunction, ModuleInfo, RefKind, TableInfo, WASM_PAGE_BYTES,
 };
-pub(crate) use survey::{FunctionSurvey, ModuleSurvey};
+pub(crate) use survey::{Effort, FunctionSurvey, ModuleSurvey};
 
 /// A module that is valid, supported and within the limits.
 pub(crate) struct ReadModule<'a> {

@@ -7,6 +7,7 @@ use super::module_info::{ModuleInfo, to_invalid};
 use crate::error::{ModuleError, check_limit};
 use crate::limits;
 use std::collections::BTreeSet;
+use target_spec::BoundsChecks;
 use wasmparser::{BlockType, ExternalKind, FunctionBody, Operator, TypeRef, ValType};
 
 /// Names of the proposals after 1.0 that the translator implements.
@@ -33,15 +34,43 @@ pub(crate) struct ModuleSurvey {
 pub(crate) struct FunctionSurvey {
     pub body_bytes: u64,
     pub locals: u64,
-    pub memory_accesses: u64,
+    /// Loads, stores and calls: branches of their own with software checks only.
+    pub accesses_and_calls: u64,
+    /// Divisions, conversions and table accesses, which always test first.
+    pub tests: u64,
     pub loop_depth_max: u64,
 }
 
+/// How much time a function may take, in steps that do not depend on the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Optimised.
+    Full,
+    /// Not optimised, registers allocated well.
+    Plain,
+    /// Not optimised, registers allocated in one pass.
+    Linear,
+}
+
 impl FunctionSurvey {
-    /// See `limits::OPTIMISED_FUNCTION_BYTES_MAX`.
-    pub fn is_too_large_to_optimise(&self) -> bool {
-        self.body_bytes > limits::OPTIMISED_FUNCTION_BYTES_MAX as u64
-            || self.locals * self.memory_accesses > limits::OPTIMISED_LOCALS_ACCESSES_MAX
+    pub fn effort(&self, bounds: BoundsChecks) -> Effort {
+        let branches = self.branch_weight(bounds);
+        if self.body_bytes > limits::ALLOCATED_BODY_BYTES_MAX
+            || self.locals * branches > limits::ALLOCATED_LOCAL_BRANCHES_MAX
+            || self.locals * self.loop_depth_max > limits::ALLOCATED_LOOP_LOCALS_MAX
+        {
+            return Effort::Linear;
+        }
+        if branches > limits::OPTIMISED_BRANCHES_MAX { Effort::Plain } else { Effort::Full }
+    }
+
+    /// With hardware checks accesses are no branches, but still values to keep; ten
+    /// of these cost about as much as one with its branch.
+    fn branch_weight(&self, bounds: BoundsChecks) -> u64 {
+        match bounds {
+            BoundsChecks::Software => self.tests + self.accesses_and_calls,
+            BoundsChecks::Hardware => self.tests + self.accesses_and_calls / 10,
+        }
     }
 }
 
@@ -115,7 +144,10 @@ impl ModuleSurvey {
                 }
                 Operator::Block { .. } | Operator::If { .. } => blocks.push(false),
                 Operator::End => open_loops -= u64::from(blocks.pop().unwrap_or(false)),
-                _ => function.memory_accesses += u64::from(is_memory_access(&operator)),
+                _ => {
+                    function.accesses_and_calls += u64::from(is_access_or_call(&operator));
+                    function.tests += u64::from(is_tested(&operator));
+                }
             }
         }
         let loop_locals = function.loop_depth_max * function.locals;
@@ -167,11 +199,12 @@ impl ModuleSurvey {
     }
 }
 
-fn is_memory_access(operator: &Operator<'_>) -> bool {
+fn is_access_or_call(operator: &Operator<'_>) -> bool {
     use Operator as O;
     matches!(
         operator,
-        O::I32Load { .. }
+        O::Call { .. }
+            | O::I32Load { .. }
             | O::I64Load { .. }
             | O::F32Load { .. }
             | O::F64Load { .. }
@@ -194,5 +227,34 @@ fn is_memory_access(operator: &Operator<'_>) -> bool {
             | O::I64Store8 { .. }
             | O::I64Store16 { .. }
             | O::I64Store32 { .. }
+    )
+}
+
+fn is_tested(operator: &Operator<'_>) -> bool {
+    use Operator as O;
+    matches!(
+        operator,
+        O::I32DivS
+            | O::I32DivU
+            | O::I32RemS
+            | O::I32RemU
+            | O::I64DivS
+            | O::I64DivU
+            | O::I64RemS
+            | O::I64RemU
+            | O::I32TruncF32S
+            | O::I32TruncF32U
+            | O::I32TruncF64S
+            | O::I32TruncF64U
+            | O::I64TruncF32S
+            | O::I64TruncF32U
+            | O::I64TruncF64S
+            | O::I64TruncF64U
+            | O::CallIndirect { .. }
+            | O::TableGet { .. }
+            | O::TableSet { .. }
+            | O::MemoryCopy { .. }
+            | O::MemoryFill { .. }
+            | O::MemoryInit { .. }
     )
 }
