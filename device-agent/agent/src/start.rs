@@ -31,8 +31,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let began = Instant::now();
     let mut signals = Signals::new()?;
     let disk: Rc<dyn Disk> = Rc::new(RealDisk);
+    // Before anything in it is touched.
+    let _lock = lock(&*disk, &config)?;
     let state = State::open(disk.clone(), &config.data_dir)?;
-    let _lock = lock(&config)?;
     let key = state.key()?;
     let launcher = Launcher::new(&config.runtime);
 
@@ -97,11 +98,13 @@ impl Signals {
 }
 
 /// Two agents on one directory would spoil each other's files.
-fn lock(config: &Config) -> anyhow::Result<File> {
-    let path = config.data_dir.join("lock");
+fn lock(disk: &dyn Disk, config: &Config) -> anyhow::Result<File> {
+    let dir = &config.data_dir;
+    disk.create_dir(dir).with_context(|| format!("make the data directory {}", dir.display()))?;
+    let path = dir.join("lock");
     let file = File::create(&path).with_context(|| format!("make {}", path.display()))?;
     if file.try_lock().is_err() {
-        bail!("another agent uses {}", config.data_dir.display());
+        bail!("another agent uses {}", dir.display());
     }
     Ok(file)
 }

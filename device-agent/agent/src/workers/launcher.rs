@@ -5,7 +5,7 @@
 //! as started only when its hello has come.
 
 use super::frames::EventReader;
-use super::process::{Ending, HELLO_WITHIN, StderrLog};
+use super::process::{Ending, Patience, StderrLog, said_nothing};
 use crate::config::RuntimeConfig;
 use crate::refusal::Refusal;
 use device_protocol::RefusalCode;
@@ -22,6 +22,7 @@ use worker_protocol::{Event, Hello, PROTOCOL_VERSION};
 pub struct Launcher {
     /// The launcher and its arguments, then the runtime.
     words: Vec<PathBuf>,
+    patience: Patience,
 }
 
 /// A process that has not spoken yet.
@@ -30,6 +31,7 @@ pub struct Started {
     pub socket: UnixStream,
     pub stderr: Option<OwnedFd>,
     pub app: String,
+    pub patience: Patience,
 }
 
 impl Started {
@@ -50,7 +52,11 @@ pub struct RuntimeInfo {
 impl Launcher {
     pub fn new(config: &RuntimeConfig) -> Self {
         let words = config.launcher.iter().map(PathBuf::from);
-        Self { words: words.chain([config.path.clone()]).collect() }
+        Self { words: words.chain([config.path.clone()]).collect(), patience: Patience::default() }
+    }
+
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// `app` is for logs; it is empty for the probe.
@@ -77,7 +83,8 @@ impl Launcher {
             .stderr(Stdio::piped())
             .spawn()?;
         let stderr = child.stderr.take().map(OwnedFd::from);
-        Ok(Started { child, socket: ours, stderr, app: app.into() })
+        let (app, patience) = (app.into(), self.patience);
+        Ok(Started { child, socket: ours, stderr, app, patience })
     }
 }
 
@@ -95,7 +102,7 @@ fn find_program(word: &Path) -> PathBuf {
 pub async fn probe(launcher: &Launcher) -> Result<RuntimeInfo, Refusal> {
     let mut started = launcher.start("")?;
     let stderr = StderrLog::follow(started.stderr.take(), "");
-    let hello = read_hello(&started.socket).await;
+    let hello = read_hello(&started.socket, launcher.patience).await;
     let ending = Ending::kill(started.child, hello.is_err()).await;
     let hello = match hello {
         Ok(hello) => hello,
@@ -105,17 +112,17 @@ pub async fn probe(launcher: &Launcher) -> Result<RuntimeInfo, Refusal> {
     Ok(info_of(&hello))
 }
 
-async fn read_hello(socket: &UnixStream) -> Result<Hello, String> {
+async fn read_hello(socket: &UnixStream, patience: Patience) -> Result<Hello, String> {
     let socket = socket.try_clone().and_then(|socket| {
         socket.set_nonblocking(true)?;
         tokio::net::UnixStream::from_std(socket)
     });
     let mut reader = EventReader::new(socket.map_err(|e| e.to_string())?);
-    match tokio::time::timeout(HELLO_WITHIN, reader.next()).await {
+    match tokio::time::timeout(patience.hello, reader.next()).await {
         Ok(Ok(Event::Hello(hello))) => Ok(hello),
         Ok(Ok(_)) => Err("its first message was no hello".into()),
         Ok(Err(e)) => Err(e.to_string()),
-        Err(_) => Err(format!("it said nothing for {} s", HELLO_WITHIN.as_secs())),
+        Err(_) => Err(said_nothing(patience)),
     }
 }
 

@@ -11,6 +11,7 @@ mod launcher;
 mod process;
 
 pub use launcher::{Launcher, RuntimeInfo, info_of, probe};
+pub use process::Patience;
 
 use crate::agent::Event;
 use crate::install::WorkerId;

@@ -19,16 +19,32 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use worker_protocol::{Command, Event as Message, write_frame};
 
-/// From the start of the process to its hello; an emulator is slow to start.
-pub(super) const HELLO_WITHIN: Duration = Duration::from_secs(10);
-/// A worker that does not answer `ReportUsage` for so long is ended.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// The same while it takes in an artifact of up to 48 MiB.
-const LOAD_WITHIN: Duration = Duration::from_secs(30);
+/// How long a worker may take for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// From the start of the process to its hello; an emulator is slow to start.
+    pub hello: Duration,
+    /// To answer `ReportUsage`.
+    pub answer: Duration,
+    /// The same while it takes in an artifact of up to 48 MiB.
+    pub load: Duration,
+    /// From `Stop` to force.
+    pub stop: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            hello: Duration::from_secs(10),
+            answer: Duration::from_secs(5),
+            load: Duration::from_secs(30),
+            stop: Duration::from_secs(2),
+        }
+    }
+}
+
 /// How much longer a worker may talk of other things instead of answering.
 const TALK_WITHIN: Duration = Duration::from_secs(2);
-/// From `Stop` to force.
-const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 pub enum Order {
     Send(Box<Command>),
@@ -60,8 +76,9 @@ pub async fn supervise(
     };
     let stderr = StderrLog::follow(started.stderr.take(), &started.app);
     let socket = started.socket.set_nonblocking(true);
+    let patience = started.patience;
     let result = match socket.and_then(|()| UnixStream::from_std(started.socket)) {
-        Ok(socket) => converse(socket, orders, &news).await,
+        Ok(socket) => converse(socket, patience, orders, &news).await,
         Err(e) => Err(Failure::NoHello(e.to_string())),
     };
     let closed_by_worker =
@@ -84,6 +101,10 @@ enum Done {
     Forced,
 }
 
+pub(super) fn said_nothing(patience: Patience) -> String {
+    format!("it said nothing for {:.0?}", patience.hello)
+}
+
 enum Failure {
     NoHello(String),
     BadHello(Refusal),
@@ -92,20 +113,18 @@ enum Failure {
 
 async fn converse(
     socket: UnixStream,
+    patience: Patience,
     mut orders: mpsc::Receiver<Order>,
     news: &NewsSender,
 ) -> Result<Done, Failure> {
     let (read, write) = socket.into_split();
     let mut reader = EventReader::new(read);
     let hello = tokio::select! {
-        first = timeout(HELLO_WITHIN, reader.next()) => match first {
+        first = timeout(patience.hello, reader.next()) => match first {
             Ok(Ok(Message::Hello(hello))) => hello,
             Ok(Ok(_)) => return Err(Failure::NoHello("its first message was no hello".into())),
             Ok(Err(e)) => return Err(Failure::NoHello(e.to_string())),
-            Err(_) => {
-                let seconds = HELLO_WITHIN.as_secs();
-                return Err(Failure::NoHello(format!("it said nothing for {seconds} s")));
-            }
+            Err(_) => return Err(Failure::NoHello(said_nothing(patience))),
         },
         // The first order can only be to end: others need a hello.
         _ = orders.recv() => return Ok(Done::Forced),
@@ -115,18 +134,19 @@ async fn converse(
 
     let (frames, frames_rx) = mpsc::channel(super::ORDERS_MAX);
     let writer = tokio::spawn(write_frames(write, frames_rx));
-    let result = exchange(&mut reader, &mut orders, frames, news).await;
+    let result = exchange(&mut reader, patience, &mut orders, frames, news).await;
     writer.abort();
     result
 }
 
 async fn exchange(
     reader: &mut EventReader<tokio::net::unix::OwnedReadHalf>,
+    patience: Patience,
     orders: &mut mpsc::Receiver<Order>,
     frames: mpsc::Sender<Command>,
     news: &NewsSender,
 ) -> Result<Done, Failure> {
-    let mut watch = Watch::default();
+    let mut watch = Watch::new(patience);
     loop {
         tokio::select! {
             // Orders first: a worker that never stops talking can be ended.
@@ -171,8 +191,8 @@ async fn write_frames(mut to: OwnedWriteHalf, mut commands: mpsc::Receiver<Comma
 }
 
 /// Until when the worker has to answer.
-#[derive(Default)]
 struct Watch {
+    patience: Patience,
     stopping: bool,
     usage_by: Option<Instant>,
     load_by: Option<Instant>,
@@ -180,16 +200,20 @@ struct Watch {
 }
 
 impl Watch {
+    fn new(patience: Patience) -> Self {
+        Self { patience, stopping: false, usage_by: None, load_by: None, stop_by: None }
+    }
+
     fn note_order(&mut self, command: &Command) {
         let now = Instant::now();
         match command {
-            Command::Load(_) => self.load_by = Some(now + LOAD_WITHIN),
+            Command::Load(_) => self.load_by = Some(now + self.patience.load),
             Command::ReportUsage => {
-                self.usage_by.get_or_insert(now + ANSWER_WITHIN);
+                self.usage_by.get_or_insert(now + self.patience.answer);
             }
             Command::Stop => {
                 self.stopping = true;
-                self.stop_by.get_or_insert(now + STOP_WITHIN);
+                self.stop_by.get_or_insert(now + self.patience.stop);
             }
             Command::RunChecks { .. } | Command::Start { .. } => {}
         }
@@ -201,7 +225,7 @@ impl Watch {
             Message::Loaded { .. } | Message::LoadFailed { .. } => {
                 self.load_by = None;
                 // It may not have been able to answer until now.
-                self.usage_by = self.usage_by.map(|_| Instant::now() + ANSWER_WITHIN);
+                self.usage_by = self.usage_by.map(|_| Instant::now() + self.patience.answer);
             }
             _ => {}
         }

@@ -1,0 +1,221 @@
+//! Supervision of real processes that behave well, badly, or not at all.
+
+mod support;
+
+use device_protocol::RefusalCode;
+use farrier_agent::agent::Event;
+use farrier_agent::config::RuntimeConfig;
+use farrier_agent::install::WorkerId;
+use farrier_agent::refusal::Refusal;
+use farrier_agent::workers::{
+    Launcher, Patience, ProcessWorkers, RuntimeInfo, WorkerNews, Workers, probe,
+};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use worker_protocol::{Command, Event as Message, Grants, Limits, Load};
+
+const WORKER: WorkerId = WorkerId(1);
+
+fn in_runtime<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+}
+
+/// A runtime that behaves as `mode` says, see `examples/fake_worker.rs`.
+fn runtime(mode: &str) -> RuntimeConfig {
+    let launcher = vec![support::fake_worker().to_str().unwrap().to_owned()];
+    RuntimeConfig { path: mode.into(), launcher, emulated: None }
+}
+
+fn launcher(mode: &str) -> Launcher {
+    Launcher::new(&runtime(mode))
+}
+
+fn probe_refused(launcher: Launcher) -> Refusal {
+    in_runtime(async { probe(&launcher).await }).unwrap_err()
+}
+
+#[test]
+fn the_runtime_says_what_it_is() {
+    let info: RuntimeInfo = in_runtime(async { probe(&launcher("ok")).await }).unwrap();
+    assert_eq!(info.profile.target, "x86_64-linux");
+    assert_eq!(info.runtime, "fake-worker 1, WAMR 0");
+}
+
+#[test]
+fn a_runtime_that_is_not_there_is_named() {
+    let config = RuntimeConfig { launcher: vec!["no-such-launcher".into()], ..runtime("ok") };
+    let refusal = probe_refused(Launcher::new(&config));
+    assert_eq!(refusal.code, RefusalCode::WorkerStart);
+    assert!(refusal.detail.contains("no-such-launcher ok"), "{}", refusal.detail);
+}
+
+#[test]
+fn a_runtime_that_dies_is_quoted() {
+    let refusal = probe_refused(launcher("dies"));
+    assert_eq!(refusal.code, RefusalCode::WorkerStart);
+    assert!(refusal.detail.contains("ended with status 3"), "{}", refusal.detail);
+    assert!(refusal.detail.contains("cannot find my library"), "{}", refusal.detail);
+}
+
+#[test]
+fn a_runtime_that_says_nothing_is_given_up() {
+    let patience = Patience { hello: Duration::from_millis(300), ..Patience::default() };
+    let refusal = probe_refused(launcher("silent").with_patience(patience));
+    assert_eq!(refusal.code, RefusalCode::WorkerStart);
+    assert!(refusal.detail.contains("said nothing for 300ms"), "{}", refusal.detail);
+    assert!(refusal.detail.contains("signal 9"), "{}", refusal.detail);
+}
+
+#[test]
+fn a_runtime_without_a_hello_or_with_another_protocol_or_a_failed_self_test_is_refused() {
+    let refusal = probe_refused(launcher("babbles"));
+    assert!(refusal.detail.contains("no hello"), "{}", refusal.detail);
+    let refusal = probe_refused(launcher("old-protocol"));
+    assert!(refusal.detail.contains("version 0"), "{}", refusal.detail);
+    let refusal = probe_refused(launcher("self-test"));
+    assert_eq!(refusal.code, RefusalCode::SelfTest);
+    assert!(refusal.detail.contains("load(70000)"), "{}", refusal.detail);
+}
+
+struct Floor {
+    workers: ProcessWorkers,
+    events: mpsc::Receiver<Event>,
+}
+
+impl Floor {
+    fn new(mode: &str) -> Self {
+        let (sender, events) = mpsc::channel(16);
+        let short = Duration::from_millis(400);
+        let patience = Patience { answer: short, stop: short, ..Patience::default() };
+        let launcher = launcher(mode).with_patience(patience);
+        Self { workers: ProcessWorkers::new(launcher, sender), events }
+    }
+
+    /// A worker that runs an artifact of this text.
+    async fn running(artifact: &str) -> Self {
+        let mut floor = Self::new("ok");
+        floor.workers.spawn(WORKER, "filter");
+        assert!(matches!(floor.news().await, WorkerNews::Hello(_)));
+        floor.workers.send(WORKER, load(artifact));
+        assert!(matches!(floor.news().await, WorkerNews::Event(Message::Loaded { .. })));
+        floor.workers.send(WORKER, Command::Start { interval_ms: 1_000 });
+        assert!(matches!(floor.news().await, WorkerNews::Event(Message::Started)));
+        floor
+    }
+
+    async fn news(&mut self) -> WorkerNews {
+        let event = tokio::time::timeout(Duration::from_secs(20), self.events.recv()).await;
+        match event.expect("news in time") {
+            Some(Event::Worker(WORKER, news)) => news,
+            _ => panic!("news of another kind"),
+        }
+    }
+
+    async fn end(&mut self) -> String {
+        loop {
+            if let WorkerNews::Ended(how) = self.news().await {
+                return how;
+            }
+        }
+    }
+}
+
+fn load(artifact: &str) -> Command {
+    Command::Load(Load {
+        artifact: artifact.into(),
+        app: "filter".into(),
+        limits: Limits {
+            memory_bytes_max: 0,
+            stack_bytes: 0,
+            call_ms_max: 0,
+            log_lines_per_s_max: 0,
+            publishes_per_s_max: 0,
+        },
+        grants: Grants::default(),
+    })
+}
+
+#[test]
+fn a_worker_is_told_to_stop_and_stops() {
+    in_runtime(async {
+        let mut floor = Floor::running("ok").await;
+        assert_eq!(floor.workers.pids().len(), 1);
+        floor.workers.send(WORKER, Command::ReportUsage);
+        floor.workers.stop(WORKER);
+        assert_eq!(floor.end().await, "it ended with status 0");
+    });
+}
+
+#[test]
+fn an_artifact_of_the_largest_size_reaches_the_worker() {
+    in_runtime(async {
+        let text = format!("ok {}", "x".repeat(48 << 20));
+        let mut floor = Floor::running(&text).await;
+        floor.workers.stop(WORKER);
+        assert_eq!(floor.end().await, "it ended with status 0");
+    });
+}
+
+#[test]
+fn a_worker_that_does_not_stop_is_ended_by_force() {
+    in_runtime(async {
+        let mut floor = Floor::running("does-not-stop").await;
+        let began = Instant::now();
+        floor.workers.stop(WORKER);
+        assert_eq!(floor.end().await, "it was ended by signal 9");
+        assert!(began.elapsed() >= Duration::from_millis(400));
+    });
+}
+
+#[test]
+fn a_worker_in_an_endless_call_is_killed_at_once() {
+    in_runtime(async {
+        let mut floor = Floor::running("overruns").await;
+        loop {
+            if let WorkerNews::Event(Message::Overrun { .. }) = floor.news().await {
+                break;
+            }
+        }
+        floor.workers.kill(WORKER);
+        assert_eq!(floor.end().await, "it was ended by signal 9");
+    });
+}
+
+#[test]
+fn a_worker_that_dies_is_reaped_and_its_status_told() {
+    in_runtime(async {
+        let mut floor = Floor::running("dies").await;
+        let how = floor.end().await;
+        assert!(how.contains("ended with status 9"), "{how}");
+    });
+}
+
+#[test]
+fn a_worker_that_does_not_answer_is_ended() {
+    in_runtime(async {
+        let mut floor = Floor::running("no-usage").await;
+        floor.workers.send(WORKER, Command::ReportUsage);
+        let how = floor.end().await;
+        assert!(how.contains("did not answer in time"), "{how}");
+    });
+}
+
+#[test]
+fn a_worker_is_ended_before_its_hello_when_nobody_wants_it_any_more() {
+    in_runtime(async {
+        let mut floor = Floor::new("silent");
+        floor.workers.spawn(WORKER, "filter");
+        floor.workers.kill(WORKER);
+        assert_eq!(floor.end().await, "it was ended by signal 9");
+    });
+}
+
+#[test]
+fn a_worker_that_never_says_hello_is_not_started() {
+    in_runtime(async {
+        let mut floor = Floor::new("dies");
+        floor.workers.spawn(WORKER, "filter");
+        let news = floor.news().await;
+        assert!(matches!(news, WorkerNews::NotStarted(r) if r.code == RefusalCode::WorkerStart));
+    });
+}
