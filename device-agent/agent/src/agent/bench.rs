@@ -1,9 +1,10 @@
 //! A test bench around one agent: it plays the broker, the gateway behind it, the
 //! disk and the workers, and moves the clock.
 //!
-//! A worker behaves as the text of its artifact says, see [`Bench::obey`].
+//! A worker behaves as the text of its artifact says, see `bench_workers.rs`.
 
 use super::super::*;
+use super::bench_workers::{FakeWorkers, Hands, Order, answers, hello, to_news};
 use crate::disk::sim::SimDisk;
 use crate::samples;
 use device_protocol::{AppReport, Bitmap, Block, LogMessage, PublishedMessage, Report, Want};
@@ -16,10 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-use worker_protocol::{
-    Activity, Command, Event as Message, FailedStep, Hello, LoadFailure, LogLevel, LogLine,
-    PROTOCOL_VERSION, Published, Usage,
-};
+use worker_protocol::Event as Message;
 
 const STORE_BYTES_MAX: u64 = 200_000;
 
@@ -76,76 +74,6 @@ impl Broker for WireBroker {
     }
 
     fn disconnect(&mut self) {}
-}
-
-enum Order {
-    Spawn,
-    Send(Box<Command>),
-    End,
-}
-
-#[derive(Default)]
-struct FakeWorker {
-    number: usize,
-    behaviour: String,
-    usage: Usage,
-    begun: bool,
-    usages_until_recovery: u32,
-}
-
-#[derive(Default)]
-struct Hands {
-    orders: VecDeque<(WorkerId, Order)>,
-    live: BTreeMap<WorkerId, FakeWorker>,
-    spawned: usize,
-    history: Vec<String>,
-}
-
-impl Hands {
-    fn note(&mut self, what: &str, worker: WorkerId) {
-        if let Some(live) = self.live.get(&worker) {
-            self.history.push(format!("{what} {}", live.number));
-        }
-    }
-}
-
-struct FakeWorkers(Rc<RefCell<Hands>>);
-
-impl Workers for FakeWorkers {
-    fn spawn(&mut self, worker: WorkerId, _: &str) {
-        let mut hands = self.0.borrow_mut();
-        hands.spawned += 1;
-        let number = hands.spawned;
-        hands.live.insert(worker, FakeWorker { number, ..FakeWorker::default() });
-        hands.note("spawn", worker);
-        hands.orders.push_back((worker, Order::Spawn));
-    }
-
-    fn send(&mut self, worker: WorkerId, command: Command) {
-        let mut hands = self.0.borrow_mut();
-        if matches!(command, Command::Start { .. }) {
-            hands.note("begin", worker);
-        }
-        hands.orders.push_back((worker, Order::Send(Box::new(command))));
-    }
-
-    fn stop(&mut self, worker: WorkerId) {
-        self.0.borrow_mut().note("stop", worker);
-        self.0.borrow_mut().orders.push_back((worker, Order::End));
-    }
-
-    fn kill(&mut self, worker: WorkerId) {
-        self.0.borrow_mut().note("kill", worker);
-        self.0.borrow_mut().orders.push_back((worker, Order::End));
-    }
-
-    fn forget(&mut self, worker: WorkerId) {
-        self.0.borrow_mut().live.remove(&worker);
-    }
-
-    fn pids(&self) -> Vec<(WorkerId, u32)> {
-        self.0.borrow().live.keys().map(|worker| (*worker, std::process::id())).collect()
-    }
 }
 
 pub struct Bench {
@@ -524,84 +452,4 @@ impl Bench {
 
 fn blob_path(blob: &BlobId) -> PathBuf {
     Path::new("/data/store/blobs").join(blob.to_string())
-}
-
-fn to_news(message: Message) -> WorkerNews {
-    match message {
-        Message::Hello(hello) => WorkerNews::Hello(hello),
-        message => WorkerNews::Event(message),
-    }
-}
-
-fn hello(runtime: &Result<String, Refusal>) -> Hello {
-    Hello {
-        protocol_version: PROTOCOL_VERSION,
-        runtime: "fake".into(),
-        wamr_version: "0".into(),
-        aot_version: 6,
-        target: runtime.clone().unwrap_or_default(),
-        bounds_checks: "software".into(),
-        cpu_features: vec![],
-        imports: vec!["farrier.log".into()],
-        self_test_failure: None,
-        confinement: vec![],
-    }
-}
-
-/// What a worker of this behaviour says to a command.
-fn answers(live: &mut FakeWorker, command: Command) -> Vec<Message> {
-    match command {
-        Command::Load(load) => {
-            let text = String::from_utf8(load.artifact).unwrap();
-            live.behaviour = text.split_whitespace().next().unwrap_or_default().into();
-            let reason = match live.behaviour.as_str() {
-                "malformed" => LoadFailure::Malformed,
-                "wrong-profile" => LoadFailure::WrongProfile,
-                "unknown-import" => LoadFailure::UnknownImport,
-                "over-limit" => LoadFailure::OverLimit,
-                _ => return vec![Message::Loaded { has_init: true, has_tick: true }],
-            };
-            vec![Message::LoadFailed { reason, detail: "as told".into() }]
-        }
-        Command::RunChecks { .. } => {
-            let fails = live.behaviour == "wrong-answer";
-            live.usage.checks_passed += u64::from(!fails);
-            let failed = fails.then(|| FailedStep { number: 2, detail: "5 is not 4".into() });
-            vec![Message::ChecksDone { passed: 1, failed }]
-        }
-        Command::Start { .. } => begin(live),
-        Command::ReportUsage => {
-            live.usage.calls += u64::from(live.begun);
-            live.usage.cpu_us += 1_000;
-            live.usages_until_recovery = live.usages_until_recovery.saturating_sub(1);
-            if live.begun && live.usages_until_recovery == 0 {
-                live.usage.activity = Activity::Running;
-            }
-            vec![Message::Usage(live.usage.clone())]
-        }
-        Command::Stop => vec![],
-    }
-}
-
-fn begin(live: &mut FakeWorker) -> Vec<Message> {
-    live.begun = true;
-    let value = |channel: &str| {
-        let (channel, payload) = (channel.into(), b"20.5".to_vec());
-        Message::Published(Published { channel, seq: 1, payload })
-    };
-    let line = LogLine { level: LogLevel::Info, text: "started".into() };
-    let mut said = vec![Message::Started];
-    match live.behaviour.as_str() {
-        "overruns" => {
-            said.push(Message::Overrun { export: "tick".into(), elapsed_ms: 1_001 });
-        }
-        "traps" => {
-            live.usage.activity = Activity::BackingOff;
-            live.usages_until_recovery = 5;
-            let (export, detail) = ("tick".into(), "unreachable".into());
-            said.push(Message::Trapped { export, detail, restart_in_ms: 100 });
-        }
-        _ => said.extend([Message::Log(line), value("average"), value("not-granted")]),
-    }
-    said
 }

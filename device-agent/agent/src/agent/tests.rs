@@ -2,6 +2,8 @@
 
 #[path = "bench.rs"]
 mod bench;
+#[path = "bench_workers.rs"]
+mod bench_workers;
 
 use bench::{Bench, entry, sealed_manifest, sealed_release};
 use device_protocol::{AppReport, AppState, Block, RefusalCode};

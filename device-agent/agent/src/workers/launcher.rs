@@ -4,8 +4,10 @@
 //! be told that it could. So the launcher is put in front, and a runtime counts
 //! as started only when its hello has come.
 
+use super::ending::Ending;
 use super::frames::EventReader;
-use super::process::{Ending, Patience, StderrLog, said_nothing};
+use super::process::{Patience, said_nothing};
+use super::stderr_log::StderrLog;
 use crate::config::RuntimeConfig;
 use crate::refusal::Refusal;
 use device_protocol::RefusalCode;
@@ -15,7 +17,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use tokio::net::unix::pipe;
 use worker_protocol::{Event, Hello, PROTOCOL_VERSION};
 
 #[derive(Debug, Clone)]
@@ -161,8 +162,4 @@ pub fn info_of(hello: &Hello) -> RuntimeInfo {
         runtime: format!("{}, WAMR {}", hello.runtime, hello.wamr_version),
         confinement: hello.confinement.clone(),
     }
-}
-
-pub(super) fn pipe_of(fd: OwnedFd) -> io::Result<pipe::Receiver> {
-    pipe::Receiver::from_owned_fd(fd)
 }

@@ -6,9 +6,11 @@
 //! input is a socket; when the agent goes, the socket closes and the worker with
 //! it.
 
+mod ending;
 mod frames;
 mod launcher;
 mod process;
+mod stderr_log;
 
 pub use launcher::{Launcher, RuntimeInfo, info_of, probe};
 pub use process::Patience;

@@ -1,22 +1,19 @@
 //! One worker process and the task that owns it.
 
 use super::WorkerNews;
+use super::ending::Ending;
 use super::frames::EventReader;
-use super::launcher::{Started, check_hello, no_hello, pipe_of};
+use super::launcher::{Started, check_hello, no_hello};
+use super::stderr_log::StderrLog;
 use crate::agent::Event;
 use crate::install::WorkerId;
-use crate::refusal::{Refusal, shorten};
-use std::fmt;
-use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus};
-use std::sync::{Arc, Mutex};
+use crate::refusal::Refusal;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use worker_protocol::{Command, Event as Message, write_frame};
 
 /// How long a worker may take for what.
@@ -242,101 +239,5 @@ impl Watch {
         let usage_by = if self.load_by.is_some() { None } else { self.usage_by };
         let earliest = [usage_by, self.load_by, self.stop_by].into_iter().flatten().min();
         earliest.unwrap_or_else(|| Instant::now() + Duration::from_secs(3_600))
-    }
-}
-
-/// Checks, some milliseconds apart, that a worker gets to exit by itself.
-const EXIT_CHECKS: u64 = 20;
-
-/// How a process went.
-pub struct Ending(Option<ExitStatus>);
-
-impl Ending {
-    /// Ends the process if it still runs, and reaps it. One that closed its socket
-    /// is about to exit by itself, and its own status says more than our signal.
-    pub async fn kill(mut child: Child, closed_by_worker: bool) -> Self {
-        let kill_at = if closed_by_worker { EXIT_CHECKS } else { 0 };
-        // It is asked again and again: waiting would block the agent's only thread.
-        for check in 0..200 {
-            if let Ok(Some(status)) = child.try_wait() {
-                return Self(Some(status));
-            }
-            if check == kill_at {
-                // An error means that it is gone already.
-                let _ = child.kill();
-            }
-            sleep(Duration::from_millis(2 + check / 2)).await;
-        }
-        tracing::error!(pid = child.id(), "a worker does not end although it was killed");
-        Self(None)
-    }
-}
-
-impl fmt::Display for Ending {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.map(|status| (status.code(), status.signal())) {
-            Some((Some(code), _)) => write!(f, "ended with status {code}"),
-            Some((None, Some(signal))) => write!(f, "was ended by signal {signal}"),
-            Some((None, None)) | None => f.write_str("did not end"),
-        }
-    }
-}
-
-/// Passes the process's standard error on to the agent's log, in bounds.
-#[derive(Clone, Default)]
-pub struct StderrLog {
-    last: Arc<Mutex<String>>,
-}
-
-const STDERR_LINE_BYTES_MAX: usize = 512;
-/// Lines passed on in a second; more are dropped.
-const STDERR_LINES_PER_S_MAX: u32 = 20;
-
-impl StderrLog {
-    pub fn follow(stderr: Option<OwnedFd>, app: &str) -> Self {
-        let log = Self::default();
-        if let Some(pipe) = stderr.and_then(|fd| pipe_of(fd).ok()) {
-            tokio::spawn(log.clone().pass_on(pipe, app.to_owned()));
-        }
-        log
-    }
-
-    /// Waits a moment for what is still in the pipe.
-    pub async fn last_line(&self) -> String {
-        sleep(Duration::from_millis(20)).await;
-        self.last.lock().map(|last| last.clone()).unwrap_or_default()
-    }
-
-    async fn pass_on(self, mut pipe: tokio::net::unix::pipe::Receiver, app: String) {
-        let mut buffer = [0; STDERR_LINE_BYTES_MAX];
-        let mut line = Vec::new();
-        let (mut second, mut lines) = (Instant::now(), 0);
-        while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
-            for byte in &buffer[..count] {
-                if *byte != b'\n' && line.len() < STDERR_LINE_BYTES_MAX {
-                    line.push(*byte);
-                } else if *byte == b'\n' {
-                    if second.elapsed() >= Duration::from_secs(1) {
-                        (second, lines) = (Instant::now(), 0);
-                    }
-                    lines += 1;
-                    self.note(&app, &line, lines <= STDERR_LINES_PER_S_MAX);
-                    line.clear();
-                }
-            }
-        }
-    }
-
-    fn note(&self, app: &str, line: &[u8], shown: bool) {
-        let text: String = String::from_utf8_lossy(line)
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
-        if shown {
-            tracing::info!(app, "worker: {text}");
-        }
-        if let Ok(mut last) = self.last.lock() {
-            *last = shorten(text, 200);
-        }
     }
 }

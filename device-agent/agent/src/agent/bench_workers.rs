@@ -1,0 +1,164 @@
+//! Workers without processes: they note what the agent does with them, and the
+//! text of an artifact says how one behaves.
+
+use crate::install::WorkerId;
+use crate::refusal::Refusal;
+use crate::workers::{WorkerNews, Workers};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use worker_protocol::{
+    Activity, Command, Event as Message, FailedStep, Hello, LoadFailure, LogLevel, LogLine,
+    PROTOCOL_VERSION, Published, Usage,
+};
+
+pub enum Order {
+    Spawn,
+    Send(Box<Command>),
+    End,
+}
+
+#[derive(Default)]
+pub struct FakeWorker {
+    number: usize,
+    pub behaviour: String,
+    usage: Usage,
+    pub begun: bool,
+    usages_until_recovery: u32,
+}
+
+#[derive(Default)]
+pub struct Hands {
+    pub orders: VecDeque<(WorkerId, Order)>,
+    pub live: BTreeMap<WorkerId, FakeWorker>,
+    pub spawned: usize,
+    /// What the agent did with workers, by the order of their start.
+    pub history: Vec<String>,
+}
+
+impl Hands {
+    fn note(&mut self, what: &str, worker: WorkerId) {
+        if let Some(live) = self.live.get(&worker) {
+            self.history.push(format!("{what} {}", live.number));
+        }
+    }
+}
+
+pub struct FakeWorkers(pub Rc<RefCell<Hands>>);
+
+impl Workers for FakeWorkers {
+    fn spawn(&mut self, worker: WorkerId, _: &str) {
+        let mut hands = self.0.borrow_mut();
+        hands.spawned += 1;
+        let number = hands.spawned;
+        hands.live.insert(worker, FakeWorker { number, ..FakeWorker::default() });
+        hands.note("spawn", worker);
+        hands.orders.push_back((worker, Order::Spawn));
+    }
+
+    fn send(&mut self, worker: WorkerId, command: Command) {
+        let mut hands = self.0.borrow_mut();
+        if matches!(command, Command::Start { .. }) {
+            hands.note("begin", worker);
+        }
+        hands.orders.push_back((worker, Order::Send(Box::new(command))));
+    }
+
+    fn stop(&mut self, worker: WorkerId) {
+        self.0.borrow_mut().note("stop", worker);
+        self.0.borrow_mut().orders.push_back((worker, Order::End));
+    }
+
+    fn kill(&mut self, worker: WorkerId) {
+        self.0.borrow_mut().note("kill", worker);
+        self.0.borrow_mut().orders.push_back((worker, Order::End));
+    }
+
+    fn forget(&mut self, worker: WorkerId) {
+        self.0.borrow_mut().live.remove(&worker);
+    }
+
+    fn pids(&self) -> Vec<(WorkerId, u32)> {
+        self.0.borrow().live.keys().map(|worker| (*worker, std::process::id())).collect()
+    }
+}
+
+pub fn to_news(message: Message) -> WorkerNews {
+    match message {
+        Message::Hello(hello) => WorkerNews::Hello(hello),
+        message => WorkerNews::Event(message),
+    }
+}
+
+pub fn hello(runtime: &Result<String, Refusal>) -> Hello {
+    Hello {
+        protocol_version: PROTOCOL_VERSION,
+        runtime: "fake".into(),
+        wamr_version: "0".into(),
+        aot_version: 6,
+        target: runtime.clone().unwrap_or_default(),
+        bounds_checks: "software".into(),
+        cpu_features: vec![],
+        imports: vec!["farrier.log".into()],
+        self_test_failure: None,
+        confinement: vec![],
+    }
+}
+
+/// What a worker of this behaviour says to a command.
+pub fn answers(live: &mut FakeWorker, command: Command) -> Vec<Message> {
+    match command {
+        Command::Load(load) => {
+            let text = String::from_utf8(load.artifact).unwrap();
+            live.behaviour = text.split_whitespace().next().unwrap_or_default().into();
+            let reason = match live.behaviour.as_str() {
+                "malformed" => LoadFailure::Malformed,
+                "wrong-profile" => LoadFailure::WrongProfile,
+                "unknown-import" => LoadFailure::UnknownImport,
+                "over-limit" => LoadFailure::OverLimit,
+                _ => return vec![Message::Loaded { has_init: true, has_tick: true }],
+            };
+            vec![Message::LoadFailed { reason, detail: "as told".into() }]
+        }
+        Command::RunChecks { .. } => {
+            let fails = live.behaviour == "wrong-answer";
+            live.usage.checks_passed += u64::from(!fails);
+            let failed = fails.then(|| FailedStep { number: 2, detail: "5 is not 4".into() });
+            vec![Message::ChecksDone { passed: 1, failed }]
+        }
+        Command::Start { .. } => begin(live),
+        Command::ReportUsage => {
+            live.usage.calls += u64::from(live.begun);
+            live.usage.cpu_us += 1_000;
+            live.usages_until_recovery = live.usages_until_recovery.saturating_sub(1);
+            if live.begun && live.usages_until_recovery == 0 {
+                live.usage.activity = Activity::Running;
+            }
+            vec![Message::Usage(live.usage.clone())]
+        }
+        Command::Stop => vec![],
+    }
+}
+
+fn begin(live: &mut FakeWorker) -> Vec<Message> {
+    live.begun = true;
+    let value = |channel: &str| {
+        let (channel, payload) = (channel.into(), b"20.5".to_vec());
+        Message::Published(Published { channel, seq: 1, payload })
+    };
+    let line = LogLine { level: LogLevel::Info, text: "started".into() };
+    let mut said = vec![Message::Started];
+    match live.behaviour.as_str() {
+        "overruns" => {
+            said.push(Message::Overrun { export: "tick".into(), elapsed_ms: 1_001 });
+        }
+        "traps" => {
+            live.usage.activity = Activity::BackingOff;
+            live.usages_until_recovery = 5;
+            let (export, detail) = ("tick".into(), "unreachable".into());
+            said.push(Message::Trapped { export, detail, restart_in_ms: 100 });
+        }
+        _ => said.extend([Message::Log(line), value("average"), value("not-granted")]),
+    }
+    said
+}
