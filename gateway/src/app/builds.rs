@@ -1,0 +1,343 @@
+//! Work in progress: compile jobs and checks, from queue to a signed release.
+//!
+//! A job is named by the hash of all that decides its result, so there is one for
+//! each distinct module, target and policy however many devices want it. Only
+//! successes are kept in the store. A refusal lives until the module is deployed
+//! again or the gateway restarts, because its reason may be outside the module.
+
+use super::desired::{Build, build_for, wanted_by};
+use super::model::Model;
+use super::{App, State};
+use crate::store::record::{ArtifactKey, ArtifactRecord, KeyHash, ReleaseRecord};
+use crate::store::{Change, StoreError};
+use known_answer::Step;
+use module_package::{
+    ARTIFACT_BYTES_MAX, ArtifactId, BLOCK_BYTES, BlobId, ModuleId, RELEASE_BYTES_MAX, ReleaseLimits,
+};
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+#[derive(Default)]
+pub struct Jobs {
+    pub compiles: HashMap<KeyHash, CompileJob>,
+    pub checks: HashMap<KeyHash, CheckJob>,
+}
+
+pub struct CompileJob {
+    pub key: ArtifactKey,
+    pub state: JobState,
+    pub compile_ms: Option<u64>,
+}
+
+pub struct CheckJob {
+    pub build: Build,
+    pub state: JobState,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobState {
+    Queued,
+    InWork,
+    Refused(String),
+}
+
+/// How far a build has come.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BuildStatus {
+    /// Nobody has asked for it.
+    Absent,
+    Queued,
+    Compiling,
+    Checking,
+    Ready(ReleaseRecord),
+    Refused(String),
+}
+
+/// What a compile job needs.
+pub struct CompileInput {
+    pub wasm: Vec<u8>,
+    pub target: String,
+    pub bounds_checks: String,
+}
+
+/// What a check needs.
+pub struct CheckInput {
+    pub artifact: Vec<u8>,
+    pub app: String,
+    pub target: String,
+    pub bounds_checks: String,
+    pub limits: ReleaseLimits,
+    pub known_answers: Vec<Step>,
+    pub sensors: Vec<String>,
+    pub channels: Vec<String>,
+}
+
+impl State {
+    pub(super) fn build_status(&self, build: &Build) -> BuildStatus {
+        let hash = build.hash();
+        if let Some(release) = self.model.releases.get(&hash) {
+            return BuildStatus::Ready(release.clone());
+        }
+        if let Some(check) = self.jobs.checks.get(&hash) {
+            return match &check.state {
+                JobState::Refused(detail) => BuildStatus::Refused(detail.clone()),
+                JobState::Queued | JobState::InWork => BuildStatus::Checking,
+            };
+        }
+        match self.jobs.compiles.get(&build.key.hash()).map(|job| &job.state) {
+            Some(JobState::Queued) => BuildStatus::Queued,
+            Some(JobState::InWork) => BuildStatus::Compiling,
+            Some(JobState::Refused(detail)) => BuildStatus::Refused(detail.clone()),
+            None => BuildStatus::Absent,
+        }
+    }
+
+    /// Whether any device still needs this artifact.
+    fn is_wanted(&self, needs: impl Fn(&Build) -> bool) -> bool {
+        let builds = self.model.devices.values().flat_map(|device| {
+            let wanted = wanted_by(&self.model, device).into_values();
+            wanted.filter_map(|deployment| {
+                let module = self.model.modules.get(&deployment.module)?;
+                build_for(module, deployment, device).ok()
+            })
+        });
+        builds.into_iter().any(|build| needs(&build))
+    }
+}
+
+impl Jobs {
+    /// Forgets refusals of a module, so that they are tried again.
+    pub fn forget_refusals_of(&mut self, module: ModuleId) {
+        let is_refusal = |state: &JobState| matches!(state, JobState::Refused(_));
+        self.compiles.retain(|_, job| job.key.module != module || !is_refusal(&job.state));
+        self.checks.retain(|_, job| job.build.key.module != module || !is_refusal(&job.state));
+    }
+}
+
+impl App {
+    /// Asks for the next step of a build that is not ready.
+    pub(super) fn pursue(&self, state: &mut State, build: &Build) {
+        if state.build_status(build) != BuildStatus::Absent {
+            return;
+        }
+        let key_hash = build.key.hash();
+        if state.model.artifacts.contains_key(&key_hash) {
+            let hash = build.hash();
+            let job = CheckJob { build: build.clone(), state: JobState::Queued };
+            state.jobs.checks.insert(hash, job);
+            self.rooms.workshop.check(hash);
+        } else {
+            let key = build.key.clone();
+            let job = CompileJob { key, state: JobState::Queued, compile_ms: None };
+            state.jobs.compiles.insert(key_hash, job);
+            self.rooms.workshop.compile(key_hash);
+        }
+        self.show_artifact(state, &build.key);
+    }
+
+    /// Called by a worker that takes the job up; `None` if it is no longer needed.
+    pub fn begin_compile(&self, job: KeyHash) -> Result<Option<CompileInput>, StoreError> {
+        let mut state = self.state();
+        let Some(key) = state.jobs.compiles.get(&job).map(|job| job.key.clone()) else {
+            return Ok(None);
+        };
+        if !state.is_wanted(|build| build.key == key) {
+            state.jobs.compiles.remove(&job);
+            return Ok(None);
+        }
+        if let Some(job) = state.jobs.compiles.get_mut(&job) {
+            job.state = JobState::InWork;
+        }
+        self.show_artifact(&state, &key);
+        drop(state);
+        let wasm = self.rooms.blobs.get(BlobId(key.module.0))?;
+        let ArtifactKey { target, bounds_checks, .. } = key;
+        Ok(Some(CompileInput { wasm, target, bounds_checks }))
+    }
+
+    /// Takes the AoT file, or the reason why there is none.
+    pub fn finish_compile(
+        &self,
+        job: KeyHash,
+        result: Result<Vec<u8>, String>,
+        compile_ms: u64,
+    ) -> Result<(), StoreError> {
+        let result = result.and_then(|aot| match aot.len() as u64 {
+            0 => Err("we have a bug: the compiler gave an empty file".to_owned()),
+            bytes if bytes > ARTIFACT_BYTES_MAX => Err(format!(
+                "the artifact has {bytes} bytes, and {ARTIFACT_BYTES_MAX} is the most that a device takes"
+            )),
+            _ => Ok(aot),
+        });
+        let stored = match result {
+            Ok(aot) => Ok((self.rooms.blobs.put(&aot)?, aot.len() as u64)),
+            Err(detail) => Err(detail),
+        };
+        let mut state = self.state();
+        let Some(entry) = state.jobs.compiles.get_mut(&job) else { return Ok(()) };
+        let key = entry.key.clone();
+        match stored {
+            Ok((blob, bytes)) => {
+                let artifact = ArtifactId(blob.0);
+                let record = ArtifactRecord { key: key.clone(), artifact, bytes, compile_ms };
+                self.commit(&mut state, vec![Change::Artifact(record)])?;
+                state.jobs.compiles.remove(&job);
+                tracing::info!(module.id = %key.module, target = key.target, bytes, compile_ms, "compiled");
+            }
+            Err(detail) => {
+                tracing::warn!(module.id = %key.module, target = key.target, detail, "compile refused");
+                entry.state = JobState::Refused(detail);
+                entry.compile_ms = Some(compile_ms);
+            }
+        }
+        self.show_artifact(&state, &key);
+        self.reconcile_all(&mut state)
+    }
+
+    pub fn begin_check(&self, job: KeyHash) -> Result<Option<CheckInput>, StoreError> {
+        let mut state = self.state();
+        let Some(build) = state.jobs.checks.get(&job).map(|job| job.build.clone()) else {
+            return Ok(None);
+        };
+        if !state.is_wanted(|other| *other == build) {
+            state.jobs.checks.remove(&job);
+            return Ok(None);
+        }
+        if let Some(job) = state.jobs.checks.get_mut(&job) {
+            job.state = JobState::InWork;
+        }
+        let artifact = state.model.artifacts.get(&build.key.hash()).map(|a| a.artifact);
+        self.show_artifact(&state, &build.key);
+        drop(state);
+        let Some(artifact) = artifact else { return Ok(None) };
+        let artifact = self.rooms.blobs.get(artifact.into())?;
+        let Build { key, app, limits, known_answers, sensors, channels, .. } = build;
+        let ArtifactKey { target, bounds_checks, .. } = key;
+        Ok(Some(CheckInput {
+            artifact,
+            app,
+            target,
+            bounds_checks,
+            limits,
+            known_answers,
+            sensors,
+            channels,
+        }))
+    }
+
+    /// Takes the number of known-answer steps that held, or why the artifact must
+    /// not be published; signs the release.
+    pub fn finish_check(
+        &self,
+        job: KeyHash,
+        result: Result<u32, String>,
+    ) -> Result<(), StoreError> {
+        let build = self.state().jobs.checks.get(&job).map(|job| job.build.clone());
+        let Some(build) = build else { return Ok(()) };
+        let signed = match result {
+            Ok(checks_passed) => self.sign_release(&build, checks_passed)?,
+            Err(detail) => Err(detail),
+        };
+        let mut state = self.state();
+        match signed {
+            Ok(record) => {
+                let (release, module) = (record.release, build.key.module);
+                self.commit(&mut state, vec![Change::Release(record)])?;
+                state.jobs.checks.remove(&job);
+                tracing::info!(module.id = %module, target = build.key.target, release.id = %release, "checked and signed");
+            }
+            Err(detail) => {
+                let (module, target) = (build.key.module, &build.key.target);
+                tracing::warn!(module.id = %module, target, detail, "check refused");
+                if let Some(job) = state.jobs.checks.get_mut(&job) {
+                    job.state = JobState::Refused(detail);
+                }
+            }
+        }
+        self.show_artifact(&state, &build.key);
+        self.reconcile_all(&mut state)
+    }
+
+    /// A fault of ours stopped the job; it must not stay in progress.
+    pub fn abandon_compile(&self, job: KeyHash, detail: String) {
+        let mut state = self.state();
+        let Some(entry) = state.jobs.compiles.get_mut(&job) else { return };
+        entry.state = JobState::Refused(detail);
+        let key = entry.key.clone();
+        self.show_artifact(&state, &key);
+    }
+
+    pub fn abandon_check(&self, job: KeyHash, detail: String) {
+        let mut state = self.state();
+        let Some(entry) = state.jobs.checks.get_mut(&job) else { return };
+        entry.state = JobState::Refused(detail);
+        let key = entry.build.key.clone();
+        self.show_artifact(&state, &key);
+    }
+
+    /// The inner error is a refusal of this build, the outer one a fault of ours.
+    fn sign_release(
+        &self,
+        build: &Build,
+        checks_passed: u32,
+    ) -> Result<Result<ReleaseRecord, String>, StoreError> {
+        let artifact_key = build.key.hash();
+        let Some(artifact) = self.state().model.artifacts.get(&artifact_key).cloned() else {
+            return Ok(Err("the artifact is gone; deploy again".to_owned()));
+        };
+        let aot = self.rooms.blobs.get(artifact.artifact.into())?;
+        let mut release = build.draft_release();
+        release.artifact = artifact.artifact;
+        release.artifact_bytes = artifact.bytes;
+        release.block_hashes = aot.chunks(BLOCK_BYTES as usize).map(BlobId::of).collect();
+        let (id, sealed) = self.rooms.signing.seal_release(&release);
+        if sealed.len() > RELEASE_BYTES_MAX {
+            let len = sealed.len();
+            return Ok(Err(format!(
+                "the release has {len} bytes, and {RELEASE_BYTES_MAX} is the limit"
+            )));
+        }
+        self.rooms.blobs.put(&sealed)?;
+        Ok(Ok(ReleaseRecord {
+            build: build.hash(),
+            release: id,
+            release_bytes: sealed.len() as u64,
+            artifact: artifact.artifact,
+            artifact_bytes: artifact.bytes,
+            artifact_key,
+            checks_passed,
+        }))
+    }
+
+    /// Artifacts and releases whose files are lost can be made again, so their
+    /// records go; a lost module cannot.
+    pub(super) fn forget_lost_blobs(&self, state: &mut State) -> Result<(), StoreError> {
+        let lost = lost_blobs(&state.model, |blob| self.rooms.blobs.size(blob));
+        for change in &lost {
+            tracing::warn!(?change, "a derived file is missing; it is made again");
+        }
+        let modules = state.model.modules.values();
+        for module in modules.filter(|m| self.rooms.blobs.size(BlobId(m.module.0)) != Some(m.bytes))
+        {
+            tracing::error!(module.id = %module.module, "the module's file is missing; upload it again");
+        }
+        self.commit(state, lost)
+    }
+
+    pub(super) fn show_artifact(&self, state: &State, key: &ArtifactKey) {
+        let artifact = super::views::artifact(state, key);
+        self.events.send(gateway_api::Event::Artifact { artifact });
+        self.deployments_changed.store(true, Ordering::Release);
+    }
+}
+
+fn lost_blobs(model: &Model, size: impl Fn(BlobId) -> Option<u64>) -> Vec<Change> {
+    let is_lost = |blob: BlobId, bytes: u64| size(blob) != Some(bytes);
+    let artifacts = model.artifacts.iter().filter(|(_, a)| is_lost(a.artifact.into(), a.bytes));
+    let releases = model.releases.iter().filter(|(_, r)| {
+        is_lost(r.release.into(), r.release_bytes) || is_lost(r.artifact.into(), r.artifact_bytes)
+    });
+    (artifacts.map(|(hash, _)| Change::DeleteArtifact(*hash)))
+        .chain(releases.map(|(hash, _)| Change::DeleteRelease(*hash)))
+        .collect()
+}

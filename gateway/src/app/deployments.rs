@@ -1,0 +1,187 @@
+//! What people ask for: which module shall run where.
+
+use super::model::{Model, shorten};
+use super::{App, AppError, State, views};
+use crate::store::Change;
+use crate::store::record::{CounterRecord, DeploymentRecord, ModuleRecord};
+use gateway_api::{Deployment, DeviceSelector, Event, NewDeployment};
+use module_package::{DeviceId, ReleaseLimits};
+use std::sync::atomic::Ordering;
+
+const INTERVAL_MS: std::ops::RangeInclusive<u32> = 10..=3_600_000;
+const INTERVAL_MS_DEFAULT: u32 = 1_000;
+const CALL_MS: std::ops::RangeInclusive<u32> = 1..=60_000;
+const CALL_MS_DEFAULT: u32 = 1_000;
+const MEMORY_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
+/// A 32-bit memory has no more.
+const MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Native stack of a call. The deepest recursion of usual C and Rust guests, whose
+/// own data stack is 64 KiB to 1 MiB in linear memory, fits.
+const STACK_BYTES: u32 = 256 * 1024;
+/// A device's messages are shared by its applications.
+const LOG_LINES_PER_S_MAX: u32 = 20;
+const PUBLISHES_PER_S_MAX: u32 = 100;
+
+const GRANTS_MAX: usize = 16;
+const GRANT_NAME_BYTES_MAX: usize = 64;
+const SELECTED_DEVICES_MAX: usize = 10_000;
+
+impl App {
+    pub fn deploy(&self, new: &NewDeployment) -> Result<Deployment, AppError> {
+        check_range("interval_ms", new.interval_ms, INTERVAL_MS)?;
+        check_range("call_ms_max", new.call_ms_max, CALL_MS)?;
+        check_grants("sensors", &new.sensors)?;
+        check_grants("channels", &new.channels)?;
+        let mut state = self.state();
+        let module = state.model.find_module(&new.module)?.clone();
+        let record = DeploymentRecord {
+            number: state.model.counter.last_deployment + 1,
+            app: module.name.clone(),
+            module: module.module,
+            module_version: module.version,
+            devices: select(&state.model, &new.devices)?,
+            interval_ms: new.interval_ms.unwrap_or(INTERVAL_MS_DEFAULT),
+            limits: limits_of(new, &module)?,
+            sensors: new.sensors.clone(),
+            channels: new.channels.clone(),
+            created_at_ms: self.now_ms(),
+            removed: false,
+        };
+        let counter = CounterRecord { last_deployment: record.number };
+        let changes = vec![Change::Deployment(record.clone()), Change::Counter(counter)];
+        self.commit(&mut state, changes)?;
+        tracing::info!(deployment.id = record.id(), module.id = %record.module, "deployed");
+        state.jobs.forget_refusals_of(record.module);
+        self.reconcile_all(&mut state)?;
+        let view = self.deployment_view(&state, &record);
+        self.events.send(Event::Deployment { deployment: view.clone() });
+        Ok(view)
+    }
+
+    pub fn remove_deployment(&self, id: &str) -> Result<(), AppError> {
+        let mut state = self.state();
+        let record = state.model.find_deployment(id)?.clone();
+        let number = record.number;
+        // An earlier one of the application must not come back by this.
+        let has_earlier =
+            state.model.deployments.values().any(|d| d.app == record.app && d.number < number);
+        let change = if has_earlier {
+            Change::Deployment(DeploymentRecord { removed: true, ..record })
+        } else {
+            Change::DeleteDeployment(number)
+        };
+        self.commit(&mut state, vec![change])?;
+        tracing::info!(deployment.id = id, "deployment removed");
+        self.reconcile_all(&mut state)?;
+        self.events.send(Event::DeploymentRemoved { id: id.to_owned() });
+        Ok(())
+    }
+
+    pub fn deployments(&self) -> Vec<Deployment> {
+        let state = self.state();
+        let live = state.model.deployments.values().filter(|d| !d.removed);
+        live.map(|record| self.deployment_view(&state, record)).collect()
+    }
+
+    pub fn deployment(&self, id: &str) -> Result<Deployment, AppError> {
+        let state = self.state();
+        Ok(self.deployment_view(&state, state.model.find_deployment(id)?))
+    }
+
+    pub(super) fn deployment_view(&self, state: &State, record: &DeploymentRecord) -> Deployment {
+        let progress = self.progress_of(state, &self.telemetry(), record);
+        views::deployment(record, progress)
+    }
+
+    /// Tells watchers of each deployment that looks different from the last time.
+    pub(super) fn show_changed_deployments(&self) {
+        let deployments = self.deployments();
+        let mut shown =
+            self.shown_deployments.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        shown.retain(|_, old| deployments.iter().any(|new| new.id == old.id));
+        for deployment in deployments {
+            let number = deployment.id.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+            if shown.get(&number) != Some(&deployment) {
+                shown.insert(number, deployment.clone());
+                self.events.send(Event::Deployment { deployment });
+            }
+        }
+    }
+
+    pub(super) fn note_deployments_changed(&self) {
+        self.deployments_changed.store(true, Ordering::Release);
+    }
+}
+
+fn select(model: &Model, selector: &DeviceSelector) -> Result<Option<Vec<DeviceId>>, AppError> {
+    let DeviceSelector::These(references) = selector else { return Ok(None) };
+    if references.is_empty() || references.len() > SELECTED_DEVICES_MAX {
+        return Err(AppError::bad_request(format!(
+            "Name 1 to {SELECTED_DEVICES_MAX} devices, or \"all\" for every device, also those that enrol later."
+        )));
+    }
+    let mut devices = Vec::with_capacity(references.len());
+    for reference in references {
+        let device = model.find_device(reference)?.device.clone();
+        if !devices.contains(&device) {
+            devices.push(device);
+        }
+    }
+    Ok(Some(devices))
+}
+
+fn limits_of(new: &NewDeployment, module: &ModuleRecord) -> Result<ReleaseLimits, AppError> {
+    let own_max = module.memory.and_then(|memory| memory.max_pages);
+    let own_max = own_max.map(|pages| u64::from(pages) * super::desired::WASM_PAGE_BYTES);
+    let memory_bytes_max = new.memory_bytes_max.or(own_max).unwrap_or(MEMORY_BYTES_DEFAULT);
+    if memory_bytes_max > MEMORY_BYTES_MAX {
+        return Err(AppError::bad_request(format!(
+            "memory_bytes_max is {memory_bytes_max}; a module can have at most {MEMORY_BYTES_MAX}."
+        )));
+    }
+    Ok(ReleaseLimits {
+        memory_bytes_max,
+        stack_bytes: STACK_BYTES,
+        call_ms_max: new.call_ms_max.unwrap_or(CALL_MS_DEFAULT),
+        log_lines_per_s_max: LOG_LINES_PER_S_MAX,
+        publishes_per_s_max: PUBLISHES_PER_S_MAX,
+    })
+}
+
+fn check_range(
+    name: &str,
+    value: Option<u32>,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<(), AppError> {
+    match value {
+        Some(value) if !range.contains(&value) => Err(AppError::bad_request(format!(
+            "{name} is {value}; it must be {} to {}.",
+            range.start(),
+            range.end()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_grants(what: &str, names: &[String]) -> Result<(), AppError> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let is_valid = |name: &String| {
+        !name.is_empty() && name.len() <= GRANT_NAME_BYTES_MAX && name.chars().all(is_allowed)
+    };
+    if names.len() > GRANTS_MAX {
+        return Err(AppError::bad_request(format!("{what} names more than {GRANTS_MAX}.")));
+    }
+    for (index, name) in names.iter().enumerate() {
+        if !is_valid(name) {
+            return Err(AppError::bad_request(format!(
+                "{:?} in {what} is not valid: use 1 to {GRANT_NAME_BYTES_MAX} letters, digits, '-', '_', '.' or '/'.",
+                shorten(name)
+            )));
+        }
+        if names[..index].contains(name) {
+            return Err(AppError::bad_request(format!("{what} names {name:?} twice.")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! What each device shall run, and what has to be built for it. Pure.
+//!
+//! A device wants, for each application, the latest deployment that selects it;
+//! a removed one counts too and yields nothing. What a deployment needs on a
+//! device is a [`Build`]: artifact, limits, known answers and grants together,
+//! because the check before publishing runs with all of them.
+
+use super::model::Model;
+use crate::store::record::{
+    ArtifactKey, DeploymentRecord, DeviceRecord, KeyHash, ModuleRecord, to_cbor,
+};
+use device_protocol::RefusalCode;
+use minicbor::Encode;
+use module_package::{
+    ArtifactId, BLOCK_BYTES, BlobId, CompilePolicy, DOCUMENT_VERSION, Mismatch, Release,
+    ReleaseLimits, ReleaseTarget, RuntimeProfile,
+};
+use std::collections::BTreeMap;
+use target_spec::Registry;
+
+pub const WASM_PAGE_BYTES: u64 = 65_536;
+
+/// What is built, checked and signed as one.
+#[derive(Debug, Clone, PartialEq, Encode)]
+#[cbor(map)]
+pub struct Build {
+    #[n(0)]
+    pub key: ArtifactKey,
+    #[n(1)]
+    pub app: String,
+    #[n(2)]
+    pub app_version: u32,
+    #[n(3)]
+    pub limits: ReleaseLimits,
+    #[n(4)]
+    pub known_answers: Vec<known_answer::Step>,
+    #[n(5)]
+    pub sensors: Vec<String>,
+    #[n(6)]
+    pub channels: Vec<String>,
+    #[n(7)]
+    pub imports: Vec<String>,
+}
+
+impl Build {
+    pub fn hash(&self) -> KeyHash {
+        BlobId::of(&to_cbor(self)).0
+    }
+
+    /// The release, but for what only the artifact tells.
+    pub fn draft_release(&self) -> Release {
+        let target = Registry::built_in().find(&self.key.target).ok();
+        Release {
+            version: DOCUMENT_VERSION,
+            app: self.app.clone(),
+            app_version: self.app_version,
+            module: self.key.module,
+            artifact: ArtifactId([0; 32]),
+            artifact_bytes: 0,
+            block_bytes: BLOCK_BYTES,
+            block_hashes: vec![],
+            target: ReleaseTarget {
+                id: self.key.target.clone(),
+                abi: target.map(|t| t.abi.clone()).unwrap_or_default(),
+                cpu_features: target.map(|t| t.cpu_features.clone()).unwrap_or_default(),
+                aot_version: self.key.aot_version,
+                bounds_checks: self.key.bounds_checks.clone(),
+            },
+            policy: self.key.policy.clone(),
+            imports: self.imports.clone(),
+            limits: self.limits,
+            known_answers: self.known_answers.clone(),
+            compiler: self.key.compiler.clone(),
+        }
+    }
+}
+
+/// Why a device cannot run what is deployed to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ineligible {
+    /// The number that the device itself would refuse with.
+    pub code: RefusalCode,
+    pub detail: String,
+}
+
+/// The latest deployment of each application that selects this device, without
+/// those that were removed.
+pub fn wanted_by<'a>(
+    model: &'a Model,
+    device: &DeviceRecord,
+) -> BTreeMap<&'a str, &'a DeploymentRecord> {
+    let mut wanted: BTreeMap<&str, &DeploymentRecord> = BTreeMap::new();
+    for deployment in model.deployments.values().filter(|d| d.selects(&device.device)) {
+        wanted.insert(&deployment.app, deployment);
+    }
+    wanted.retain(|_, deployment| !deployment.removed);
+    wanted
+}
+
+/// The artifact of a module for a device's class.
+pub fn artifact_key(module: &ModuleRecord, target: &str, bounds_checks: &str) -> ArtifactKey {
+    ArtifactKey {
+        module: module.module,
+        target: target.to_owned(),
+        bounds_checks: bounds_checks.to_owned(),
+        policy: CompilePolicy { metering: "none".into(), nan_canonicalization: "none".into() },
+        compiler: aot_compiler::COMPILER_ID.to_owned(),
+        aot_version: aot_compiler::AOT_VERSION,
+    }
+}
+
+/// What has to be built so that this device can run this deployment.
+pub fn build_for(
+    module: &ModuleRecord,
+    deployment: &DeploymentRecord,
+    device: &DeviceRecord,
+) -> Result<Build, Ineligible> {
+    let build = Build {
+        key: artifact_key(module, &device.target, &device.bounds_checks),
+        app: deployment.app.clone(),
+        app_version: deployment.module_version,
+        limits: deployment.limits,
+        known_answers: module.known_answers.clone(),
+        sensors: deployment.sensors.clone(),
+        channels: deployment.channels.clone(),
+        imports: module.imports.iter().map(|i| format!("{}.{}", i.module, i.name)).collect(),
+    };
+    check_device(device, &build)?;
+    check_needs(module, deployment, device)?;
+    Ok(build)
+}
+
+fn check_device(device: &DeviceRecord, build: &Build) -> Result<(), Ineligible> {
+    let refuse = |code, detail: String| Err(Ineligible { code, detail });
+    if let Err(unknown) = Registry::built_in().find(&device.target) {
+        return refuse(RefusalCode::WrongTarget, unknown.to_string());
+    }
+    let profile = RuntimeProfile {
+        target: device.target.clone(),
+        bounds_checks: device.bounds_checks.clone(),
+        aot_version: device.aot_version,
+        cpu_features: device.cpu_features.clone(),
+        imports: device.imports.clone(),
+    };
+    match profile.check(&build.draft_release()) {
+        Ok(()) => Ok(()),
+        Err(mismatch @ Mismatch::Import { .. }) => {
+            refuse(RefusalCode::UnknownImport, format!("the module {mismatch}"))
+        }
+        Err(mismatch) => {
+            refuse(RefusalCode::WrongTarget, format!("the module would be {mismatch}"))
+        }
+    }
+}
+
+fn check_needs(
+    module: &ModuleRecord,
+    deployment: &DeploymentRecord,
+    device: &DeviceRecord,
+) -> Result<(), Ineligible> {
+    if let Some(lacking) = deployment.sensors.iter().find(|s| !device.sensors.contains(s)) {
+        let has = match device.sensors.as_slice() {
+            [] => "it declares none".to_owned(),
+            sensors => format!("it declares {}", sensors.join(", ")),
+        };
+        let detail = format!("{} has no sensor {lacking:?}; {has}", device.name);
+        return Err(Ineligible { code: RefusalCode::NotGranted, detail });
+    }
+    let needed_bytes = module.memory.map_or(0, |m| u64::from(m.min_pages) * WASM_PAGE_BYTES);
+    let memory_bytes_max = deployment.limits.memory_bytes_max;
+    if needed_bytes > memory_bytes_max {
+        let detail = format!(
+            "the module starts with {needed_bytes} bytes of memory, and the deployment allows \
+             {memory_bytes_max}; deploy it with a larger memory_bytes_max"
+        );
+        return Err(Ineligible { code: RefusalCode::OverLimit, detail });
+    }
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! How a rule says no.
+
+use crate::store::StoreError;
+use gateway_api::ProblemCode;
+
+/// The user's mistake and our own fault are apart all the way to the user.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// What is wrong with the request, where, and what to do.
+    #[error("{detail}")]
+    Refused { code: ProblemCode, detail: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("bug: {0}")]
+    Bug(String),
+}
+
+impl AppError {
+    pub fn refused(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self::Refused { code, detail: detail.into() }
+    }
+
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::refused(ProblemCode::NotFound, detail)
+    }
+
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::refused(ProblemCode::BadRequest, detail)
+    }
+
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::refused(ProblemCode::Conflict, detail)
+    }
+}

@@ -1,0 +1,96 @@
+//! Whether a device may log in to the broker.
+//!
+//! The password is a token that the device has just signed: its own id, the time
+//! and a nonce. It is good once and for a few minutes either way, so one that was
+//! read on the wire opens nothing later.
+
+use super::App;
+use device_protocol::{LOGIN_TOKEN_BYTES_MAX, Login, MESSAGE_VERSION, decode_sealed};
+use module_package::{DeviceId, Domain, SealError, open};
+use std::collections::{HashSet, VecDeque};
+use std::sync::PoisonError;
+
+const CLOCK_DIFFERENCE_MS_MAX: u64 = 5 * 60 * 1_000;
+
+/// Nonces that are remembered at once: 10,000 devices can each log in many times
+/// within the minutes that a token is good.
+const NONCES_MAX: usize = 200_000;
+
+/// Nonces of tokens that are still good, oldest first.
+#[derive(Default)]
+pub struct Logins {
+    seen: HashSet<[u8; 16]>,
+    by_age: VecDeque<(u64, [u8; 16])>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoginRefusal {
+    #[error("the client id is no device id")]
+    NoDeviceId,
+    #[error("the device is not enrolled here")]
+    Unknown,
+    #[error("the password is no login token")]
+    Malformed,
+    #[error("the login token is not sealed by the device's key: {0}")]
+    Seal(SealError),
+    #[error("the login token is for another device")]
+    OtherDevice,
+    #[error("the login token's time differs by {difference_ms} ms: check the device's clock")]
+    Time { difference_ms: u64 },
+    #[error("the login token was used before")]
+    Repeated,
+    #[error("too many logins")]
+    TooMany,
+}
+
+impl App {
+    pub fn check_login(&self, client_id: &str, password: &[u8]) -> Result<DeviceId, LoginRefusal> {
+        let device: DeviceId = client_id.parse().map_err(|_| LoginRefusal::NoDeviceId)?;
+        let key = self.device_key(&device).ok_or(LoginRefusal::Unknown)?;
+        if password.len() > LOGIN_TOKEN_BYTES_MAX {
+            return Err(LoginRefusal::Malformed);
+        }
+        let text = std::str::from_utf8(password).map_err(|_| LoginRefusal::Malformed)?;
+        let sealed = decode_sealed(text).ok_or(LoginRefusal::Malformed)?;
+        let payload = open(Domain::Login, &sealed, LOGIN_TOKEN_BYTES_MAX, |id| {
+            if key.id() == *id { Ok(key) } else { Err(SealError::UnknownKey(*id)) }
+        })
+        .map_err(LoginRefusal::Seal)?;
+        let login: Login = minicbor::decode(&payload).map_err(|_| LoginRefusal::Malformed)?;
+        if login.version != MESSAGE_VERSION {
+            return Err(LoginRefusal::Malformed);
+        }
+        if login.device != device {
+            return Err(LoginRefusal::OtherDevice);
+        }
+        let now_ms = self.now_ms();
+        let difference_ms = login.time_ms.abs_diff(now_ms);
+        if difference_ms > CLOCK_DIFFERENCE_MS_MAX {
+            return Err(LoginRefusal::Time { difference_ms });
+        }
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        logins.note(login.nonce, now_ms)?;
+        Ok(device)
+    }
+}
+
+impl Logins {
+    /// A token is good until its time plus the difference, and its time is at most
+    /// the difference ahead: after twice that, its nonce can be forgotten.
+    fn note(&mut self, nonce: [u8; 16], now_ms: u64) -> Result<(), LoginRefusal> {
+        while let Some((seen_ms, oldest)) = self.by_age.front()
+            && seen_ms + 2 * CLOCK_DIFFERENCE_MS_MAX < now_ms
+        {
+            self.seen.remove(oldest);
+            self.by_age.pop_front();
+        }
+        if self.by_age.len() >= NONCES_MAX {
+            return Err(LoginRefusal::TooMany);
+        }
+        if !self.seen.insert(nonce) {
+            return Err(LoginRefusal::Repeated);
+        }
+        self.by_age.push_back((now_ms, nonce));
+        Ok(())
+    }
+}

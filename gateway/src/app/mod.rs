@@ -1,0 +1,207 @@
+//! The rules: what may be uploaded, deployed and enrolled, what follows from it,
+//! and what the outside is told.
+//!
+//! [`App`] is called by `http`, `mqtt`, `compile` and `check`, from any thread.
+//! It keeps the ground state in memory and commits each change to the store
+//! before it shows. One rule drives the rest: after every change [`App`]
+//! reconciles, that is, compares what the devices should run (`desired`) with what
+//! is built and what their manifests say, and asks for what is missing: a compile
+//! job, a check, a signature, a new manifest. So nothing depends on the order in
+//! which things happened, and a restart at any point goes on where it was.
+//!
+//! It names no HTTP, MQTT or database type. It blocks while it writes to disk, so
+//! asynchronous callers put it on a blocking thread.
+
+mod access;
+mod blocks;
+mod builds;
+mod deployments;
+mod desired;
+mod devices;
+mod error;
+mod events;
+mod logins;
+mod model;
+mod modules;
+mod progress;
+mod reconcile;
+mod reports;
+mod status;
+#[cfg(test)]
+mod tests;
+mod views;
+
+pub use access::AdminToken;
+pub use blocks::BlockRequest;
+pub use builds::{CheckInput, CompileInput};
+pub use error::AppError;
+pub use events::{EventBus, NumberedEvent};
+pub use logins::LoginRefusal;
+pub use modules::Upload;
+pub use reports::{LogQuery, PublishedQuery, UpRefusal};
+
+use crate::signing::Signing;
+use crate::store::record::KeyHash;
+use crate::store::{Blobs, Change, Store, StoreError};
+use crate::surroundings::Surroundings;
+use crate::telemetry::Telemetry;
+use builds::Jobs;
+use model::Model;
+use module_package::{DeviceId, PublicKey};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+
+/// Whoever compiles and checks. Both calls only queue the job; the answer comes
+/// by [`App::finish_compile`] and [`App::finish_check`].
+pub trait Workshop: Send + Sync {
+    fn compile(&self, job: KeyHash);
+    fn check(&self, job: KeyHash);
+}
+
+/// Whoever carries messages to devices.
+pub trait Outbox: Send + Sync {
+    /// The device's manifest has changed: fetch it by [`App::sealed_manifest`] and
+    /// publish it. May be called often; only the newest counts.
+    fn manifest_changed(&self, device: &DeviceId);
+    /// Blocks are asked for: see [`App::blocks_due`].
+    fn blocks_wanted(&self);
+}
+
+/// Where the gateway is reached, known once its ports are bound.
+#[derive(Debug, Clone)]
+pub struct Addresses {
+    pub http_url: String,
+    pub mqtt_url: String,
+}
+
+pub struct Rooms {
+    pub store: Arc<dyn Store>,
+    pub blobs: Arc<dyn Blobs>,
+    pub signing: Signing,
+    pub workshop: Arc<dyn Workshop>,
+    pub outbox: Arc<dyn Outbox>,
+    pub surroundings: Surroundings,
+    pub upload_bytes_max: u64,
+}
+
+pub struct App {
+    rooms: Rooms,
+    addresses: OnceLock<Addresses>,
+    /// Locked before `telemetry` where both are needed.
+    state: Mutex<State>,
+    telemetry: Mutex<Telemetry>,
+    /// A copy for the broker's threads, which must not wait for the disk.
+    device_keys: RwLock<HashMap<DeviceId, PublicKey>>,
+    /// What the configured runtimes offer, once one has said so.
+    offered_imports: RwLock<Option<BTreeSet<String>>>,
+    logins: Mutex<logins::Logins>,
+    login_links: Mutex<access::LoginLinks>,
+    block_desk: Mutex<blocks::BlockDesk>,
+    events: EventBus,
+    /// What watchers were last told of each deployment.
+    shown_deployments: Mutex<HashMap<u64, gateway_api::Deployment>>,
+    deployments_changed: AtomicBool,
+}
+
+/// The ground state, and the work in progress.
+#[derive(Default)]
+struct State {
+    model: Model,
+    jobs: Jobs,
+    /// Deployments that a device's manifest has no room for.
+    no_room: BTreeSet<(DeviceId, u64)>,
+    /// When a device was last reminded of the manifest that it ignores.
+    manifest_told_ms: HashMap<DeviceId, u64>,
+}
+
+impl App {
+    /// Loads everything and takes up the work where it was left.
+    pub fn open(rooms: Rooms) -> Result<Arc<Self>, AppError> {
+        let model = Model::of(rooms.store.load()?);
+        let keys = model.devices.values().map(|d| (d.device.clone(), d.public_key)).collect();
+        let events = EventBus::starting_at(rooms.surroundings.clock.now_ms());
+        let app = Arc::new(Self {
+            rooms,
+            addresses: OnceLock::new(),
+            state: Mutex::new(State { model, ..State::default() }),
+            telemetry: Mutex::default(),
+            device_keys: RwLock::new(keys),
+            offered_imports: RwLock::default(),
+            logins: Mutex::default(),
+            login_links: Mutex::default(),
+            block_desk: Mutex::default(),
+            events,
+            shown_deployments: Mutex::default(),
+            deployments_changed: AtomicBool::new(true),
+        });
+        let mut state = app.state();
+        app.forget_lost_blobs(&mut state)?;
+        app.sweep_claims(&mut state)?;
+        app.reconcile_all(&mut state)?;
+        drop(state);
+        Ok(app)
+    }
+
+    /// Called once, when the ports are bound.
+    pub fn set_addresses(&self, addresses: Addresses) {
+        // A second call would be a bug of the start, and changes nothing.
+        let _ = self.addresses.set(addresses);
+    }
+
+    pub fn events(&self) -> &EventBus {
+        &self.events
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.rooms.surroundings.clock.now_ms()
+    }
+
+    /// Things that happen because time passes. Called about twice a second.
+    pub fn tick(&self) {
+        self.notice_offline_devices();
+        self.republish_ignored_manifests();
+        if self.deployments_changed.swap(false, Ordering::AcqRel) {
+            self.show_changed_deployments();
+        }
+    }
+
+    fn addresses(&self) -> Result<&Addresses, AppError> {
+        self.addresses.get().ok_or_else(|| {
+            AppError::refused(
+                gateway_api::ProblemCode::Unavailable,
+                "The gateway is starting; try again.",
+            )
+        })
+    }
+
+    /// Writes the changes, then shows them.
+    fn commit(&self, state: &mut State, changes: Vec<Change>) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.rooms.store.commit(&changes)?;
+        for change in changes {
+            if let Change::Device(record) = &change {
+                let mut keys = self.device_keys.write().unwrap_or_else(PoisonError::into_inner);
+                keys.insert(record.device.clone(), record.public_key);
+            }
+            state.model.apply(change);
+        }
+        Ok(())
+    }
+
+    // A panic while a lock was held has been answered as a 500. The ground state
+    // is changed only after its commit and by single insertions, so it is whole.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn telemetry(&self) -> MutexGuard<'_, Telemetry> {
+        self.telemetry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn device_key(&self, device: &DeviceId) -> Option<PublicKey> {
+        self.device_keys.read().unwrap_or_else(PoisonError::into_inner).get(device).copied()
+    }
+}

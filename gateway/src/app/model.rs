@@ -1,0 +1,127 @@
+//! The ground state in memory: what people uploaded, enrolled and asked for, and
+//! what was made of it. It changes only by [`Model::apply`], with changes that the
+//! store has committed.
+
+use super::AppError;
+use crate::store::record::{
+    AccessRecord, ArtifactRecord, ClaimRecord, CounterRecord, DeploymentRecord, DeviceRecord,
+    KeyHash, ManifestRecord, ModuleRecord, ReleaseRecord,
+};
+use crate::store::{Change, Records};
+use module_package::{ArtifactId, BlobId, DeviceId, ModuleId};
+use std::collections::{BTreeMap, HashMap};
+
+#[derive(Debug, Default)]
+pub struct Model {
+    pub modules: BTreeMap<ModuleId, ModuleRecord>,
+    pub devices: BTreeMap<DeviceId, DeviceRecord>,
+    /// By number, so a later one comes later.
+    pub deployments: BTreeMap<u64, DeploymentRecord>,
+    pub claims: HashMap<BlobId, ClaimRecord>,
+    /// By the hash of their [`crate::store::record::ArtifactKey`].
+    pub artifacts: HashMap<KeyHash, ArtifactRecord>,
+    /// By the hash of their build.
+    pub releases: HashMap<KeyHash, ReleaseRecord>,
+    pub manifests: BTreeMap<DeviceId, ManifestRecord>,
+    pub access: HashMap<BlobId, AccessRecord>,
+    pub counter: CounterRecord,
+    /// What devices may ask for in blocks, with its size.
+    pub blob_bytes: HashMap<BlobId, u64>,
+    artifact_keys: HashMap<ArtifactId, KeyHash>,
+}
+
+impl Model {
+    pub fn of(records: Records) -> Self {
+        let mut model = Self { counter: records.counter, ..Self::default() };
+        let changes = (records.modules.into_iter().map(Change::Module))
+            .chain(records.devices.into_iter().map(Change::Device))
+            .chain(records.deployments.into_iter().map(Change::Deployment))
+            .chain(records.claims.into_iter().map(Change::Claim))
+            .chain(records.artifacts.into_iter().map(Change::Artifact))
+            .chain(records.releases.into_iter().map(Change::Release))
+            .chain(records.manifests.into_iter().map(Change::Manifest))
+            .chain(records.access.into_iter().map(Change::Access));
+        changes.for_each(|change| model.apply(change));
+        model
+    }
+
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Module(record) => drop(self.modules.insert(record.module, record)),
+            Change::Device(record) => drop(self.devices.insert(record.device.clone(), record)),
+            Change::Deployment(record) => drop(self.deployments.insert(record.number, record)),
+            Change::DeleteDeployment(number) => drop(self.deployments.remove(&number)),
+            Change::Claim(record) => drop(self.claims.insert(record.secret_hash, record)),
+            Change::DeleteClaim(hash) => drop(self.claims.remove(&hash)),
+            Change::Artifact(record) => self.add_artifact(record),
+            Change::DeleteArtifact(hash) => drop(self.artifacts.remove(&hash)),
+            Change::Release(record) => self.add_release(record),
+            Change::DeleteRelease(build) => drop(self.releases.remove(&build)),
+            Change::Manifest(record) => drop(self.manifests.insert(record.device.clone(), record)),
+            Change::Access(record) => drop(self.access.insert(record.token_hash, record)),
+            Change::Counter(record) => self.counter = record,
+        }
+    }
+
+    fn add_artifact(&mut self, record: ArtifactRecord) {
+        let hash = record.key.hash();
+        self.artifact_keys.insert(record.artifact, hash);
+        self.artifacts.insert(hash, record);
+    }
+
+    fn add_release(&mut self, record: ReleaseRecord) {
+        self.blob_bytes.insert(record.release.into(), record.release_bytes);
+        self.blob_bytes.insert(record.artifact.into(), record.artifact_bytes);
+        self.releases.insert(record.build, record);
+    }
+
+    pub fn artifact(&self, artifact: ArtifactId) -> Option<&ArtifactRecord> {
+        self.artifacts.get(self.artifact_keys.get(&artifact)?)
+    }
+
+    /// A module by id, `name@version`, or `name` for its newest.
+    pub fn find_module(&self, reference: &str) -> Result<&ModuleRecord, AppError> {
+        let by_id = reference.parse().ok().and_then(|id| self.modules.get(&id));
+        let found = by_id.or_else(|| match reference.split_once('@') {
+            Some((name, version)) => {
+                let version: u32 = version.parse().ok()?;
+                self.modules.values().find(|m| m.name == name && m.version == version)
+            }
+            None => self.newest_of(reference),
+        });
+        found.ok_or_else(|| {
+            AppError::not_found(format!(
+                "There is no module {:?}. Name one by id, as name@version, or by name for its newest; \
+                 the list of modules shows all.",
+                shorten(reference)
+            ))
+        })
+    }
+
+    pub fn newest_of(&self, name: &str) -> Option<&ModuleRecord> {
+        self.modules.values().filter(|m| m.name == name).max_by_key(|m| m.version)
+    }
+
+    /// A device by id or name.
+    pub fn find_device(&self, reference: &str) -> Result<&DeviceRecord, AppError> {
+        let by_id = reference.parse().ok().and_then(|id: DeviceId| self.devices.get(&id));
+        by_id.or_else(|| self.devices.values().find(|d| d.name == reference)).ok_or_else(|| {
+            AppError::not_found(format!(
+                "There is no device {:?}. Name one by id or name; the list of devices shows all.",
+                shorten(reference)
+            ))
+        })
+    }
+
+    pub fn find_deployment(&self, id: &str) -> Result<&DeploymentRecord, AppError> {
+        let is_it = |d: &&DeploymentRecord| !d.removed && d.id() == id;
+        self.deployments.values().find(is_it).ok_or_else(|| {
+            AppError::not_found(format!("There is no deployment {:?}.", shorten(id)))
+        })
+    }
+}
+
+/// Text of a request, fit for a message.
+pub fn shorten(text: &str) -> String {
+    text.chars().take(80).collect()
+}

@@ -1,0 +1,300 @@
+//! Uploads, and the known answers that belong to a module.
+
+use super::model::shorten;
+use super::{App, AppError, views};
+use crate::store::Change;
+use crate::store::record::{ExternRecord, MemoryRecord, ModuleRecord};
+use aot_compiler::{Census, ExternKind, ModuleError};
+use gateway_api::{Event, Module, ProblemCode};
+use known_answer::{Step, Value};
+use module_package::ModuleId;
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
+/// What agents offer while no configured runtime has said more: version 1 of the
+/// guest API.
+const GUEST_API_IMPORTS: [&str; 5] = [
+    "farrier.log",
+    "farrier.clock_monotonic_ns",
+    "farrier.sensor_open",
+    "farrier.sensor_read",
+    "farrier.publish",
+];
+
+const NAME_CHARS_MAX: usize = 64;
+
+/// Whether the upload was new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upload {
+    Created,
+    /// The same bytes are there under the same name.
+    Repeated,
+}
+
+impl App {
+    pub fn upload_module(&self, name: &str, wasm: &[u8]) -> Result<(Upload, Module), AppError> {
+        check_name(name)?;
+        if wasm.len() as u64 > self.rooms.upload_bytes_max {
+            return Err(self.too_large());
+        }
+        let module = ModuleId::of(wasm);
+        if let Some(present) = self.find_upload(name, module)? {
+            return Ok((Upload::Repeated, present));
+        }
+        let census = aot_compiler::census(wasm).map_err(refuse_module)?;
+        self.check_imports(&census)?;
+        self.rooms.blobs.put(wasm)?;
+        let mut state = self.state();
+        let version = state.model.newest_of(name).map_or(1, |newest| newest.version + 1);
+        let uploaded_at_ms = self.now_ms();
+        let record = to_record(module, name, version, wasm.len(), uploaded_at_ms, census);
+        // Someone may have uploaded the same bytes in the meantime.
+        if let Some(present) = state.model.modules.get(&module) {
+            return repeated(name, present, &state).map(|m| (Upload::Repeated, m));
+        }
+        self.commit(&mut state, vec![Change::Module(record.clone())])?;
+        tracing::info!(module.id = %module, name, version, bytes = wasm.len(), "uploaded");
+        let view = views::module(&state, &record);
+        self.events.send(Event::Module { module: view.clone() });
+        Ok((Upload::Created, view))
+    }
+
+    fn find_upload(&self, name: &str, module: ModuleId) -> Result<Option<Module>, AppError> {
+        let state = self.state();
+        let present = state.model.modules.get(&module);
+        present.map(|present| repeated(name, present, &state)).transpose()
+    }
+
+    pub fn too_large(&self) -> AppError {
+        AppError::refused(
+            ProblemCode::TooLarge,
+            format!(
+                "The module is larger than {} bytes, which is the most that this gateway takes \
+                 (upload_bytes_max). Strip debug information and names, or raise the limit.",
+                self.rooms.upload_bytes_max
+            ),
+        )
+    }
+
+    /// A runtime has said what it offers.
+    pub fn add_offered_imports(&self, imports: &[String]) {
+        let mut offered = self.offered_imports.write().unwrap_or_else(PoisonError::into_inner);
+        offered.get_or_insert_default().extend(imports.iter().cloned());
+    }
+
+    fn offered_imports(&self) -> BTreeSet<String> {
+        let offered = self.offered_imports.read().unwrap_or_else(PoisonError::into_inner);
+        offered.clone().unwrap_or_else(|| GUEST_API_IMPORTS.map(str::to_owned).into())
+    }
+
+    fn check_imports(&self, census: &Census) -> Result<(), AppError> {
+        let offered = self.offered_imports();
+        for import in &census.imports {
+            let name = format!("{}.{}", import.module, import.name);
+            let offers = offered.iter().cloned().collect::<Vec<_>>().join(", ");
+            let what = match import.kind {
+                ExternKind::Function if offered.contains(&name) => continue,
+                ExternKind::Function => "function",
+                kind => kind.as_str(),
+            };
+            return Err(AppError::refused(
+                ProblemCode::UnknownImport,
+                format!(
+                    "The module imports the {what} {}, which no device offers. On offer are the functions \
+                     {offers}. Build the module without it; a module for WASI or for a browser needs a \
+                     target without an operating system.",
+                    shorten(&name)
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    pub fn put_known_answers(&self, reference: &str, text: &str) -> Result<Module, AppError> {
+        let refuse = |detail: String| AppError::refused(ProblemCode::InvalidKnownAnswers, detail);
+        let steps = known_answer::from_toml(text).map_err(|e| refuse(sentence(&e.to_string())))?;
+        let mut state = self.state();
+        let mut record = state.model.find_module(reference)?.clone();
+        check_steps(&record, &steps).map_err(refuse)?;
+        if record.known_answers == steps {
+            return Ok(views::module(&state, &record));
+        }
+        let is_user =
+            |d: &&crate::store::record::DeploymentRecord| d.module == record.module && !d.removed;
+        if let Some(user) = state.model.deployments.values().find(is_user) {
+            return Err(AppError::conflict(format!(
+                "Deployment {} uses {}@{} with other known answers. Remove it first, or upload a new version.",
+                user.id(),
+                record.name,
+                record.version
+            )));
+        }
+        record.known_answers = steps;
+        self.commit(&mut state, vec![Change::Module(record.clone())])?;
+        let view = views::module(&state, &record);
+        self.events.send(Event::Module { module: view.clone() });
+        Ok(view)
+    }
+
+    pub fn modules(&self) -> Vec<Module> {
+        let state = self.state();
+        let mut modules: Vec<_> = state.model.modules.values().collect();
+        modules.sort_by(|a, b| (&a.name, a.version).cmp(&(&b.name, b.version)));
+        modules.into_iter().map(|record| views::module(&state, record)).collect()
+    }
+
+    pub fn module(&self, reference: &str) -> Result<Module, AppError> {
+        let state = self.state();
+        Ok(views::module(&state, state.model.find_module(reference)?))
+    }
+}
+
+fn repeated(name: &str, present: &ModuleRecord, state: &super::State) -> Result<Module, AppError> {
+    if present.name == name {
+        return Ok(views::module(state, present));
+    }
+    Err(AppError::conflict(format!(
+        "These bytes are already here as {}@{}. A module has one name: deploy it under that one.",
+        present.name, present.version
+    )))
+}
+
+/// The names of applications and modules.
+fn check_name(name: &str) -> Result<(), AppError> {
+    let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !name.is_empty() && name.len() <= NAME_CHARS_MAX && name.chars().all(is_allowed) {
+        return Ok(());
+    }
+    Err(AppError::bad_request(format!(
+        "The name {:?} is not valid: use 1 to {NAME_CHARS_MAX} lower-case letters, digits or '-'.",
+        shorten(name)
+    )))
+}
+
+fn refuse_module(error: ModuleError) -> AppError {
+    let code = match &error {
+        ModuleError::NotWasm { .. } => ProblemCode::NotWasm,
+        ModuleError::Truncated { .. } => ProblemCode::TruncatedModule,
+        ModuleError::Unsupported { .. } => ProblemCode::UnsupportedProposal,
+        ModuleError::Invalid { .. } => ProblemCode::InvalidModule,
+        ModuleError::LimitExceeded { .. } => ProblemCode::TooLarge,
+    };
+    AppError::refused(code, sentence(&error.to_string()))
+}
+
+/// First letter large, full stop at the end.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|c| c.to_ascii_uppercase());
+    let text: String = first.into_iter().chain(chars).collect();
+    if text.ends_with('.') { text } else { format!("{text}.") }
+}
+
+fn to_record(
+    module: ModuleId,
+    name: &str,
+    version: u32,
+    bytes: usize,
+    uploaded_at_ms: u64,
+    census: Census,
+) -> ModuleRecord {
+    let imports = census.imports.into_iter().map(|import| ExternRecord {
+        module: import.module,
+        name: import.name,
+        kind: import.kind.as_str().to_owned(),
+        signature: import.signature,
+    });
+    let exports = census.exports.into_iter().map(|export| ExternRecord {
+        module: String::new(),
+        name: export.name,
+        kind: export.kind.as_str().to_owned(),
+        signature: export.signature,
+    });
+    ModuleRecord {
+        module,
+        name: name.to_owned(),
+        version,
+        bytes: bytes as u64,
+        uploaded_at_ms,
+        function_count: census.function_count,
+        imports: imports.collect(),
+        exports: exports.collect(),
+        memory: census
+            .memory
+            .map(|m| MemoryRecord { min_pages: m.min_pages, max_pages: m.max_pages }),
+        data_bytes: census.data_bytes,
+        proposals: census.proposals.iter().map(|p| (*p).to_owned()).collect(),
+        known_answers: vec![],
+    }
+}
+
+/// Steps that could not hold on any device are refused at once.
+fn check_steps(module: &ModuleRecord, steps: &[Step]) -> Result<(), String> {
+    for (index, step) in steps.iter().enumerate() {
+        let number = index + 1;
+        match step {
+            Step::Write { .. } | Step::Read { .. } if module.memory.is_none() => {
+                return Err(format!("Step {number}: the module has no memory."));
+            }
+            Step::Write { .. } | Step::Read { .. } => {}
+            Step::Call { export, args, expect } => {
+                check_call(module, export, args, expect.as_deref())
+                    .map_err(|what| format!("Step {number}: {what}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_call(
+    module: &ModuleRecord,
+    name: &str,
+    args: &[Value],
+    expect: Option<&[Value]>,
+) -> Result<(), String> {
+    let mut functions = module.exports.iter().filter(|export| export.kind == "function");
+    let Some(function) = functions.clone().find(|export| export.name == name) else {
+        let names: Vec<_> = functions.by_ref().take(20).map(|e| e.name.as_str()).collect();
+        return Err(format!(
+            "the module exports no function {:?}. It exports {}.",
+            shorten(name),
+            names.join(", ")
+        ));
+    };
+    let types = |values: &[Value]| {
+        values.iter().map(|value| value.type_name()).collect::<Vec<_>>().join(", ")
+    };
+    let (params, results) = function.signature.split_once(" -> ").unwrap_or_default();
+    if params != format!("({})", types(args)) {
+        return Err(format!("{name} takes {params}, and the step gives ({}).", types(args)));
+    }
+    let expected = expect.map(types);
+    if let Some(expected) = expected
+        && results.trim_matches(['(', ')']) != expected
+    {
+        return Err(format!("{name} gives {results}, and the step expects ({expected})."));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_short_and_plain() {
+        for name in ["a", "xxhash-2", &"a".repeat(64)] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in ["", "A", "a b", "a/b", "ä", &"a".repeat(65)] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_starts_large_and_ends_with_a_stop() {
+        assert_eq!(sentence("the module ends"), "The module ends.");
+        assert_eq!(sentence("Done."), "Done.");
+        assert_eq!(sentence(""), ".");
+    }
+}

@@ -1,0 +1,206 @@
+//! How far a deployment has come on each device, from what is built, what was
+//! published, and what the device last reported.
+
+use super::builds::BuildStatus;
+use super::desired::build_for;
+use super::{App, State};
+use crate::store::record::{DeploymentRecord, DeviceRecord, ManifestRecord, ReleaseRecord};
+use crate::telemetry::{DeviceTelemetry, Telemetry};
+use device_protocol::{AppReport, AppState, RefusalCode};
+use gateway_api::{DeploymentState, DeviceProgress, ProgressState, Refusal};
+
+impl App {
+    /// One for each device that the deployment concerns.
+    pub(super) fn progress_of(
+        &self,
+        state: &State,
+        telemetry: &Telemetry,
+        deployment: &DeploymentRecord,
+    ) -> Vec<DeviceProgress> {
+        let devices = state.model.devices.values().filter(|d| deployment.selects(&d.device));
+        let now_ms = self.now_ms();
+        devices
+            .map(|device| {
+                let of_device = telemetry.device(&device.device);
+                let mut progress = on_device(state, of_device, deployment, device);
+                let is_online = of_device.is_some_and(|d| d.is_online(now_ms));
+                if !is_online {
+                    note_silence(&mut progress, of_device.is_some());
+                }
+                progress
+            })
+            .collect()
+    }
+}
+
+/// A silent device finishes nothing, so nothing of it is shown as going on.
+fn note_silence(progress: &mut DeviceProgress, has_reported: bool) {
+    if matches!(
+        progress.state,
+        ProgressState::Published | ProgressState::Fetching | ProgressState::Starting
+    ) {
+        progress.state = ProgressState::Published;
+        let what =
+            if has_reported { "the device is offline" } else { "the device has not reported yet" };
+        progress.detail = format!("{what}; it gets its manifest when it connects");
+    }
+}
+
+fn on_device(
+    state: &State,
+    telemetry: Option<&DeviceTelemetry>,
+    deployment: &DeploymentRecord,
+    device: &DeviceRecord,
+) -> DeviceProgress {
+    let with = |progress_state, detail: String| DeviceProgress {
+        device: device.device.to_string(),
+        device_name: device.name.clone(),
+        target: device.target.clone(),
+        state: progress_state,
+        generation: None,
+        fetched_bytes: 0,
+        fetch_total_bytes: 0,
+        refusal: None,
+        detail,
+    };
+    let is_later = |other: &&DeploymentRecord| {
+        other.app == deployment.app
+            && other.number > deployment.number
+            && other.selects(&device.device)
+    };
+    if let Some(later) = state.model.deployments.values().find(is_later) {
+        let detail = match later.removed {
+            true => "a later deployment of the application was removed from the device".to_owned(),
+            false => format!("deployment {} has taken its place", later.id()),
+        };
+        return with(ProgressState::Replaced, detail);
+    }
+    let Some(module) = state.model.modules.get(&deployment.module) else {
+        return with(ProgressState::Refused, "the module is gone".into());
+    };
+    let build = match build_for(module, deployment, device) {
+        Ok(build) => build,
+        Err(ineligible) => {
+            let refusal = to_refusal(ineligible.code, &ineligible.detail);
+            let progress = with(ProgressState::Refused, ineligible.detail);
+            return DeviceProgress { refusal: Some(refusal), ..progress };
+        }
+    };
+    match state.build_status(&build) {
+        BuildStatus::Absent | BuildStatus::Queued => {
+            with(ProgressState::Compiling, "waits to be compiled".into())
+        }
+        BuildStatus::Compiling => with(ProgressState::Compiling, "is being compiled".into()),
+        BuildStatus::Checking => with(ProgressState::Compiling, "is being checked".into()),
+        BuildStatus::Refused(detail) => with(ProgressState::Refused, detail),
+        BuildStatus::Ready(_)
+            if state.no_room.contains(&(device.device.clone(), deployment.number)) =>
+        {
+            let detail = "the device's manifest has no room for another application; remove one";
+            with(ProgressState::Refused, detail.into())
+        }
+        BuildStatus::Ready(release) => {
+            let manifest = state.model.manifests.get(&device.device);
+            after_publishing(
+                with(ProgressState::Published, String::new()),
+                &release,
+                manifest,
+                telemetry,
+                deployment,
+            )
+        }
+    }
+}
+
+/// The manifest is out; the rest is the device's word.
+fn after_publishing(
+    published: DeviceProgress,
+    release: &ReleaseRecord,
+    manifest: Option<&ManifestRecord>,
+    telemetry: Option<&DeviceTelemetry>,
+    deployment: &DeploymentRecord,
+) -> DeviceProgress {
+    let entry = manifest.and_then(|m| {
+        m.entries
+            .iter()
+            .find(|e| e.deployment == deployment.number && e.entry.release == release.release)
+    });
+    let Some(entry) = entry else { return published };
+    let published = DeviceProgress {
+        generation: Some(entry.since_seq),
+        fetch_total_bytes: release.release_bytes + release.artifact_bytes,
+        ..published
+    };
+    let Some(report) = telemetry.and_then(DeviceTelemetry::report) else { return published };
+    if report.seq < entry.since_seq {
+        let refused = report.refused.as_ref();
+        return match refused.filter(|refused| refused.seq.is_some_and(|seq| seq >= entry.since_seq))
+        {
+            Some(refused) => DeviceProgress {
+                state: ProgressState::Refused,
+                refusal: Some(to_refusal(refused.code, &refused.detail)),
+                detail: "the device refused the manifest".into(),
+                ..published
+            },
+            None => published,
+        };
+    }
+    let app = report.apps.iter().find(|app| app.app == deployment.app);
+    match app {
+        Some(app) if app.release == entry.entry.release || app.fallback => {
+            as_reported(published, app)
+        }
+        // Accepted; its first word about the application comes with the next report.
+        _ => DeviceProgress { state: ProgressState::Starting, ..published },
+    }
+}
+
+fn as_reported(published: DeviceProgress, app: &AppReport) -> DeviceProgress {
+    let state = match app.state {
+        _ if app.fallback => ProgressState::Refused,
+        AppState::Fetching => ProgressState::Fetching,
+        AppState::Starting => ProgressState::Starting,
+        AppState::Running => ProgressState::Running,
+        AppState::BackingOff | AppState::Stopped | AppState::StoppedTimeLimit => {
+            ProgressState::Stopped
+        }
+        AppState::Refused => ProgressState::Refused,
+    };
+    let refusal = app.refusal.map(|code| to_refusal(code, &app.detail));
+    let detail = match (app.fallback, app.detail.is_empty()) {
+        (true, _) => format!("an earlier version goes on running: {}", app.detail),
+        (false, true) if state == ProgressState::Stopped => app.state.as_str().to_owned(),
+        (false, _) => app.detail.clone(),
+    };
+    DeviceProgress {
+        state,
+        refusal,
+        detail,
+        fetched_bytes: app.fetched_bytes,
+        fetch_total_bytes: app.fetch_total_bytes,
+        ..published
+    }
+}
+
+pub(super) fn to_refusal(code: RefusalCode, detail: &str) -> Refusal {
+    Refusal {
+        code: code.number(),
+        title: code.title().to_owned(),
+        advice: code.advice().to_owned(),
+        detail: detail.to_owned(),
+    }
+}
+
+pub(super) fn state_of(progress: &[DeviceProgress]) -> DeploymentState {
+    let count = |is: fn(&DeviceProgress) -> bool| progress.iter().filter(|p| is(p)).count();
+    let replaced = count(|p| p.state == ProgressState::Replaced);
+    let running = count(|p| p.state == ProgressState::Running);
+    let ended = count(|p| matches!(p.state, ProgressState::Refused | ProgressState::Stopped));
+    match progress.len() {
+        0 => DeploymentState::Waiting,
+        all if all == replaced => DeploymentState::Replaced,
+        all if all == replaced + running => DeploymentState::Done,
+        all if all == replaced + running + ended => DeploymentState::Failed,
+        _ => DeploymentState::InProgress,
+    }
+}

@@ -1,0 +1,158 @@
+//! From what the devices should run to manifests, and to the work that is missing.
+//!
+//! While the build that a device should run is not ready, or is refused, the
+//! device keeps the entry that its manifest has for the application. A manifest
+//! is in the store before anyone is told of it, so a crash in between publishes
+//! it at the next start.
+
+use super::builds::BuildStatus;
+use super::desired::{build_for, wanted_by};
+use super::{App, State};
+use crate::store::record::{
+    DeploymentRecord, DeviceRecord, ManifestEntry, ManifestRecord, ReleaseRecord, to_cbor,
+};
+use crate::store::{Change, StoreError};
+use module_package::{
+    AppEntry, DOCUMENT_VERSION, DeviceId, MANIFEST_APPS_MAX, MANIFEST_BYTES_MAX, Manifest,
+};
+use std::sync::atomic::Ordering;
+
+/// Room in a sealed manifest for everything but its entries: header, signature
+/// and the other fields take less than 250 bytes.
+const MANIFEST_FRAME_BYTES: usize = 512;
+
+impl App {
+    pub(super) fn reconcile_all(&self, state: &mut State) -> Result<(), StoreError> {
+        let devices: Vec<DeviceId> = state.model.devices.keys().cloned().collect();
+        self.reconcile(state, &devices)
+    }
+
+    pub(super) fn reconcile(
+        &self,
+        state: &mut State,
+        devices: &[DeviceId],
+    ) -> Result<(), StoreError> {
+        let mut changed = Vec::new();
+        for device in devices {
+            let Some(device) = state.model.devices.get(device).cloned() else { continue };
+            let entries = self.entries_for(state, &device);
+            changed.extend(self.next_manifest(state, &device.device, entries));
+        }
+        let told: Vec<DeviceId> = changed.iter().map(|record| record.device.clone()).collect();
+        self.commit(state, changed.into_iter().map(Change::Manifest).collect())?;
+        for device in told {
+            self.rooms.outbox.manifest_changed(&device);
+        }
+        self.deployments_changed.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// The entries that the device's manifest should have now, by application.
+    fn entries_for(&self, state: &mut State, device: &DeviceRecord) -> Vec<ManifestEntry> {
+        let wanted: Vec<DeploymentRecord> =
+            wanted_by(&state.model, device).into_values().cloned().collect();
+        let mut entries: Vec<ManifestEntry> = state
+            .model
+            .manifests
+            .get(&device.device)
+            .map(|m| m.entries.clone())
+            .unwrap_or_default();
+        entries.retain(|entry| wanted.iter().any(|d| d.app == entry.entry.app));
+        state.no_room.retain(|(of, _)| *of != device.device);
+        for deployment in wanted {
+            let Some(module) = state.model.modules.get(&deployment.module).cloned() else {
+                continue;
+            };
+            // Without a build the previous entry stays; `progress` tells why.
+            let Ok(build) = build_for(&module, &deployment, device) else { continue };
+            let BuildStatus::Ready(release) = state.build_status(&build) else {
+                self.pursue(state, &build);
+                continue;
+            };
+            let entry = to_entry(&deployment, &release);
+            if !put_entry(&mut entries, entry, deployment.number) {
+                state.no_room.insert((device.device.clone(), deployment.number));
+            }
+        }
+        entries.sort_by(|a, b| a.entry.app.cmp(&b.entry.app));
+        entries
+    }
+
+    /// The next manifest, if these entries are not what the present one has.
+    fn next_manifest(
+        &self,
+        state: &State,
+        device: &DeviceId,
+        mut entries: Vec<ManifestEntry>,
+    ) -> Option<ManifestRecord> {
+        let present = state.model.manifests.get(device);
+        let (present_seq, present_entries) = present.map_or((0, &[][..]), |m| (m.seq, &m.entries));
+        if entries == present_entries {
+            return None;
+        }
+        let seq = present_seq + 1;
+        let epoch = self.rooms.signing.epoch();
+        entries.iter_mut().filter(|e| e.since_seq == 0).for_each(|e| e.since_seq = seq);
+        let manifest = Manifest {
+            version: DOCUMENT_VERSION,
+            epoch,
+            seq,
+            device: device.clone(),
+            issued_at_ms: self.now_ms(),
+            not_after_ms: None,
+            apps: entries.iter().map(|entry| entry.entry.clone()).collect(),
+        };
+        let (_, sealed) = self.rooms.signing.seal_manifest(&manifest);
+        tracing::info!(device.id = %device, generation = seq, apps = manifest.apps.len(), "new manifest");
+        Some(ManifestRecord { device: device.clone(), epoch, seq, entries, sealed })
+    }
+
+    /// The manifest to publish for a device, if it has one.
+    pub fn sealed_manifest(&self, device: &DeviceId) -> Option<Vec<u8>> {
+        self.state().model.manifests.get(device).map(|record| record.sealed.clone())
+    }
+
+    /// Every device with a manifest: published again whenever the broker may have
+    /// lost what it retained.
+    pub fn devices_with_manifests(&self) -> Vec<DeviceId> {
+        self.state().model.manifests.keys().cloned().collect()
+    }
+}
+
+fn to_entry(deployment: &DeploymentRecord, release: &ReleaseRecord) -> AppEntry {
+    AppEntry {
+        app: deployment.app.clone(),
+        release: release.release,
+        run: true,
+        interval_ms: deployment.interval_ms,
+        sensors: deployment.sensors.clone(),
+        channels: deployment.channels.clone(),
+        class: "best-effort".into(),
+    }
+}
+
+/// Puts the entry in, unless the manifest would grow beyond its limits. A new
+/// deployment of the same content counts as a change: it restarts what was stopped.
+fn put_entry(entries: &mut Vec<ManifestEntry>, entry: AppEntry, deployment: u64) -> bool {
+    let position = entries.iter().position(|e| e.entry.app == entry.app);
+    if let Some(present) = position.map(|index| &entries[index])
+        && present.entry == entry
+        && present.deployment == deployment
+    {
+        return true;
+    }
+    let bytes_of = |entry: &AppEntry| to_cbor(entry).len();
+    let kept = entries.iter().filter(|e| e.entry.app != entry.app);
+    let bytes = kept.map(|e| bytes_of(&e.entry)).sum::<usize>() + bytes_of(&entry);
+    let count = entries.len() + usize::from(position.is_none());
+    if count > MANIFEST_APPS_MAX || bytes + MANIFEST_FRAME_BYTES > MANIFEST_BYTES_MAX {
+        return false;
+    }
+    // The sequence number is set when it is known.
+    let new = ManifestEntry { entry, deployment, since_seq: 0 };
+    match position {
+        Some(index) => entries[index] = new,
+        None => entries.push(new),
+    }
+    true
+}

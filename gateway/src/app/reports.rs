@@ -1,0 +1,222 @@
+//! What devices say: reports, logs, published values, and requests for blocks.
+//!
+//! Everything here comes from a device that may be stolen or broken. The broker
+//! has checked who may write to which topic; reports are sealed as well, because
+//! every number on every page comes from them and the broker is not trusted.
+
+use super::{App, AppError, State, views};
+use crate::telemetry::{ReportRefusal, StoredLog, StoredPublished, cut};
+use device_protocol::{
+    LOG_LINES_MAX, LogMessage, MESSAGE_VERSION, PublishedMessage, REPORT_BYTES_MAX, Report, Topic,
+    UP_MESSAGE_BYTES_MAX, Want,
+};
+use gateway_api::{Event, LogLine, Published};
+use module_package::{BlobId, DeviceId, Domain, SealError, open};
+
+const NAME_BYTES_MAX: usize = 64;
+const LINE_BYTES_MAX: usize = 1_024;
+const PAYLOAD_BYTES_MAX: usize = 1_024;
+const LIST_DEFAULT: usize = 200;
+const LIST_MAX: usize = 5_000;
+
+/// Why a message of a device is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum UpRefusal {
+    #[error("the topic is none that a device writes")]
+    Topic,
+    #[error("device {0} is not enrolled")]
+    UnknownDevice(DeviceId),
+    #[error("the message is {len} bytes, more than {max}")]
+    TooLong { len: usize, max: usize },
+    #[error("the message cannot be read: {0}")]
+    Malformed(String),
+    #[error("the message has version {0}")]
+    Version(u32),
+    #[error("the report is not sealed by the device: {0}")]
+    Seal(#[from] SealError),
+    #[error("the report is for device {0}")]
+    OtherDevice(DeviceId),
+    #[error(transparent)]
+    Report(#[from] ReportRefusal),
+    #[error("blob {0} belongs to no release")]
+    UnknownBlob(BlobId),
+}
+
+#[derive(Debug, Default, Clone)]
+pub struct LogQuery {
+    pub device: Option<String>,
+    pub app: Option<String>,
+    pub limit: Option<usize>,
+}
+
+#[derive(Debug, Default, Clone)]
+pub struct PublishedQuery {
+    pub device: Option<String>,
+    pub app: Option<String>,
+    pub channel: Option<String>,
+    pub limit: Option<usize>,
+}
+
+impl App {
+    /// Takes one message of a device.
+    pub fn take_up(&self, topic: &str, payload: &[u8]) -> Result<(), UpRefusal> {
+        if payload.len() > UP_MESSAGE_BYTES_MAX {
+            return Err(UpRefusal::TooLong { len: payload.len(), max: UP_MESSAGE_BYTES_MAX });
+        }
+        match Topic::parse(topic) {
+            Some(Topic::Report(device)) => self.take_report(&device, payload),
+            Some(Topic::Log(device)) => self.take_log(&device, decode(payload)?),
+            Some(Topic::Published(device)) => self.take_published(&device, decode(payload)?),
+            Some(Topic::Want(device)) => {
+                let want: Want = decode(payload)?;
+                check_version(want.version)?;
+                self.check_enrolled(&device)?;
+                self.take_want(&want)
+            }
+            Some(Topic::Manifest(_) | Topic::Blob(_)) | None => Err(UpRefusal::Topic),
+        }
+    }
+
+    fn check_enrolled(&self, device: &DeviceId) -> Result<(), UpRefusal> {
+        let known = self.device_key(device).map(drop);
+        known.ok_or_else(|| UpRefusal::UnknownDevice(device.clone()))
+    }
+
+    fn take_report(&self, device: &DeviceId, payload: &[u8]) -> Result<(), UpRefusal> {
+        let key = self.device_key(device).ok_or(UpRefusal::UnknownDevice(device.clone()))?;
+        let payload = open(Domain::Report, payload, REPORT_BYTES_MAX, |id| {
+            if key.id() == *id { Ok(key) } else { Err(SealError::UnknownKey(*id)) }
+        })?;
+        let report: Report = decode(&payload)?;
+        check_version(report.version)?;
+        if report.device != *device {
+            return Err(UpRefusal::OtherDevice(report.device));
+        }
+        let now_ms = self.now_ms();
+        let state = self.state();
+        let mut telemetry = self.telemetry();
+        let of_device = telemetry.device_mut(device);
+        of_device.fold(report, now_ms)?;
+        of_device.shown_online = true;
+        let Some(record) = state.model.devices.get(device) else { return Ok(()) };
+        let view = views::device(&state, &telemetry, record, now_ms);
+        self.events.send(Event::Device { device: view });
+        if let Some(samples) = views::newest_samples(&telemetry, device) {
+            self.events.send(samples);
+        }
+        self.note_deployments_changed();
+        Ok(())
+    }
+
+    fn take_log(&self, device: &DeviceId, message: LogMessage) -> Result<(), UpRefusal> {
+        check_version(message.version)?;
+        let name = self.device_name(&self.state(), device)?;
+        let time_ms = self.now_ms();
+        let mut telemetry = self.telemetry();
+        for mut line in message.lines.into_iter().take(LOG_LINES_MAX) {
+            cut(&mut line.app, NAME_BYTES_MAX);
+            cut(&mut line.level, NAME_BYTES_MAX);
+            cut(&mut line.text, LINE_BYTES_MAX);
+            let arrival = telemetry.next_arrival();
+            let stored =
+                StoredLog { arrival, time_ms, app: line.app, level: line.level, text: line.text };
+            self.events.send(Event::Log { line: views::log_line(device, &name, &stored) });
+            telemetry.device_mut(device).logs.push(stored);
+        }
+        Ok(())
+    }
+
+    fn take_published(
+        &self,
+        device: &DeviceId,
+        mut message: PublishedMessage,
+    ) -> Result<(), UpRefusal> {
+        check_version(message.version)?;
+        let name = self.device_name(&self.state(), device)?;
+        cut(&mut message.app, NAME_BYTES_MAX);
+        cut(&mut message.channel, NAME_BYTES_MAX);
+        message.payload.truncate(PAYLOAD_BYTES_MAX);
+        let mut telemetry = self.telemetry();
+        let stored = StoredPublished {
+            arrival: telemetry.next_arrival(),
+            time_ms: self.now_ms(),
+            app: message.app,
+            channel: message.channel,
+            seq: message.seq,
+            payload: message.payload,
+        };
+        let published = views::published(device, &name, &stored);
+        self.events.send(Event::Published { published });
+        telemetry.device_mut(device).published.push(stored);
+        Ok(())
+    }
+
+    fn device_name(&self, state: &State, device: &DeviceId) -> Result<String, UpRefusal> {
+        let record = state.model.devices.get(device);
+        record.map(|r| r.name.clone()).ok_or_else(|| UpRefusal::UnknownDevice(device.clone()))
+    }
+
+    pub fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>, AppError> {
+        let state = self.state();
+        let only = query.device.as_deref().map(|r| state.model.find_device(r)).transpose()?;
+        let telemetry = self.telemetry();
+        let mut found = Vec::new();
+        for (device, of_device) in telemetry.devices() {
+            if only.is_some_and(|only| only.device != *device) {
+                continue;
+            }
+            let Ok(name) = self.device_name(&state, device) else { continue };
+            let is_asked =
+                |line: &&StoredLog| query.app.as_ref().is_none_or(|app| *app == line.app);
+            found.extend(
+                of_device
+                    .logs
+                    .iter()
+                    .filter(is_asked)
+                    .map(|line| (line.arrival, views::log_line(device, &name, line))),
+            );
+        }
+        Ok(newest(found, query.limit))
+    }
+
+    pub fn published(&self, query: &PublishedQuery) -> Result<Vec<Published>, AppError> {
+        let state = self.state();
+        let only = query.device.as_deref().map(|r| state.model.find_device(r)).transpose()?;
+        let telemetry = self.telemetry();
+        let mut found = Vec::new();
+        for (device, of_device) in telemetry.devices() {
+            if only.is_some_and(|only| only.device != *device) {
+                continue;
+            }
+            let Ok(name) = self.device_name(&state, device) else { continue };
+            let is_asked = |value: &&StoredPublished| {
+                query.app.as_ref().is_none_or(|app| *app == value.app)
+                    && query.channel.as_ref().is_none_or(|channel| *channel == value.channel)
+            };
+            found.extend(
+                of_device
+                    .published
+                    .iter()
+                    .filter(is_asked)
+                    .map(|value| (value.arrival, views::published(device, &name, value))),
+            );
+        }
+        Ok(newest(found, query.limit))
+    }
+}
+
+/// The newest so many, oldest first.
+fn newest<T>(mut found: Vec<(u64, T)>, limit: Option<usize>) -> Vec<T> {
+    found.sort_by_key(|(arrival, _)| *arrival);
+    let limit = limit.unwrap_or(LIST_DEFAULT).min(LIST_MAX);
+    let skip = found.len().saturating_sub(limit);
+    found.into_iter().skip(skip).map(|(_, item)| item).collect()
+}
+
+fn decode<T: for<'b> minicbor::Decode<'b, ()>>(payload: &[u8]) -> Result<T, UpRefusal> {
+    minicbor::decode(payload).map_err(|e| UpRefusal::Malformed(e.to_string()))
+}
+
+fn check_version(version: u32) -> Result<(), UpRefusal> {
+    if version == MESSAGE_VERSION { Ok(()) } else { Err(UpRefusal::Version(version)) }
+}

@@ -1,0 +1,321 @@
+//! From a deployment to manifests: what is built, when, for whom.
+
+use super::fleet::{FakeDevice, Fleet, app_report, deployment_of, plain_wasm, refusal};
+use crate::store::Change;
+use device_protocol::AppState;
+use gateway_api::{
+    ArtifactState, DeploymentState, DeviceSelector, NewDeployment, ProblemCode, ProgressState,
+};
+
+#[test]
+fn a_module_is_compiled_only_for_targets_that_are_there_and_a_later_device_brings_its_own() {
+    let fleet = Fleet::new();
+    let arm = FakeDevice::new(1, "aarch64-linux");
+    fleet.enrol(&arm);
+    fleet.upload("answer", &plain_wasm(42));
+    let deployment = fleet.deploy("answer");
+    assert_eq!(fleet.work_well(), ["aarch64-linux"]);
+    assert_eq!(fleet.manifest(&arm).unwrap().seq, 1);
+
+    let riscv = FakeDevice::new(2, "riscv64-linux");
+    fleet.enrol(&riscv);
+    assert_eq!(fleet.progress_state(&deployment.id, &riscv), ProgressState::Compiling);
+    assert_eq!(fleet.work_well(), ["riscv64-linux"], "without another command");
+    assert_eq!(fleet.release(&riscv).target.id, "riscv64-linux");
+    assert_eq!(fleet.manifest(&arm).unwrap().seq, 1, "the other device is left alone");
+}
+
+#[test]
+fn devices_of_one_class_share_one_job_and_the_cache_serves_later_ones() {
+    let fleet = Fleet::new();
+    let devices = [1, 2, 3].map(|n| FakeDevice::new(n, "aarch64-linux"));
+    devices[..2].iter().for_each(|device| fleet.enrol(device));
+    fleet.upload("answer", &plain_wasm(42));
+    fleet.deploy("answer");
+    assert_eq!(fleet.work_well(), ["aarch64-linux"]);
+    fleet.enrol(&devices[2]);
+    assert_eq!(fleet.work_well(), [""; 0], "nothing is left to compile");
+    assert!(fleet.manifest(&devices[2]).is_some());
+    // Other limits need another check and signature, but no compile.
+    let wider = NewDeployment { memory_bytes_max: Some(1 << 20), ..deployment_of("answer") };
+    fleet.app.deploy(&wider).unwrap();
+    assert_eq!(fleet.work_well(), [""; 0]);
+    assert_eq!(fleet.release(&devices[0]).limits.memory_bytes_max, 1 << 20);
+}
+
+#[test]
+fn the_device_keeps_the_earlier_version_until_the_new_one_is_ready() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(1));
+    let first = fleet.deploy("answer");
+    fleet.work_well();
+    let old = fleet.manifest(&device).unwrap();
+
+    fleet.upload("answer", &plain_wasm(2));
+    let second = fleet.deploy("answer");
+    assert_eq!(fleet.manifest(&device).unwrap(), old);
+    assert_eq!(fleet.progress_state(&first.id, &device), ProgressState::Replaced);
+    assert_eq!(fleet.app.deployment(&first.id).unwrap().state, DeploymentState::Replaced);
+    assert_eq!(fleet.progress_state(&second.id, &device), ProgressState::Compiling);
+    fleet.work(|_| Ok(b"aot two".to_vec()), |_| Ok(0));
+    let new = fleet.manifest(&device).unwrap();
+    assert_eq!((new.seq, new.apps.len()), (2, 1));
+    assert_eq!(fleet.release(&device).app_version, 2);
+}
+
+#[test]
+fn a_refused_version_leaves_the_earlier_one_and_says_why() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(1));
+    fleet.deploy("answer");
+    fleet.work_well();
+    let old = fleet.manifest(&device).unwrap();
+
+    fleet.upload("answer", &plain_wasm(2));
+    let second = fleet.deploy("answer");
+    fleet.work(|_| Ok(b"aot two".to_vec()), |_| Err("step 1 does not hold".into()));
+    let progress = fleet.progress(&second.id, &device);
+    assert_eq!(
+        (progress.state, progress.detail.as_str()),
+        (ProgressState::Refused, "step 1 does not hold")
+    );
+    assert_eq!(fleet.app.deployment(&second.id).unwrap().state, DeploymentState::Failed);
+    assert_eq!(fleet.manifest(&device).unwrap(), old);
+    let module = fleet.app.module("answer").unwrap();
+    assert_eq!(module.artifacts[0].state, ArtifactState::Refused);
+
+    // Deploying again tries again.
+    let third = fleet.deploy("answer");
+    fleet.work_well();
+    assert_eq!(fleet.progress_state(&third.id, &device), ProgressState::Published);
+    assert_eq!(fleet.manifest(&device).unwrap().seq, 2);
+}
+
+#[test]
+fn a_device_that_cannot_run_it_gets_the_reason_and_no_job() {
+    let fleet = Fleet::new();
+    let mut poor = FakeDevice::new(1, "x86_64-linux");
+    poor.cpu_features.clear();
+    let mut silent = FakeDevice::new(2, "aarch64-linux");
+    silent.imports.retain(|i| i != "farrier.log");
+    let mut blind = FakeDevice::new(3, "riscv64-linux");
+    blind.sensors.clear();
+    [&poor, &silent, &blind].into_iter().for_each(|device| fleet.enrol(device));
+    let wasm = wat::parse_str(
+        "(module (import \"farrier\" \"log\" (func (param i32 i32 i32))) (memory 1))",
+    );
+    fleet.upload("logger", &wasm.unwrap());
+    let new = NewDeployment { sensors: vec!["temperature".into()], ..deployment_of("logger") };
+    let deployment = fleet.app.deploy(&new).unwrap();
+    assert_eq!(fleet.work_well(), [""; 0]);
+    let of = |device| {
+        let progress = fleet.progress(&deployment.id, device);
+        assert_eq!(progress.state, ProgressState::Refused);
+        (progress.refusal.unwrap().code, progress.detail)
+    };
+    let (code, detail) = of(&poor);
+    assert!(code == 13 && detail.contains("sse3"), "{code}: {detail}");
+    let (code, detail) = of(&silent);
+    assert!(code == 18 && detail.contains("farrier.log"), "{code}: {detail}");
+    let (code, detail) = of(&blind);
+    assert!(code == 19 && detail.contains("declares none"), "{code}: {detail}");
+    assert_eq!(deployment.state, DeploymentState::Failed);
+}
+
+#[test]
+fn a_module_larger_than_its_limit_is_refused_by_number() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("big", &wat::parse_str("(module (memory 300))").unwrap());
+    let deployment = fleet.deploy("big");
+    let progress = fleet.progress(&deployment.id, &device);
+    assert_eq!(progress.refusal.unwrap().code, 20);
+    assert!(progress.detail.contains("19660800") && progress.detail.contains("16777216"));
+    let wider = NewDeployment { memory_bytes_max: Some(20 << 20), ..deployment_of("big") };
+    fleet.app.deploy(&wider).unwrap();
+    assert_eq!(fleet.work_well(), ["x86_64-linux"]);
+}
+
+#[test]
+fn a_removed_deployment_takes_its_application_along_and_nothing_older_comes_back() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(1));
+    let first = fleet.deploy("answer");
+    fleet.work_well();
+    fleet.upload("answer", &plain_wasm(2));
+    let second = fleet.deploy("answer");
+    fleet.work(|_| Ok(b"aot two".to_vec()), |_| Ok(0));
+
+    fleet.app.remove_deployment(&second.id).unwrap();
+    let manifest = fleet.manifest(&device).unwrap();
+    assert_eq!((manifest.seq, manifest.apps.len()), (3, 0));
+    assert_eq!(refusal(fleet.app.deployment(&second.id)).0, ProblemCode::NotFound);
+    assert_eq!(fleet.progress_state(&first.id, &device), ProgressState::Replaced);
+    let third = fleet.deploy("answer@1");
+    assert_ne!(third.id, second.id, "a number is never given twice");
+    assert_eq!(fleet.manifest(&device).unwrap().seq, 4);
+}
+
+#[test]
+fn a_manifest_is_kept_before_it_is_published_and_published_again_after_a_crash() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(1));
+    fleet.deploy("answer");
+    fleet.work_well();
+    // At the moment when the rules tell the outbox, the store has the manifest.
+    assert_eq!(*fleet.outbox.told.lock().unwrap(), [device.id.clone()]);
+    assert_eq!(fleet.store().load().unwrap().manifests[0].seq, 1);
+    // The process dies before anything was sent.
+    let fleet = fleet.restart();
+    assert_eq!(fleet.app.devices_with_manifests(), [device.id.clone()]);
+    assert_eq!(fleet.manifest(&device).unwrap().seq, 1);
+    assert_eq!(fleet.work_well(), [""; 0], "nothing is compiled again");
+}
+
+#[test]
+fn jobs_that_a_restart_interrupted_run_again() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(1));
+    fleet.deploy("answer");
+    let fleet = fleet.restart();
+    assert_eq!(fleet.work_well(), ["x86_64-linux"]);
+    let fleet = fleet.restart();
+    assert_eq!(fleet.manifest(&device).unwrap().apps.len(), 1);
+}
+
+#[test]
+fn a_change_that_was_kept_without_its_manifests_is_completed_at_the_start() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(1));
+    let deployment = fleet.deploy("answer");
+    fleet.work_well();
+    // As if the process had died between the removal and the manifest after it.
+    let number = deployment.id.rsplit('-').next().unwrap().parse().unwrap();
+    fleet.store().commit(&[Change::DeleteDeployment(number)]).unwrap();
+    let fleet = fleet.restart();
+    let manifest = fleet.manifest(&device).unwrap();
+    assert_eq!((manifest.seq, manifest.apps.len()), (2, 0));
+}
+
+#[test]
+fn progress_follows_the_devices_own_word() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(1));
+    let deployment = fleet.deploy("answer");
+    fleet.work_well();
+    let progress = fleet.progress(&deployment.id, &device);
+    assert_eq!((progress.state, progress.generation), (ProgressState::Published, Some(1)));
+    assert!(progress.detail.contains("has not reported yet"), "{}", progress.detail);
+
+    let release = fleet.manifest(&device).unwrap().apps[0].release;
+    fleet.report(&device, &device.report(1, 0, vec![]));
+    assert_eq!(fleet.progress_state(&deployment.id, &device), ProgressState::Published);
+    let states = [
+        (AppState::Fetching, ProgressState::Fetching),
+        (AppState::Starting, ProgressState::Starting),
+        (AppState::Running, ProgressState::Running),
+        (AppState::StoppedTimeLimit, ProgressState::Stopped),
+        (AppState::Refused, ProgressState::Refused),
+    ];
+    for (counter, (reported, shown)) in (2..).zip(states) {
+        let report = device.report(counter, 1, vec![app_report("answer", release, reported)]);
+        fleet.report(&device, &report);
+        assert_eq!(fleet.progress_state(&deployment.id, &device), shown);
+    }
+    // Silence is not progress.
+    let fetching = app_report("answer", release, AppState::Fetching);
+    fleet.report(&device, &device.report(20, 1, vec![fetching]));
+    fleet.pass_ms(10_001);
+    let progress = fleet.progress(&deployment.id, &device);
+    assert_eq!(progress.state, ProgressState::Published);
+    assert!(progress.detail.contains("offline"));
+}
+
+#[test]
+fn a_new_deployment_of_the_same_content_is_a_new_generation() {
+    // It is how an application that was stopped for its time limit starts again.
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(1));
+    fleet.deploy("answer");
+    fleet.work_well();
+    fleet.deploy("answer");
+    assert_eq!(fleet.manifest(&device).unwrap().seq, 2);
+}
+
+#[test]
+fn a_full_manifest_refuses_the_next_application_and_keeps_the_others() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    let mut last = String::new();
+    for number in 0..65 {
+        fleet.upload(&format!("app-{number}"), &plain_wasm(number));
+        last = fleet.deploy(&format!("app-{number}")).id;
+        fleet.work(|_| Ok(format!("aot {number}").into_bytes()), |_| Ok(0));
+    }
+    assert_eq!(fleet.manifest(&device).unwrap().apps.len(), 64);
+    let progress = fleet.progress(&last, &device);
+    assert_eq!(progress.state, ProgressState::Refused);
+    assert!(progress.detail.contains("no room"), "{}", progress.detail);
+}
+
+#[test]
+fn what_is_wrong_with_a_deployment_is_said() {
+    let fleet = Fleet::new();
+    fleet.upload("answer", &plain_wasm(1));
+    let deploy = |new: NewDeployment| refusal(fleet.app.deploy(&new));
+    assert_eq!(deploy(deployment_of("other")).0, ProblemCode::NotFound);
+    assert_eq!(deploy(deployment_of("answer@2")).0, ProblemCode::NotFound);
+    let base = deployment_of("answer");
+    let (code, detail) = deploy(NewDeployment { interval_ms: Some(9), ..base.clone() });
+    assert_eq!(code, ProblemCode::BadRequest);
+    assert!(detail.contains("10 to 3600000"), "{detail}");
+    let nobody = DeviceSelector::These(vec![]);
+    assert_eq!(
+        deploy(NewDeployment { devices: nobody, ..base.clone() }).0,
+        ProblemCode::BadRequest
+    );
+    let stranger = DeviceSelector::These(vec!["x".into()]);
+    assert_eq!(
+        deploy(NewDeployment { devices: stranger, ..base.clone() }).0,
+        ProblemCode::NotFound
+    );
+    let twice = vec!["a".into(), "a".into()];
+    assert!(deploy(NewDeployment { channels: twice, ..base }).1.contains("twice"));
+    let waiting = fleet.deploy("answer");
+    assert_eq!(waiting.state, DeploymentState::Waiting);
+}
+
+#[test]
+fn a_device_that_reports_an_old_generation_gets_its_manifest_again() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(1));
+    fleet.deploy("answer");
+    fleet.work_well();
+    fleet.outbox.told.lock().unwrap().clear();
+    for second in 1..=11 {
+        fleet.report(&device, &device.report(second, 0, vec![]));
+        fleet.app.tick();
+        fleet.pass_ms(1_000);
+    }
+    assert_eq!(*fleet.outbox.told.lock().unwrap(), [device.id.clone()]);
+}

@@ -1,0 +1,352 @@
+//! A gateway without disk, network and processes, and devices that are keys.
+
+use crate::app::{Addresses, App, AppError, Outbox, Rooms, Workshop};
+use crate::signing::Signing;
+use crate::store::memory::{MemoryBlobs, MemoryStore};
+use crate::store::record::KeyHash;
+use crate::store::{Blobs, Store};
+use crate::surroundings::{Clock, Randomness, Surroundings};
+use device_protocol::{
+    AppReport, AppState, DeviceUsage, EnrolRequest, EnrolStatement, Login, MESSAGE_VERSION, Report,
+    Topic, encode_sealed,
+};
+use ed25519_dalek::SigningKey;
+use gateway_api::{
+    Deployment, DeviceSelector, NewClaimToken, NewDeployment, ProblemCode, ProgressState,
+};
+use module_package::{
+    DeviceId, Domain, Manifest, Release, Signer, open_manifest, open_release, seal,
+};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+pub const ALL_IMPORTS: [&str; 5] = [
+    "farrier.log",
+    "farrier.clock_monotonic_ns",
+    "farrier.sensor_open",
+    "farrier.sensor_read",
+    "farrier.publish",
+];
+
+/// A module that exports `answer` and imports nothing.
+pub fn plain_wasm(answer: u32) -> Vec<u8> {
+    let text = format!(
+        "(module (memory (export \"memory\") 1) (func (export \"answer\") (result i32) i32.const {answer}))"
+    );
+    wat::parse_str(text).unwrap()
+}
+
+#[derive(Default)]
+pub struct FakeClock(AtomicU64);
+
+impl Clock for FakeClock {
+    fn now_ms(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[derive(Default)]
+struct CountingRandomness(AtomicU64);
+
+impl Randomness for CountingRandomness {
+    fn fill(&self, bytes: &mut [u8]) {
+        for byte in bytes {
+            *byte = self.0.fetch_add(1, Ordering::SeqCst) as u8;
+        }
+        self.0.fetch_add(77, Ordering::SeqCst);
+    }
+}
+
+#[derive(Default)]
+pub struct FakeWorkshop {
+    pub compiles: Mutex<Vec<KeyHash>>,
+    pub checks: Mutex<Vec<KeyHash>>,
+}
+
+impl Workshop for FakeWorkshop {
+    fn compile(&self, job: KeyHash) {
+        self.compiles.lock().unwrap().push(job);
+    }
+
+    fn check(&self, job: KeyHash) {
+        self.checks.lock().unwrap().push(job);
+    }
+}
+
+#[derive(Default)]
+pub struct FakeOutbox {
+    pub told: Mutex<Vec<DeviceId>>,
+}
+
+impl Outbox for FakeOutbox {
+    fn manifest_changed(&self, device: &DeviceId) {
+        self.told.lock().unwrap().push(device.clone());
+    }
+
+    fn blocks_wanted(&self) {}
+}
+
+pub struct Fleet {
+    pub app: Arc<App>,
+    pub clock: Arc<FakeClock>,
+    pub workshop: Arc<FakeWorkshop>,
+    pub outbox: Arc<FakeOutbox>,
+    store: Arc<MemoryStore>,
+    blobs: Arc<MemoryBlobs>,
+    randomness: Arc<CountingRandomness>,
+}
+
+pub struct FakeDevice {
+    pub key: SigningKey,
+    pub id: DeviceId,
+    pub name: String,
+    pub target: &'static str,
+    pub imports: Vec<String>,
+    pub sensors: Vec<String>,
+    pub cpu_features: Vec<String>,
+}
+
+impl FakeDevice {
+    pub fn new(number: u8, target: &'static str) -> Self {
+        let key = SigningKey::from_bytes(&[number; 32]);
+        let id = DeviceId::of_key(&key.public_key().0);
+        let cpu_features = target_spec::Registry::built_in().find(target);
+        Self {
+            key,
+            id,
+            name: format!("device-{number}"),
+            target,
+            imports: ALL_IMPORTS.map(str::to_owned).to_vec(),
+            sensors: vec!["temperature".into()],
+            cpu_features: cpu_features.map(|t| t.cpu_features.clone()).unwrap_or_default(),
+        }
+    }
+
+    pub fn enrol_request(&self, claim_token: &str) -> EnrolRequest {
+        let token: device_protocol::ClaimToken = claim_token.parse().unwrap();
+        let statement = EnrolStatement {
+            version: MESSAGE_VERSION,
+            public_key: self.key.public_key(),
+            claim_hash: token.secret_hash(),
+            name: self.name.clone(),
+            target: self.target.into(),
+            bounds_checks: "software".into(),
+            aot_version: aot_compiler::AOT_VERSION,
+            cpu_features: self.cpu_features.clone(),
+            imports: self.imports.clone(),
+            agent: "farrier-agent 0".into(),
+            runtime: "farrier-runtime 0".into(),
+            emulated: false,
+            sensors: self.sensors.clone(),
+        };
+        let sealed = seal(Domain::Enrol, minicbor::to_vec(statement).unwrap(), &self.key);
+        EnrolRequest { claim_token: claim_token.into(), statement: encode_sealed(&sealed) }
+    }
+
+    pub fn login_token(&self, time_ms: u64, nonce: u8) -> Vec<u8> {
+        let login = Login {
+            version: MESSAGE_VERSION,
+            device: self.id.clone(),
+            time_ms,
+            nonce: [nonce; 16],
+        };
+        let sealed = seal(Domain::Login, minicbor::to_vec(login).unwrap(), &self.key);
+        encode_sealed(&sealed).into_bytes()
+    }
+
+    /// A report of what runs, as an agent would send it.
+    pub fn report(&self, counter: u64, seq: u64, apps: Vec<AppReport>) -> Report {
+        Report {
+            version: MESSAGE_VERSION,
+            device: self.id.clone(),
+            boot_id: [1; 16],
+            counter,
+            epoch: 1,
+            seq,
+            manifest: None,
+            uptime_ms: counter * 1_000,
+            usage: DeviceUsage::default(),
+            apps,
+            refused: None,
+            emulated: false,
+        }
+    }
+
+    pub fn sealed_report(&self, report: &Report) -> Vec<u8> {
+        seal(Domain::Report, minicbor::to_vec(report).unwrap(), &self.key)
+    }
+}
+
+pub fn app_report(app: &str, release: module_package::ReleaseId, state: AppState) -> AppReport {
+    AppReport {
+        app: app.into(),
+        release,
+        module: None,
+        artifact: None,
+        app_version: 1,
+        state,
+        refusal: None,
+        detail: String::new(),
+        fetched_bytes: 0,
+        fetch_total_bytes: 0,
+        cpu_us: 0,
+        memory_bytes: 65_536,
+        memory_peak_bytes: 65_536,
+        calls: 1,
+        traps: 0,
+        restarts: 0,
+        published: 0,
+        publishes_dropped: 0,
+        log_lines: 0,
+        log_lines_dropped: 0,
+        checks_passed: 1,
+        checks_failed: 0,
+        worker_rss_bytes: 0,
+        fallback: false,
+    }
+}
+
+impl Fleet {
+    pub fn new() -> Self {
+        let clock = Arc::new(FakeClock(AtomicU64::new(1_000_000)));
+        let (store, blobs) = (Arc::default(), Arc::default());
+        let randomness = Arc::new(CountingRandomness::default());
+        Self::start(clock, store, blobs, randomness, None)
+    }
+
+    fn start(
+        clock: Arc<FakeClock>,
+        store: Arc<MemoryStore>,
+        blobs: Arc<MemoryBlobs>,
+        randomness: Arc<CountingRandomness>,
+        keys: Option<Signing>,
+    ) -> Self {
+        let workshop = Arc::new(FakeWorkshop::default());
+        let outbox = Arc::new(FakeOutbox::default());
+        let surroundings = Surroundings { clock: clock.clone(), randomness: randomness.clone() };
+        let app = App::open(Rooms {
+            store: store.clone(),
+            blobs: blobs.clone(),
+            signing: keys.unwrap_or_else(|| Signing::ephemeral(&surroundings)),
+            workshop: workshop.clone(),
+            outbox: outbox.clone(),
+            surroundings,
+            upload_bytes_max: 1 << 20,
+        })
+        .unwrap();
+        app.set_addresses(Addresses { http_url: "http://h".into(), mqtt_url: "mqtt://m".into() });
+        Self { app, clock, workshop, outbox, store, blobs, randomness }
+    }
+
+    /// The same gateway after its process ended: only store and blobs are left.
+    pub fn restart(self) -> Self {
+        let signing = self.app.rooms.signing.clone_for_restart();
+        Self::start(self.clock, self.store, self.blobs, self.randomness, Some(signing))
+    }
+
+    pub fn pass_ms(&self, ms: u64) {
+        self.clock.0.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    pub fn claim_token(&self) -> String {
+        self.app.new_claim_token(&NewClaimToken { valid_s: None }).unwrap().token
+    }
+
+    pub fn enrol(&self, device: &FakeDevice) {
+        self.app.enrol(&device.enrol_request(&self.claim_token())).unwrap();
+    }
+
+    pub fn upload(&self, name: &str, wasm: &[u8]) -> gateway_api::Module {
+        self.app.upload_module(name, wasm).unwrap().1
+    }
+
+    pub fn deploy(&self, module: &str) -> Deployment {
+        self.app.deploy(&deployment_of(module)).unwrap()
+    }
+
+    /// Does every queued job, with these results; gives the targets compiled for.
+    pub fn work(
+        &self,
+        compile: impl Fn(&str) -> Result<Vec<u8>, String>,
+        check: impl Fn(&str) -> Result<u32, String>,
+    ) -> Vec<String> {
+        let mut targets = Vec::new();
+        loop {
+            let compiles = std::mem::take(&mut *self.workshop.compiles.lock().unwrap());
+            let checks = std::mem::take(&mut *self.workshop.checks.lock().unwrap());
+            if compiles.is_empty() && checks.is_empty() {
+                return targets;
+            }
+            for job in compiles {
+                let Some(input) = self.app.begin_compile(job).unwrap() else { continue };
+                targets.push(input.target.clone());
+                self.app.finish_compile(job, compile(&input.target), 5).unwrap();
+            }
+            for job in checks {
+                let Some(input) = self.app.begin_check(job).unwrap() else { continue };
+                self.app.finish_check(job, check(&input.target)).unwrap();
+            }
+        }
+    }
+
+    /// Every job succeeds.
+    pub fn work_well(&self) -> Vec<String> {
+        self.work(|target| Ok(format!("aot for {target}").into_bytes()), |_| Ok(1))
+    }
+
+    /// What the device would accept as its manifest.
+    pub fn manifest(&self, device: &FakeDevice) -> Option<Manifest> {
+        let sealed = self.app.sealed_manifest(&device.id)?;
+        let root = self.app.rooms.signing.root();
+        Some(open_manifest(&sealed, root, &device.id, None).unwrap().0)
+    }
+
+    /// The release of the device's only application.
+    pub fn release(&self, device: &FakeDevice) -> Release {
+        let manifest = self.manifest(device).unwrap();
+        let id = manifest.apps[0].release;
+        let sealed = self.blobs.get(id.into()).unwrap();
+        open_release(&sealed, id, self.app.rooms.signing.root()).unwrap()
+    }
+
+    pub fn report(&self, device: &FakeDevice, report: &Report) {
+        let topic = Topic::Report(device.id.clone()).to_string();
+        self.app.take_up(&topic, &device.sealed_report(report)).unwrap();
+    }
+
+    /// The progress of a deployment on a device.
+    pub fn progress(&self, deployment: &str, device: &FakeDevice) -> gateway_api::DeviceProgress {
+        let deployment = self.app.deployment(deployment).unwrap();
+        let of_device = deployment.progress.into_iter().find(|p| p.device == device.id.to_string());
+        of_device.expect("the deployment concerns the device")
+    }
+
+    pub fn progress_state(&self, deployment: &str, device: &FakeDevice) -> ProgressState {
+        self.progress(deployment, device).state
+    }
+}
+
+pub fn deployment_of(module: &str) -> NewDeployment {
+    NewDeployment {
+        module: module.into(),
+        devices: DeviceSelector::All,
+        interval_ms: None,
+        call_ms_max: None,
+        memory_bytes_max: None,
+        sensors: vec![],
+        channels: vec![],
+    }
+}
+
+/// The code and the text of a refusal.
+#[track_caller]
+pub fn refusal<T: std::fmt::Debug>(result: Result<T, AppError>) -> (ProblemCode, String) {
+    match result.unwrap_err() {
+        AppError::Refused { code, detail } => (code, detail),
+        other => panic!("a fault, not a refusal: {other}"),
+    }
+}

@@ -1,0 +1,149 @@
+//! What devices say, and how it shows.
+
+use super::fleet::{FakeDevice, Fleet, app_report, plain_wasm};
+use crate::app::{LogQuery, PublishedQuery, UpRefusal};
+use device_protocol::{
+    AppState, Bitmap, LogLine, LogMessage, PublishedMessage, RefusalCode, Refused, Topic, Want,
+};
+use gateway_api::{Connection, Event, ProgressState};
+use module_package::{BlobId, ReleaseId};
+
+fn encode(message: impl minicbor::Encode<()>) -> Vec<u8> {
+    minicbor::to_vec(message).unwrap()
+}
+
+#[test]
+fn a_report_counts_only_under_the_devices_own_seal_and_on_its_own_topic() {
+    let fleet = Fleet::new();
+    let (device, other) = (FakeDevice::new(1, "x86_64-linux"), FakeDevice::new(2, "x86_64-linux"));
+    let topic = Topic::Report(device.id.clone()).to_string();
+    let report = device.report(1, 0, vec![]);
+    let refused = fleet.app.take_up(&topic, &device.sealed_report(&report));
+    assert!(matches!(refused, Err(UpRefusal::UnknownDevice(_))), "{refused:?}");
+    fleet.enrol(&device);
+    fleet.enrol(&other);
+    let forged = fleet.app.take_up(&topic, &other.sealed_report(&report));
+    assert!(matches!(forged, Err(UpRefusal::Seal(_))), "{forged:?}");
+    let misnamed = other.report(1, 0, vec![]);
+    let refused = fleet.app.take_up(&topic, &device.sealed_report(&misnamed));
+    assert!(matches!(refused, Err(UpRefusal::OtherDevice(_))), "{refused:?}");
+    fleet.app.take_up(&topic, &device.sealed_report(&report)).unwrap();
+    let replayed = fleet.app.take_up(&topic, &device.sealed_report(&report));
+    assert!(matches!(replayed, Err(UpRefusal::Report(_))), "{replayed:?}");
+    for (topic, payload) in [("farrier/1/d/x/up/report", &b""[..]), ("#", b""), (&topic, b"junk")] {
+        assert!(fleet.app.take_up(topic, payload).is_err());
+    }
+}
+
+#[test]
+fn reports_become_figures_samples_and_events() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    let seen = *fleet.app.events().subscribe().borrow();
+    for counter in 1..=2 {
+        let mut app = app_report("answer", ReleaseId([1; 32]), AppState::Running);
+        app.cpu_us = counter * 25_000;
+        fleet.report(&device, &device.report(counter, 0, vec![app]));
+    }
+    let ps = fleet.app.ps();
+    assert_eq!(ps.len(), 1);
+    assert_eq!((ps[0].cpu_percent, ps[0].report_counter), (Some(2.5), 2));
+    assert_eq!(ps[0].report_boot_id, "01".repeat(16));
+    assert_eq!(fleet.app.history("device-1").unwrap().apps.len(), 2);
+    let overview = fleet.app.overview();
+    assert_eq!((overview.devices_online, overview.apps_running), (1, 1));
+    let events = fleet.app.events().after(seen).unwrap();
+    let names: Vec<_> = events.iter().map(|e| e.event.name()).collect();
+    assert_eq!(names, ["device", "samples", "device", "samples"]);
+
+    fleet.pass_ms(10_001);
+    fleet.app.tick();
+    assert_eq!(fleet.app.device("device-1").unwrap().connection, Connection::Offline);
+    let events = fleet.app.events().after(seen + 4).unwrap();
+    let offline = events.iter().any(|e| {
+        matches!(&*e.event, Event::Device { device } if device.connection == Connection::Offline)
+    });
+    assert!(offline, "watchers are told without asking");
+}
+
+#[test]
+fn a_refused_manifest_is_explained_by_number() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(1));
+    let deployment = fleet.deploy("answer");
+    fleet.work_well();
+    let mut report = device.report(1, 0, vec![]);
+    report.refused = Some(Refused {
+        code: RefusalCode::BadSignature,
+        detail: "changed".into(),
+        count: 1,
+        seq: Some(1),
+    });
+    fleet.report(&device, &report);
+    let refusal = fleet.app.device("device-1").unwrap().refusal.unwrap();
+    assert_eq!((refusal.code, refusal.detail.as_str()), (7, "changed"));
+    assert!(refusal.advice.ends_with('.'));
+    let progress = fleet.progress(&deployment.id, &device);
+    assert_eq!((progress.state, progress.refusal.unwrap().code), (ProgressState::Refused, 7));
+}
+
+#[test]
+fn log_lines_and_values_are_listed_oldest_first_and_cut_to_size() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    let line = |text: String| LogLine { app: "a".into(), level: "info".into(), text, time_ms: 0 };
+    let lines = vec![line("one".into()), line("x".repeat(5_000))];
+    let topic = Topic::Log(device.id.clone()).to_string();
+    fleet.app.take_up(&topic, &encode(LogMessage { version: 1, lines, dropped: 0 })).unwrap();
+    let logs = fleet.app.logs(&LogQuery::default()).unwrap();
+    assert_eq!((logs[0].text.as_str(), logs[1].text.len()), ("one", 1_024));
+    let query = LogQuery { limit: Some(1), ..LogQuery::default() };
+    assert_eq!(fleet.app.logs(&query).unwrap().len(), 1);
+    let query = LogQuery { app: Some("b".into()), ..LogQuery::default() };
+    assert_eq!(fleet.app.logs(&query).unwrap(), []);
+
+    let topic = Topic::Published(device.id.clone()).to_string();
+    for seq in 1..=3 {
+        let value = PublishedMessage {
+            version: 1,
+            app: "a".into(),
+            channel: "average".into(),
+            seq,
+            payload: vec![seq as u8],
+            time_ms: 0,
+        };
+        fleet.app.take_up(&topic, &encode(value)).unwrap();
+    }
+    let query = PublishedQuery { device: Some("device-1".into()), ..PublishedQuery::default() };
+    let values = fleet.app.published(&query).unwrap();
+    assert_eq!(values.iter().map(|v| v.payload.as_str()).collect::<Vec<_>>(), ["01", "02", "03"]);
+}
+
+#[test]
+fn only_blobs_of_releases_are_served_and_only_blocks_that_exist() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    let module = fleet.upload("answer", &plain_wasm(1));
+    fleet.deploy("answer");
+    fleet.work(|_| Ok(vec![7; 40_000]), |_| Ok(0));
+    let topic = Topic::Want(device.id.clone()).to_string();
+    let want =
+        |blob, missing| fleet.app.take_up(&topic, &encode(Want { version: 1, blob, missing }));
+    let of_module: BlobId = module.id.parse().unwrap();
+    assert!(matches!(want(of_module, None), Err(UpRefusal::UnknownBlob(_))), "modules stay here");
+
+    let artifact = fleet.release(&device).artifact;
+    want(artifact.into(), Some(Bitmap::full(4_000))).unwrap();
+    assert_eq!(fleet.app.blocks_due().0, [], "others may want it too");
+    fleet.pass_ms(50);
+    let (due, _) = fleet.app.blocks_due();
+    assert_eq!(due.iter().map(|d| d.index).collect::<Vec<_>>(), [0, 1]);
+    let block: device_protocol::Block =
+        minicbor::decode(&fleet.app.block_message(due[1]).unwrap()).unwrap();
+    assert_eq!((block.blob_bytes, block.bytes.len()), (40_000, 40_000 - 32_768));
+}

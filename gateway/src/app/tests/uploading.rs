@@ -1,0 +1,105 @@
+//! What may be uploaded.
+
+use super::fleet::{FakeDevice, Fleet, plain_wasm, refusal};
+use crate::app::Upload;
+use gateway_api::ProblemCode;
+use proptest::prelude::*;
+
+#[test]
+fn the_same_bytes_are_one_module_with_one_name() {
+    let fleet = Fleet::new();
+    let (upload, module) = fleet.app.upload_module("answer", &plain_wasm(1)).unwrap();
+    assert_eq!((upload, module.version), (Upload::Created, 1));
+    let (upload, again) = fleet.app.upload_module("answer", &plain_wasm(1)).unwrap();
+    assert_eq!((upload, again), (Upload::Repeated, module));
+    let (code, detail) = refusal(fleet.app.upload_module("other", &plain_wasm(1)));
+    assert_eq!(code, ProblemCode::Conflict);
+    assert!(detail.contains("answer@1"), "{detail}");
+    assert_eq!(fleet.upload("answer", &plain_wasm(2)).version, 2);
+    assert_eq!(fleet.app.module("answer").unwrap().version, 2);
+    assert_eq!(fleet.app.module("answer@1").unwrap().version, 1);
+}
+
+#[test]
+fn each_kind_of_bad_module_has_its_problem() {
+    let fleet = Fleet::new();
+    let upload = |bytes: &[u8]| refusal(fleet.app.upload_module("bad", bytes));
+    assert_eq!(upload(b"#!/bin/sh\n").0, ProblemCode::NotWasm);
+    assert_eq!(upload(b"").0, ProblemCode::NotWasm);
+    let good = plain_wasm(1);
+    assert_eq!(upload(&good[..good.len() - 3]).0, ProblemCode::TruncatedModule);
+    let wasm = |text: &str| wat::parse_str(text).unwrap();
+    let invalid = wasm("(module (func (result i32) i64.const 1))");
+    assert_eq!(upload(&invalid).0, ProblemCode::InvalidModule);
+    let (code, detail) = upload(&wasm("(module (import \"env\" \"now\" (func)))"));
+    assert_eq!(code, ProblemCode::UnknownImport);
+    assert!(detail.contains("env.now") && detail.contains("farrier.log"), "{detail}");
+    let (code, detail) = upload(&wasm("(module (import \"env\" \"memory\" (memory 1)))"));
+    assert_eq!(code, ProblemCode::UnknownImport);
+    assert!(detail.contains("memory env.memory"), "{detail}");
+    let threads = wasm("(module (memory 1 1 shared))");
+    assert_eq!(upload(&threads).0, ProblemCode::UnsupportedProposal);
+    assert_eq!(upload(&vec![0; (1 << 20) + 1]).0, ProblemCode::TooLarge);
+    assert_eq!(fleet.app.modules(), [], "nothing of it is kept");
+}
+
+#[test]
+fn known_answers_fit_the_module_and_do_not_change_under_a_deployment() {
+    let fleet = Fleet::new();
+    fleet.enrol(&FakeDevice::new(1, "x86_64-linux"));
+    fleet.upload("answer", &plain_wasm(42));
+    let steps = |call: &str| format!("format = 1\n[[step]]\n{call}");
+    let put = |text: &str| fleet.app.put_known_answers("answer", text);
+    let good = steps("call = \"answer\"\nexpect = [\"i32:42\"]");
+    assert_eq!(put(&good).unwrap().known_answers, ["call answer() = (i32:42)"]);
+    for (bad, named) in [
+        ("call = \"question\"", "no function"),
+        ("call = \"answer\"\nargs = [\"i32:1\"]", "takes ()"),
+        ("call = \"answer\"\nexpect = [\"i64:1\"]", "gives i32"),
+        ("call = 5", "TOML"),
+    ] {
+        let (code, detail) = refusal(put(&steps(bad)));
+        assert_eq!(code, ProblemCode::InvalidKnownAnswers);
+        assert!(detail.contains(named), "{detail}");
+    }
+    fleet.deploy("answer");
+    assert!(put(&good).is_ok(), "the same steps change nothing");
+    let other = steps("call = \"answer\"\nexpect = [\"i32:43\"]");
+    assert_eq!(refusal(put(&other)).0, ProblemCode::Conflict);
+}
+
+#[test]
+fn what_a_runtime_offers_widens_what_may_be_imported() {
+    let fleet = Fleet::new();
+    let wasm = wat::parse_str("(module (import \"farrier\" \"blink\" (func)))").unwrap();
+    assert_eq!(refusal(fleet.app.upload_module("m", &wasm)).0, ProblemCode::UnknownImport);
+    fleet.app.add_offered_imports(&["farrier.blink".into()]);
+    assert!(fleet.app.upload_module("m", &wasm).is_ok());
+}
+
+proptest! {
+    /// A fault here would be an HTTP 500.
+    #[test]
+    fn no_bytes_are_a_fault_of_ours(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        cut in 0..200usize,
+        flip in any::<(usize, u8)>(),
+    ) {
+        let fleet = Fleet::new();
+        let _ = refusal_or_module(&fleet, &bytes);
+        let with_magic = [b"\0asm\x01\0\0\0", bytes.as_slice()].concat();
+        let _ = refusal_or_module(&fleet, &with_magic);
+        let mut damaged = plain_wasm(7);
+        let position = flip.0 % damaged.len();
+        damaged[position] ^= flip.1;
+        damaged.truncate(damaged.len().saturating_sub(cut % 40));
+        let _ = refusal_or_module(&fleet, &damaged);
+    }
+}
+
+fn refusal_or_module(fleet: &Fleet, bytes: &[u8]) -> Option<ProblemCode> {
+    match fleet.app.upload_module("fuzz", bytes) {
+        Ok(_) => None,
+        result => Some(refusal(result).0),
+    }
+}

@@ -1,0 +1,380 @@
+//! From what is known to what the API shows. Pure; by hand, so that neither side
+//! changes the other by accident.
+
+use super::builds::{BuildStatus, JobState};
+use super::desired::{artifact_key, build_for, wanted_by};
+use super::progress::{state_of, to_refusal};
+use super::{App, State};
+use crate::store::record::{
+    ArtifactKey, DeploymentRecord, DeviceRecord, ExternRecord, ModuleRecord,
+};
+use crate::telemetry::{AppFigures, DeviceTelemetry, StoredLog, StoredPublished, Telemetry};
+use gateway_api::{
+    AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, DeploymentState, Device,
+    DeviceProgress, DeviceSample, DeviceSelector, Event, History, LogLine, Module, ModuleExtern,
+    ModuleMemory, Overview, Published,
+};
+use module_package::DeviceId;
+use std::collections::BTreeSet;
+use target_spec::Registry;
+
+pub fn module(state: &State, record: &ModuleRecord) -> Module {
+    let to_extern = |e: &ExternRecord| ModuleExtern {
+        module: e.module.clone(),
+        name: e.name.clone(),
+        kind: e.kind.clone(),
+        signature: e.signature.clone(),
+    };
+    Module {
+        id: record.module.to_string(),
+        name: record.name.clone(),
+        version: record.version,
+        bytes: record.bytes,
+        uploaded_at_ms: record.uploaded_at_ms,
+        function_count: record.function_count,
+        imports: record.imports.iter().map(to_extern).collect(),
+        exports: record.exports.iter().map(to_extern).collect(),
+        memory: record.memory.map(|memory| ModuleMemory {
+            min_pages: memory.min_pages.into(),
+            max_pages: memory.max_pages.map(u64::from),
+        }),
+        data_bytes: record.data_bytes,
+        proposals: record.proposals.clone(),
+        known_answers: record.known_answers.iter().map(ToString::to_string).collect(),
+        artifacts: artifacts_of(state, record),
+    }
+}
+
+/// One for each class of device that the module is deployed to, and for each
+/// that it was built for before.
+fn artifacts_of(state: &State, module: &ModuleRecord) -> Vec<Artifact> {
+    let mut classes: BTreeSet<(String, String)> = BTreeSet::new();
+    for device in state.model.devices.values() {
+        if wanted_by(&state.model, device).values().any(|d| d.module == module.module) {
+            classes.insert((device.target.clone(), device.bounds_checks.clone()));
+        }
+    }
+    let built = state.model.artifacts.values().map(|a| &a.key);
+    let in_work = state.jobs.compiles.values().map(|job| &job.key);
+    for key in built.chain(in_work).filter(|key| key.module == module.module) {
+        classes.insert((key.target.clone(), key.bounds_checks.clone()));
+    }
+    classes
+        .iter()
+        .map(|(target, bounds_checks)| {
+            artifact(state, &artifact_key(module, target, bounds_checks))
+        })
+        .collect()
+}
+
+pub fn artifact(state: &State, key: &ArtifactKey) -> Artifact {
+    let hash = key.hash();
+    let job = state.jobs.compiles.get(&hash);
+    let record = state.model.artifacts.get(&hash);
+    let mut view = Artifact {
+        module: key.module.to_string(),
+        target: key.target.clone(),
+        bounds_checks: key.bounds_checks.clone(),
+        state: ArtifactState::Queued,
+        detail: String::new(),
+        artifact: record.map(|r| r.artifact.to_string()),
+        bytes: record.map(|r| r.bytes),
+        compile_ms: record.map(|r| r.compile_ms).or(job.and_then(|job| job.compile_ms)),
+        checks_passed: None,
+        release: None,
+    };
+    match latest_status(state, key) {
+        BuildStatus::Ready(release) => {
+            view.state = ArtifactState::Ready;
+            view.checks_passed = Some(release.checks_passed);
+            view.release = Some(release.release.to_string());
+        }
+        BuildStatus::Checking => view.state = ArtifactState::Checking,
+        BuildStatus::Compiling => view.state = ArtifactState::Compiling,
+        BuildStatus::Refused(detail) => {
+            view.state = ArtifactState::Refused;
+            view.detail = detail;
+        }
+        BuildStatus::Queued | BuildStatus::Absent => {}
+    }
+    view
+}
+
+/// How far the latest deployment of the artifact has come; without a deployment,
+/// how far anyone has.
+fn latest_status(state: &State, key: &ArtifactKey) -> BuildStatus {
+    let model = &state.model;
+    let mut refusal = None;
+    if let Some(module) = model.modules.get(&key.module) {
+        let live =
+            model.deployments.values().rev().filter(|d| d.module == key.module && !d.removed);
+        for deployment in live {
+            let of_class = model.devices.values().filter(|d| {
+                d.target == key.target
+                    && d.bounds_checks == key.bounds_checks
+                    && deployment.selects(&d.device)
+            });
+            for device in of_class {
+                match build_for(module, deployment, device) {
+                    Ok(build) if build.key == *key => {
+                        let status = state.build_status(&build);
+                        if status != BuildStatus::Absent {
+                            return status;
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(ineligible) => refusal = Some(BuildStatus::Refused(ineligible.detail)),
+                }
+            }
+        }
+    }
+    let hash = key.hash();
+    if let Some(release) = model.releases.values().find(|r| r.artifact_key == hash) {
+        return BuildStatus::Ready(release.clone());
+    }
+    match state.jobs.compiles.get(&hash).map(|job| &job.state) {
+        Some(JobState::InWork) => BuildStatus::Compiling,
+        Some(JobState::Refused(detail)) => BuildStatus::Refused(detail.clone()),
+        Some(JobState::Queued) => BuildStatus::Queued,
+        None => refusal.unwrap_or(BuildStatus::Queued),
+    }
+}
+
+pub fn deployment(record: &DeploymentRecord, progress: Vec<DeviceProgress>) -> Deployment {
+    Deployment {
+        id: record.id(),
+        app: record.app.clone(),
+        module: record.module.to_string(),
+        module_version: record.module_version,
+        devices: match &record.devices {
+            None => DeviceSelector::All,
+            Some(devices) => {
+                DeviceSelector::These(devices.iter().map(ToString::to_string).collect())
+            }
+        },
+        interval_ms: record.interval_ms,
+        call_ms_max: record.limits.call_ms_max,
+        memory_bytes_max: record.limits.memory_bytes_max,
+        sensors: record.sensors.clone(),
+        channels: record.channels.clone(),
+        created_at_ms: record.created_at_ms,
+        state: state_of(&progress),
+        progress,
+    }
+}
+
+pub fn device(state: &State, telemetry: &Telemetry, record: &DeviceRecord, now_ms: u64) -> Device {
+    let of_device = telemetry.device(&record.device);
+    let report = of_device.and_then(DeviceTelemetry::report);
+    let usage = report.map(|r| r.usage.clone()).unwrap_or_default();
+    let target = Registry::built_in().find(&record.target);
+    Device {
+        id: record.device.to_string(),
+        name: record.name.clone(),
+        target: record.target.clone(),
+        target_name: target.map(|t| t.name.clone()).unwrap_or_default(),
+        bounds_checks: record.bounds_checks.clone(),
+        cpu_features: record.cpu_features.clone(),
+        agent: record.agent.clone(),
+        runtime: record.runtime.clone(),
+        emulated: report.map_or(record.emulated, |r| r.emulated),
+        sensors: record.sensors.clone(),
+        enrolled_at_ms: record.enrolled_at_ms,
+        connection: connection(of_device, now_ms),
+        last_seen_ms: of_device.and_then(DeviceTelemetry::last_seen_ms),
+        generation_wanted: state.model.manifests.get(&record.device).map_or(0, |m| m.seq),
+        generation: report.map_or(0, |r| r.seq),
+        uptime_ms: report.map_or(0, |r| r.uptime_ms),
+        cpu_percent: of_device.and_then(|d| d.cpu_percent),
+        memory_total_bytes: usage.memory_total_bytes,
+        memory_available_bytes: usage.memory_available_bytes,
+        agent_rss_bytes: usage.agent_rss_bytes,
+        store_bytes: usage.store_bytes,
+        refusal: report.and_then(|r| r.refused.as_ref()).map(|r| to_refusal(r.code, &r.detail)),
+        apps: app_statuses(state, of_device, record),
+    }
+}
+
+fn connection(of_device: Option<&DeviceTelemetry>, now_ms: u64) -> Connection {
+    match of_device {
+        Some(device) if device.is_online(now_ms) => Connection::Online,
+        Some(device) if device.last_seen_ms().is_some() => Connection::Offline,
+        _ => Connection::New,
+    }
+}
+
+fn app_statuses(
+    state: &State,
+    of_device: Option<&DeviceTelemetry>,
+    record: &DeviceRecord,
+) -> Vec<AppStatus> {
+    let Some(of_device) = of_device else { return vec![] };
+    of_device.apps().map(|app| app_status(state, of_device, record, &app)).collect()
+}
+
+fn app_status(
+    state: &State,
+    of_device: &DeviceTelemetry,
+    record: &DeviceRecord,
+    app: &AppFigures<'_>,
+) -> AppStatus {
+    let AppFigures { report: app, cpu_percent } = app;
+    let report = of_device.report();
+    let built = app.artifact.and_then(|artifact| state.model.artifact(artifact));
+    AppStatus {
+        device: record.device.to_string(),
+        device_name: record.name.clone(),
+        target: record.target.clone(),
+        app: app.app.clone(),
+        version: app.app_version,
+        module: app.module.map(|m| m.to_string()),
+        artifact: app.artifact.map(|a| a.to_string()),
+        artifact_bytes: built.map(|b| b.bytes),
+        compile_ms: built.map(|b| b.compile_ms),
+        state: app.state.as_str().to_owned(),
+        refusal: app.refusal.map(|code| to_refusal(code, &app.detail)),
+        detail: app.detail.clone(),
+        cpu_percent: *cpu_percent,
+        cpu_us: app.cpu_us,
+        memory_bytes: app.memory_bytes,
+        memory_peak_bytes: app.memory_peak_bytes,
+        worker_rss_bytes: app.worker_rss_bytes,
+        calls: app.calls,
+        traps: app.traps,
+        restarts: app.restarts,
+        published: app.published,
+        publishes_dropped: app.publishes_dropped,
+        log_lines: app.log_lines,
+        log_lines_dropped: app.log_lines_dropped,
+        checks_passed: app.checks_passed,
+        checks_failed: app.checks_failed,
+        emulated: report.is_some_and(|r| r.emulated),
+        fallback: app.fallback,
+        report_boot_id: report.map(|r| hex::encode(r.boot_id)).unwrap_or_default(),
+        report_counter: report.map_or(0, |r| r.counter),
+        reported_at_ms: of_device.last_seen_ms().unwrap_or_default(),
+    }
+}
+
+/// The points that the last report added.
+pub fn newest_samples(telemetry: &Telemetry, device: &DeviceId) -> Option<Event> {
+    let of_device = telemetry.device(device)?;
+    let point = *of_device.last_point()?;
+    let apps = of_device.app_points().filter_map(|(app, points)| {
+        let last = points.last().filter(|last| last.time_ms == point.time_ms)?;
+        Some(to_app_sample(device, app, last))
+    });
+    let mut apps: Vec<AppSample> = apps.collect();
+    apps.sort_by(|a, b| a.app.cmp(&b.app));
+    Some(Event::Samples { device: to_device_sample(device, &point), apps })
+}
+
+fn to_device_sample(device: &DeviceId, point: &crate::telemetry::DevicePoint) -> DeviceSample {
+    DeviceSample {
+        device: device.to_string(),
+        time_ms: point.time_ms,
+        report_counter: point.report_counter,
+        cpu_percent: point.cpu_percent,
+        memory_used_bytes: point.memory_used_bytes,
+    }
+}
+
+fn to_app_sample(device: &DeviceId, app: &str, point: &crate::telemetry::AppPoint) -> AppSample {
+    AppSample {
+        device: device.to_string(),
+        app: app.to_owned(),
+        time_ms: point.time_ms,
+        report_counter: point.report_counter,
+        cpu_percent: point.cpu_percent,
+        memory_bytes: point.memory_bytes,
+    }
+}
+
+pub fn log_line(device: &DeviceId, device_name: &str, line: &StoredLog) -> LogLine {
+    LogLine {
+        device: device.to_string(),
+        device_name: device_name.to_owned(),
+        app: line.app.clone(),
+        level: line.level.clone(),
+        text: line.text.clone(),
+        time_ms: line.time_ms,
+    }
+}
+
+pub fn published(device: &DeviceId, device_name: &str, value: &StoredPublished) -> Published {
+    Published {
+        device: device.to_string(),
+        device_name: device_name.to_owned(),
+        app: value.app.clone(),
+        channel: value.channel.clone(),
+        seq: value.seq,
+        payload: hex::encode(&value.payload),
+        time_ms: value.time_ms,
+    }
+}
+
+impl App {
+    pub fn ps(&self) -> Vec<AppStatus> {
+        let state = self.state();
+        let telemetry = self.telemetry();
+        let mut devices: Vec<_> = state.model.devices.values().collect();
+        devices.sort_by(|a, b| a.name.cmp(&b.name));
+        let of = |d: &&DeviceRecord| app_statuses(&state, telemetry.device(&d.device), d);
+        devices.iter().flat_map(of).collect()
+    }
+
+    pub fn history(&self, reference: &str) -> Result<History, super::AppError> {
+        let state = self.state();
+        let device = &state.model.find_device(reference)?.device;
+        let telemetry = self.telemetry();
+        let Some(of_device) = telemetry.device(device) else {
+            return Ok(History { device: vec![], apps: vec![] });
+        };
+        let mut apps: Vec<AppSample> = of_device
+            .app_points()
+            .flat_map(|(app, points)| points.iter().map(move |p| to_app_sample(device, app, p)))
+            .collect();
+        apps.sort_by(|a, b| (a.time_ms, &a.app).cmp(&(b.time_ms, &b.app)));
+        let points = of_device.points().map(|point| to_device_sample(device, point));
+        Ok(History { device: points.collect(), apps })
+    }
+
+    pub fn overview(&self) -> Overview {
+        let devices = self.devices();
+        let deployments = self.deployments();
+        let modules = self.modules();
+        let count = |wanted: Connection| devices.iter().filter(|d| d.connection == wanted).count();
+        let online_apps: Vec<&AppStatus> = devices
+            .iter()
+            .filter(|d| d.connection == Connection::Online)
+            .flat_map(|d| &d.apps)
+            .collect();
+        let running = online_apps.iter().filter(|app| app.state == "running").count();
+        let artifacts: Vec<&Artifact> = modules.iter().flat_map(|m| &m.artifacts).collect();
+        let in_state = |wanted: &[ArtifactState]| {
+            artifacts.iter().filter(|a| wanted.contains(&a.state)).count() as u32
+        };
+        let deployments_in = |wanted: DeploymentState| {
+            deployments.iter().filter(|d| d.state == wanted).count() as u32
+        };
+        Overview {
+            devices_online: count(Connection::Online) as u32,
+            devices_offline: count(Connection::Offline) as u32,
+            devices_new: count(Connection::New) as u32,
+            modules: modules.len() as u32,
+            deployments_in_progress: deployments_in(DeploymentState::InProgress),
+            deployments_failed: deployments_in(DeploymentState::Failed),
+            apps_running: running as u32,
+            apps_not_running: (online_apps.len() - running) as u32,
+            app_cpu_percent: online_apps.iter().filter_map(|app| app.cpu_percent).sum(),
+            app_memory_bytes: online_apps.iter().map(|app| app.memory_bytes).sum(),
+            artifacts_ready: in_state(&[ArtifactState::Ready]),
+            artifacts_in_work: in_state(&[
+                ArtifactState::Queued,
+                ArtifactState::Compiling,
+                ArtifactState::Checking,
+            ]),
+            artifacts_refused: in_state(&[ArtifactState::Refused]),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Which runtime checks what, and the process around one check.
+
+use super::dialog::{self, DialogError};
+use crate::app::CheckInput;
+use crate::config::{CheckRuntime, CheckSandbox};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+use worker_protocol::Hello;
+
+const HELLO_MAX: Duration = Duration::from_secs(10);
+const CHECK_MAX: Duration = Duration::from_secs(30);
+const SAID_MAX: Duration = Duration::from_secs(1);
+const STDERR_BYTES_MAX: u64 = 8 * 1024;
+
+/// How `check-sandbox` ends when it cannot confine; no runtime uses this status.
+pub const CANNOT_CONFINE_STATUS: u8 = 125;
+
+pub struct CheckBench {
+    /// This gateway's own program.
+    pub program: PathBuf,
+    pub runtimes: Vec<CheckRuntime>,
+    pub sandbox: CheckSandbox,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CheckRefusal {
+    #[error(
+        "the gateway has no runtime to check artifacts for {target} with {bounds_checks} bounds checks; \
+         add a [[check_runtime]] with this target, bounds_checks and the path of its farrier-runtime \
+         to the gateway's configuration"
+    )]
+    NoRuntime { target: String, bounds_checks: String },
+    #[error(
+        "the check cannot be confined here ({0}); run the gateway where it may use namespaces and \
+         Landlock, or set check_sandbox = \"best-effort\" in its configuration"
+    )]
+    CannotConfine(String),
+    #[error("start the runtime for the check: {0}")]
+    Start(std::io::Error),
+    #[error("the gateway's check failed: {error}{said}")]
+    Dialog { error: DialogError, said: String },
+}
+
+impl CheckBench {
+    /// The number of known-answer steps that held.
+    pub fn check(&self, input: CheckInput) -> Result<u32, CheckRefusal> {
+        let runtime = self.runtime_for(&input.target, &input.bounds_checks)?;
+        self.with_runtime(runtime, CHECK_MAX, |socket, deadline| {
+            let hello_deadline = deadline.min(Instant::now() + HELLO_MAX);
+            let hello = dialog::await_hello(socket, hello_deadline)?;
+            dialog::check_hello(&hello, runtime)?;
+            dialog::run(socket, deadline, input)
+        })
+    }
+
+    /// What a runtime says of itself.
+    pub fn ask(&self, runtime: &CheckRuntime) -> Result<Hello, CheckRefusal> {
+        self.with_runtime(runtime, HELLO_MAX, |socket, deadline| {
+            let hello = dialog::await_hello(socket, deadline)?;
+            dialog::check_hello(&hello, runtime)?;
+            Ok(hello)
+        })
+    }
+
+    fn runtime_for(
+        &self,
+        target: &str,
+        bounds_checks: &str,
+    ) -> Result<&CheckRuntime, CheckRefusal> {
+        let is_it = |r: &&CheckRuntime| {
+            r.target.as_str() == target && r.bounds_checks.as_str() == bounds_checks
+        };
+        self.runtimes.iter().find(is_it).ok_or_else(|| CheckRefusal::NoRuntime {
+            target: target.to_owned(),
+            bounds_checks: bounds_checks.to_owned(),
+        })
+    }
+
+    /// Starts a runtime, talks to it, and ends it, at the latest after `most`.
+    fn with_runtime<T>(
+        &self,
+        runtime: &CheckRuntime,
+        most: Duration,
+        talk: impl FnOnce(&UnixStream, Instant) -> Result<T, DialogError>,
+    ) -> Result<T, CheckRefusal> {
+        let deadline = Instant::now() + most;
+        let (ours, theirs) = UnixStream::pair().map_err(CheckRefusal::Start)?;
+        let mut child = self.spawn(runtime, theirs).map_err(CheckRefusal::Start)?;
+        let stderr = child.stderr.take();
+        let (say, said) = mpsc::channel();
+        thread::spawn(move || say.send(read_said(stderr)));
+        // Compiled code may never return and never read, so the end of the time
+        // has to come from outside the conversation.
+        let (finished, is_finished) = mpsc::channel::<()>();
+        let watch_socket = ours.try_clone().map_err(CheckRefusal::Start)?;
+        let watch = thread::spawn(move || {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if is_finished.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let _ = watch_socket.shutdown(std::net::Shutdown::Both);
+            }
+        });
+        let result = talk(&ours, deadline);
+        drop(finished);
+        let _ = child.kill();
+        let status = child.wait();
+        let _ = watch.join();
+        // The runtime is gone, so this is there, unless a fault let it leave a
+        // process behind that holds its standard error.
+        let said = said.recv_timeout(SAID_MAX).unwrap_or_default();
+        result.map_err(|error| {
+            if status.is_ok_and(|s| s.code() == Some(CANNOT_CONFINE_STATUS.into())) {
+                return CheckRefusal::CannotConfine(said);
+            }
+            if Instant::now() >= deadline {
+                let error = DialogError::Deadline { after_s: most.as_secs() };
+                return CheckRefusal::Dialog { error, said: String::new() };
+            }
+            let said = if said.is_empty() { said } else { format!(" (it said: {said})") };
+            CheckRefusal::Dialog { error, said }
+        })
+    }
+
+    fn spawn(&self, runtime: &CheckRuntime, socket: UnixStream) -> std::io::Result<Child> {
+        let mut command = Command::new(&self.program);
+        command.arg("check-sandbox");
+        if self.sandbox == CheckSandbox::BestEffort {
+            command.arg("--best-effort");
+        }
+        command
+            .arg("--")
+            .args(&runtime.launcher)
+            .arg(&runtime.path)
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .current_dir("/")
+            .stdin(Stdio::from(OwnedFd::from(socket)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+    }
+}
+
+fn read_said(stderr: Option<impl Read>) -> String {
+    let mut said = Vec::new();
+    if let Some(stderr) = stderr {
+        let mut bounded = stderr.take(STDERR_BYTES_MAX);
+        let _ = bounded.read_to_end(&mut said);
+        // The rest is read and dropped, so that the runtime never waits for us.
+        let _ = std::io::copy(&mut bounded.into_inner(), &mut std::io::sink());
+    }
+    String::from_utf8_lossy(&said).trim().to_owned()
+}

@@ -1,0 +1,202 @@
+//! What is said to the runtime during a check, over its socket.
+
+use crate::app::CheckInput;
+use crate::config::CheckRuntime;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
+use target_spec::Registry;
+use worker_protocol::{
+    Command, Event, FrameError, Grants, Hello, Limits, Load, PROTOCOL_VERSION, Sensor,
+    SensorSource, Usage, read_frame, write_frame,
+};
+
+/// Ticks of a check come fast: one is enough to see.
+const TICK_INTERVAL_MS: u32 = 20;
+const USAGE_INTERVAL: Duration = Duration::from_millis(50);
+const SENSOR_SEED: u64 = 1;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DialogError {
+    #[error("the runtime was not done after {after_s} s")]
+    Deadline { after_s: u64 },
+    #[error("the runtime said nothing; check its path and launcher in the gateway's configuration")]
+    NoHello,
+    #[error("the runtime ended early, which it does when compiled code crashes")]
+    Ended,
+    #[error("talk to the runtime: {0}")]
+    Frame(FrameError),
+    #[error(
+        "the runtime speaks version {0} of the protocol, this gateway version {PROTOCOL_VERSION}; install those of one release"
+    )]
+    Protocol(u32),
+    #[error("the runtime is for {found}, and is configured for {configured}")]
+    Profile { found: String, configured: String },
+    #[error("the runtime failed its self-test: {0}")]
+    SelfTest(String),
+    #[error("the runtime lacks the CPU feature {0} of the target")]
+    CpuFeature(String),
+    #[error("the runtime reads AoT version {found}, the compiler writes {written}")]
+    AotVersion { found: u32, written: u32 },
+    #[error("the artifact does not load ({reason}): {detail}")]
+    Load { reason: String, detail: String },
+    #[error("known-answer step {number} does not hold: {detail}")]
+    KnownAnswer { number: u32, detail: String },
+    #[error("{export} trapped: {detail}")]
+    Trapped { export: String, detail: String },
+    #[error("{export} ran longer than the deployment's call_ms_max ({elapsed_ms} ms)")]
+    Overrun { export: String, elapsed_ms: u32 },
+    #[error("the runtime answered {0} where it should not")]
+    Unexpected(String),
+}
+
+impl From<FrameError> for DialogError {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Closed => Self::Ended,
+            FrameError::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => Self::Ended,
+            FrameError::Io(e) if e.kind() == io::ErrorKind::BrokenPipe => Self::Ended,
+            FrameError::Io(e) if e.kind() == io::ErrorKind::ConnectionReset => Self::Ended,
+            other => Self::Frame(other),
+        }
+    }
+}
+
+pub fn await_hello(socket: &UnixStream, deadline: Instant) -> Result<Hello, DialogError> {
+    match read(socket, deadline) {
+        Ok(Event::Hello(hello)) => Ok(hello),
+        Ok(other) => Err(unexpected(&other)),
+        Err(DialogError::Frame(FrameError::Io(e))) if e.kind() == io::ErrorKind::WouldBlock => {
+            Err(DialogError::NoHello)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+/// Whether this is the runtime that the configuration says it is.
+pub fn check_hello(hello: &Hello, runtime: &CheckRuntime) -> Result<(), DialogError> {
+    if hello.protocol_version != PROTOCOL_VERSION {
+        return Err(DialogError::Protocol(hello.protocol_version));
+    }
+    if let Some(failure) = &hello.self_test_failure {
+        return Err(DialogError::SelfTest(failure.clone()));
+    }
+    let (target, mode) = (runtime.target.as_str(), runtime.bounds_checks.as_str());
+    if hello.target != target || hello.bounds_checks != mode {
+        return Err(DialogError::Profile {
+            found: format!("{} with {} bounds checks", hello.target, hello.bounds_checks),
+            configured: format!("{target} with {mode} bounds checks"),
+        });
+    }
+    if hello.aot_version != aot_compiler::AOT_VERSION {
+        let (found, written) = (hello.aot_version, aot_compiler::AOT_VERSION);
+        return Err(DialogError::AotVersion { found, written });
+    }
+    let target = Registry::built_in().get(&runtime.target).ok();
+    let lacking = target.and_then(|t| t.missing_cpu_features(&hello.cpu_features).first().copied());
+    lacking.map_or(Ok(()), |feature| Err(DialogError::CpuFeature(feature.to_owned())))
+}
+
+/// Load, known answers, one tick. Gives the number of steps that held.
+pub fn run(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<u32, DialogError> {
+    let steps = input.known_answers.clone();
+    let has_tick = load(socket, deadline, input)?;
+    write_frame(socket, &Command::RunChecks { steps })?;
+    let passed = match next_answer(socket, deadline)? {
+        Event::ChecksDone { passed, failed: None } => passed,
+        Event::ChecksDone { failed: Some(step), .. } => {
+            return Err(DialogError::KnownAnswer { number: step.number, detail: step.detail });
+        }
+        other => return Err(unexpected(&other)),
+    };
+    if has_tick {
+        await_tick(socket, deadline)?;
+    }
+    Ok(passed)
+}
+
+fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<bool, DialogError> {
+    let sensors = input
+        .sensors
+        .into_iter()
+        .map(|name| Sensor { name, source: SensorSource::Simulated { seed: SENSOR_SEED } });
+    let limits = Limits {
+        memory_bytes_max: input.limits.memory_bytes_max,
+        stack_bytes: input.limits.stack_bytes,
+        call_ms_max: input.limits.call_ms_max,
+        log_lines_per_s_max: input.limits.log_lines_per_s_max,
+        publishes_per_s_max: input.limits.publishes_per_s_max,
+    };
+    let load = Load {
+        artifact: input.artifact,
+        app: input.app,
+        limits,
+        grants: Grants { sensors: sensors.collect(), channels: input.channels },
+    };
+    write_frame(socket, &Command::Load(load))?;
+    match next_answer(socket, deadline)? {
+        Event::Loaded { has_tick, .. } => Ok(has_tick),
+        Event::LoadFailed { reason, detail } => {
+            Err(DialogError::Load { reason: format!("{reason:?}"), detail })
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Waits until the module was called once more after it had started.
+fn await_tick(socket: &UnixStream, deadline: Instant) -> Result<(), DialogError> {
+    write_frame(socket, &Command::Start { interval_ms: TICK_INTERVAL_MS })?;
+    match next_answer(socket, deadline)? {
+        Event::Started => {}
+        other => return Err(unexpected(&other)),
+    }
+    let at_start = usage(socket, deadline)?.calls;
+    loop {
+        thread::sleep(USAGE_INTERVAL);
+        let usage = usage(socket, deadline)?;
+        // A call that is under way counts when it is over.
+        if usage.calls > at_start {
+            return Ok(());
+        }
+    }
+}
+
+fn usage(socket: &UnixStream, deadline: Instant) -> Result<Usage, DialogError> {
+    write_frame(socket, &Command::ReportUsage)?;
+    match next_answer(socket, deadline)? {
+        Event::Usage(usage) => Ok(usage),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The next event that answers something; what the module says is passed over,
+/// what ends the check is an error.
+fn next_answer(socket: &UnixStream, deadline: Instant) -> Result<Event, DialogError> {
+    loop {
+        match read(socket, deadline)? {
+            Event::Log(_) | Event::Published(_) => {}
+            Event::Trapped { export, detail, .. } => {
+                return Err(DialogError::Trapped { export, detail });
+            }
+            Event::Overrun { export, elapsed_ms } => {
+                return Err(DialogError::Overrun { export, elapsed_ms });
+            }
+            answer => return Ok(answer),
+        }
+    }
+}
+
+fn read(socket: &UnixStream, deadline: Instant) -> Result<Event, DialogError> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    // Zero would mean "wait for ever".
+    let left = left.max(Duration::from_millis(1));
+    socket.set_read_timeout(Some(left)).map_err(FrameError::from)?;
+    Ok(read_frame(socket)?)
+}
+
+fn unexpected(event: &Event) -> DialogError {
+    let mut text = format!("{event:?}");
+    crate::telemetry::cut(&mut text, 200);
+    DialogError::Unexpected(text)
+}

@@ -1,0 +1,187 @@
+//! The gateway's configuration file, read once at the start.
+//!
+//! ```toml
+//! data_dir = "/var/lib/farrier"
+//!
+//! [[check_runtime]]
+//! target = "aarch64-linux"
+//! bounds_checks = "software"
+//! path = "/usr/libexec/farrier/aarch64/farrier-runtime"
+//! launcher = ["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu"]
+//! ```
+//!
+//! Keys, their meaning and their defaults are the fields below; a key that does
+//! not exist is refused, because a misspelt limit would otherwise not hold.
+
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use target_spec::{BoundsChecks, Registry, TargetId};
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Keys, store and blobs. Made with mode 0700 if it does not exist.
+    pub data_dir: PathBuf,
+    #[serde(default = "default_http_listen")]
+    pub http_listen: SocketAddr,
+    #[serde(default = "default_mqtt_listen")]
+    pub mqtt_listen: SocketAddr,
+    /// The host that devices and browsers reach this gateway by, for the links
+    /// it hands out. Unless given, the address that it listens on.
+    #[serde(default)]
+    pub public_host: Option<String>,
+    /// Largest module that is taken.
+    #[serde(default = "default_upload_bytes_max")]
+    pub upload_bytes_max: u64,
+    /// Modules compiled, and artifacts checked, at the same time. 0: one for each CPU.
+    #[serde(default)]
+    pub compile_workers: usize,
+    /// Wall time of one compile job.
+    #[serde(default = "default_compile_s_max")]
+    pub compile_s_max: u32,
+    /// Address space of one compile job.
+    #[serde(default = "default_compile_memory_bytes_max")]
+    pub compile_memory_bytes_max: u64,
+    /// Runtimes for the gateway's own check, one for each target and bounds mode.
+    /// An artifact without one is refused.
+    #[serde(default, rename = "check_runtime")]
+    pub check_runtimes: Vec<CheckRuntime>,
+    #[serde(default)]
+    pub check_sandbox: CheckSandbox,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckRuntime {
+    pub target: TargetId,
+    pub bounds_checks: BoundsChecks,
+    /// The `farrier-runtime` of that target.
+    pub path: PathBuf,
+    /// What starts it where it is not native, such as `qemu-aarch64-static -L …`.
+    #[serde(default)]
+    pub launcher: Vec<String>,
+}
+
+/// What to do where the system cannot confine a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckSandbox {
+    /// Refuse the artifact, and say what is missing.
+    #[default]
+    Required,
+    /// Check with what there is, and warn.
+    BestEffort,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("read the configuration {path}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the configuration {path} is not valid: {message}")]
+    Parse { path: PathBuf, message: String },
+    #[error("the configuration is not valid: {0}")]
+    Value(String),
+}
+
+impl Config {
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let config: Self = toml::from_str(&text)
+            .map_err(|e| ConfigError::Parse { path: path.to_owned(), message: e.to_string() })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |what: String| Err(ConfigError::Value(what));
+        let module_bytes_max = aot_compiler::limits::MODULE_BYTES_MAX as u64;
+        if self.upload_bytes_max == 0 || self.upload_bytes_max > module_bytes_max {
+            return refuse(format!("upload_bytes_max must be 1 to {module_bytes_max}"));
+        }
+        if self.compile_s_max == 0 {
+            return refuse("compile_s_max must be at least 1".into());
+        }
+        for (index, runtime) in self.check_runtimes.iter().enumerate() {
+            let target = Registry::built_in()
+                .get(&runtime.target)
+                .map_err(|e| ConfigError::Value(e.to_string()))?;
+            if !target.supports_bounds_checks(runtime.bounds_checks) {
+                let (id, mode) = (&runtime.target, runtime.bounds_checks);
+                return refuse(format!("target {id} has no {mode} bounds checks"));
+            }
+            let is_same = |other: &CheckRuntime| {
+                other.target == runtime.target && other.bounds_checks == runtime.bounds_checks
+            };
+            if self.check_runtimes[..index].iter().any(is_same) {
+                let (id, mode) = (&runtime.target, runtime.bounds_checks);
+                return refuse(format!(
+                    "two check_runtime entries for {id} with {mode} bounds checks"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many compile jobs, and how many checks, run at the same time.
+    pub fn worker_count(&self) -> usize {
+        match self.compile_workers {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            count => count,
+        }
+    }
+}
+
+fn default_http_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8080))
+}
+
+fn default_mqtt_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 1883))
+}
+
+fn default_upload_bytes_max() -> u64 {
+    32 * 1024 * 1024
+}
+
+fn default_compile_s_max() -> u32 {
+    120
+}
+
+/// Enough for the largest module that the compiler's own limits let through.
+fn default_compile_memory_bytes_max() -> u64 {
+    4 * 1024 * 1024 * 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
+        config.check().map_err(|e| e.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn a_data_directory_is_enough() {
+        let config = parse("data_dir = '/tmp/x'").unwrap();
+        assert_eq!(config.http_listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.upload_bytes_max, 33_554_432);
+        assert_eq!(config.check_sandbox, CheckSandbox::Required);
+        assert!(config.worker_count() >= 1);
+    }
+
+    #[test]
+    fn a_mistake_is_refused_by_name() {
+        assert!(parse("data_dir = '/x'\nupload_max = 1").unwrap_err().contains("upload_max"));
+        let runtime = "[[check_runtime]]\ntarget = 'aarch64-linux'\npath = '/r'\n";
+        let twice = format!(
+            "data_dir = '/x'\n{runtime}bounds_checks = 'software'\n{runtime}bounds_checks = 'software'\n"
+        );
+        assert!(parse(&twice).unwrap_err().contains("two check_runtime entries"));
+        let hardware = format!("data_dir = '/x'\n{runtime}bounds_checks = 'hardware'\n");
+        assert!(parse(&hardware).unwrap_err().contains("has no hardware bounds checks"));
+    }
+}

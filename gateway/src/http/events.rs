@@ -1,0 +1,86 @@
+//! The stream of server-sent events.
+
+use super::HttpState;
+use crate::app::{App, NumberedEvent};
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use gateway_api::Event;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Everything from now on, or from behind the `Last-Event-ID`.
+pub async fn stream(
+    State(state): State<HttpState>,
+    headers: HeaderMap,
+) -> Sse<impl Stream<Item = Result<SseEvent, Infallible>>> {
+    let newest = state.app.events().subscribe();
+    let last_seen = headers.get("last-event-id").map(|id| id.to_str().ok()?.trim().parse().ok());
+    let position = match last_seen {
+        // Not a number of ours: this cannot be in the ring, and brings a resync.
+        Some(None) => u64::MAX,
+        Some(Some(number)) => number,
+        None => *newest.borrow(),
+    };
+    let HttpState { app, ending, .. } = state;
+    let watcher = Watcher { app, newest, ending, position, ready: VecDeque::new() };
+    let events = unfold(watcher, |mut watcher| async move {
+        let event = watcher.next().await?;
+        Some((Ok(event), watcher))
+    });
+    Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+}
+
+struct Watcher {
+    app: Arc<App>,
+    newest: watch::Receiver<u64>,
+    ending: watch::Receiver<bool>,
+    /// The number of the last event that was given out.
+    position: u64,
+    ready: VecDeque<NumberedEvent>,
+}
+
+impl Watcher {
+    /// `None` when the gateway ends; the browser then connects again.
+    async fn next(&mut self) -> Option<SseEvent> {
+        loop {
+            if let Some(NumberedEvent { number, event }) = self.ready.pop_front() {
+                self.position = number;
+                return Some(to_sse(number, &event));
+            }
+            // Before reading, so that an event in between wakes us again.
+            let newest = *self.newest.borrow_and_update();
+            match self.app.events().after(self.position) {
+                Some(events) if events.is_empty() => {}
+                Some(events) => {
+                    self.ready = events.into();
+                    continue;
+                }
+                None => {
+                    self.position = newest;
+                    return Some(to_sse(newest, &Event::Resync));
+                }
+            }
+            tokio::select! {
+                changed = self.newest.changed() => changed.ok()?,
+                ended = self.ending.wait_for(|ending| *ending) => {
+                    let _ = ended;
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+fn to_sse(number: u64, event: &Event) -> SseEvent {
+    // The API's types always have a JSON form.
+    let data = serde_json::to_string(event).unwrap_or_default();
+    SseEvent::default().id(number.to_string()).event(event.name()).data(data)
+}

@@ -1,0 +1,100 @@
+//! Login, and protection against changes that another site's page causes.
+//!
+//! A bearer token is never sent by a browser on its own, a cookie is. So a request
+//! that is let in by the cookie and changes something must say that it comes from
+//! our own pages; the cookie's SameSite=Strict is the first line, this the second.
+
+use super::HttpState;
+use super::problem::ApiError;
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
+use axum::http::{HeaderMap, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+use gateway_api::ProblemCode;
+use tower_sessions::Session;
+
+/// The session's only content.
+pub const LOGGED_IN: &str = "logged_in";
+
+pub async fn require_login(
+    State(state): State<HttpState>,
+    session: Session,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    if let Some(token) = bearer_token(request.headers()) {
+        let token = token.to_owned();
+        return match state.run(move |app| Ok(app.is_valid_token(&token))).await? {
+            true => Ok(next.run(request).await),
+            false => Err(login_required("The bearer token is not known here.")),
+        };
+    }
+    let logged_in = session.get::<bool>(LOGGED_IN).await.ok().flatten();
+    if logged_in != Some(true) {
+        return Err(login_required("Send a bearer token, or open a login link in the browser."));
+    }
+    let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !is_safe && is_cross_site(request.headers()) {
+        return Err(ApiError::new(
+            ProblemCode::Forbidden,
+            "The request comes from another site's page. Use the gateway's own pages, or a bearer token.",
+        ));
+    }
+    Ok(next.run(request).await)
+}
+
+fn login_required(detail: &str) -> ApiError {
+    ApiError::new(ProblemCode::LoginRequired, detail)
+}
+
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// Browsers send `Sec-Fetch-Site`, older ones at least `Origin`; what sends
+/// neither is no browser.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    if let Some(site) = text("sec-fetch-site") {
+        return site != "same-origin" && site != "none";
+    }
+    match text(ORIGIN.as_str()) {
+        Some(origin) => {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            host.is_none() || host != text(HOST.as_str())
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn only_our_own_pages_and_programs_may_change_things_by_cookie() {
+        for own in [
+            &[][..],
+            &[("sec-fetch-site", "same-origin")],
+            &[("sec-fetch-site", "none")],
+            &[("origin", "http://gateway:8080"), ("host", "gateway:8080")],
+        ] {
+            assert!(!is_cross_site(&headers(own)), "{own:?}");
+        }
+        for foreign in [
+            &[("sec-fetch-site", "cross-site")][..],
+            &[("sec-fetch-site", "same-site")],
+            &[("origin", "http://evil"), ("host", "gateway:8080")],
+            &[("origin", "null"), ("host", "gateway:8080")],
+            &[("origin", "http://gateway:8080")],
+        ] {
+            assert!(is_cross_site(&headers(foreign)), "{foreign:?}");
+        }
+    }
+}

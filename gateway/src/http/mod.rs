@@ -1,0 +1,135 @@
+//! The public API and the dashboard's files, over HTTP.
+//!
+//! One file a noun. A handler reads the request, calls one rule of `app` on a
+//! blocking thread, and gives its answer; it decides nothing. From outside in, a
+//! request passes: `request` (id, log line, problem documents), the catch for
+//! panics, headers, the session, `guard` (login, and no cross-site changes).
+
+mod deployments;
+mod devices;
+mod enrol;
+mod events;
+mod extract;
+mod guard;
+mod modules;
+mod problem;
+mod request;
+mod session;
+mod telemetry;
+#[cfg(test)]
+mod tests;
+mod ui;
+
+use crate::app::{App, AppError};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post, put};
+use gateway_api::ProblemCode;
+use problem::ApiError;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_sessions::cookie::SameSite;
+use tower_sessions::{Expiry, MemoryStore, SessionManagerLayer};
+
+/// Longest JSON or TOML body.
+const TEXT_BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Modules held in memory at the same time while they are uploaded and validated.
+const UPLOADS_AT_ONCE: usize = 4;
+
+const SESSION_COOKIE: &str = "farrier_session";
+const SESSION_IDLE_HOURS: i64 = 12;
+
+const CSP: &str =
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'";
+
+#[derive(Clone)]
+pub struct HttpState {
+    app: Arc<App>,
+    uploads: Arc<Semaphore>,
+    /// Turns true when the gateway ends, so that streams end too.
+    ending: watch::Receiver<bool>,
+}
+
+impl HttpState {
+    pub fn new(app: Arc<App>, ending: watch::Receiver<bool>) -> Self {
+        Self { app, uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)), ending }
+    }
+
+    /// Runs a rule where it may block.
+    async fn run<T: Send + 'static>(
+        &self,
+        rule: impl FnOnce(&App) -> Result<T, AppError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let app = self.app.clone();
+        match tokio::task::spawn_blocking(move || rule(&app)).await {
+            Ok(result) => Ok(result?),
+            Err(error) => Err(ApiError::internal(format!("a rule panicked: {error}"))),
+        }
+    }
+}
+
+/// Everything that the gateway answers. Needs no port, so tests call it directly.
+pub fn router(state: HttpState) -> Router {
+    let behind_login = Router::new()
+        .route("/session", get(session::show))
+        .route("/login-links", post(session::new_link))
+        .route("/logout", post(session::logout))
+        .route("/claim-tokens", post(enrol::new_claim_token))
+        .route("/overview", get(telemetry::overview))
+        .route("/modules", get(modules::list).post(modules::upload))
+        .route("/modules/{reference}", get(modules::show))
+        .route("/modules/{reference}/known-answers", put(modules::put_known_answers))
+        .route("/deployments", get(deployments::list).post(deployments::create))
+        .route("/deployments/{id}", get(deployments::show).delete(deployments::remove))
+        .route("/devices", get(devices::list))
+        .route("/devices/{reference}", get(devices::show))
+        .route("/devices/{reference}/history", get(devices::history))
+        .route("/ps", get(telemetry::ps))
+        .route("/logs", get(telemetry::logs))
+        .route("/published", get(telemetry::published))
+        .route("/events", get(events::stream))
+        .fallback(unknown_path)
+        .layer(from_fn_with_state(state.clone(), guard::require_login));
+    let api = Router::new().route("/enroll", post(enrol::enrol)).merge(behind_login);
+    let sessions = SessionManagerLayer::new(MemoryStore::default())
+        .with_name(SESSION_COOKIE)
+        .with_http_only(true)
+        .with_same_site(SameSite::Strict)
+        // The gateway speaks plain HTTP; behind TLS the proxy adds the attribute.
+        .with_secure(false)
+        .with_expiry(Expiry::OnInactivity(tower_sessions::cookie::time::Duration::hours(
+            SESSION_IDLE_HOURS,
+        )));
+    Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/login", get(session::login))
+        .nest("/api/v1", api)
+        .route("/api", get(unknown_path))
+        .route("/api/{*rest}", get(unknown_path))
+        .fallback(ui::serve)
+        .layer(DefaultBodyLimit::max(TEXT_BODY_BYTES_MAX))
+        .layer(sessions)
+        .layer(set_header(CONTENT_SECURITY_POLICY, CSP))
+        .layer(set_header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(set_header(X_FRAME_OPTIONS, "DENY"))
+        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .layer(from_fn(request::finish))
+        .with_state(state)
+}
+
+fn set_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+async fn unknown_path() -> ApiError {
+    ApiError::new(
+        ProblemCode::NotFound,
+        "There is nothing at this path. The API is described at the crate gateway-api.",
+    )
+}

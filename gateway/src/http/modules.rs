@@ -1,0 +1,128 @@
+//! Modules: upload, list, known answers.
+
+use super::HttpState;
+use super::extract::{Json, Path, Query};
+use super::problem::ApiError;
+use crate::app::Upload;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::State;
+use axum::extract::rejection::StringRejection;
+use axum::http::header::{CONTENT_LENGTH, EXPECT};
+use axum::http::{HeaderMap, StatusCode};
+use futures_util::StreamExt;
+use gateway_api::{List, Module, ProblemCode};
+use serde::Deserialize;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Longest silence of someone who uploads.
+const CHUNK_MAX: Duration = Duration::from_secs(30);
+
+/// What is read and dropped of a body that is too large, so that its sender gets
+/// to read the answer instead of a broken connection.
+const DRAIN_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UploadQuery {
+    name: String,
+}
+
+pub async fn upload(
+    State(state): State<HttpState>,
+    Query(query): Query<UploadQuery>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Module>), ApiError> {
+    let permit = state.uploads.clone().try_acquire_owned().map_err(|_| {
+        ApiError::new(ProblemCode::RateLimited, "Too many uploads at the same time; try again.")
+    })?;
+    let wasm = read_body(&state, &headers, body).await?;
+    let upload = state.run(move |app| app.upload_module(&query.name, &wasm)).await;
+    drop(permit);
+    let (upload, module) = upload?;
+    let status = match upload {
+        Upload::Created => StatusCode::CREATED,
+        Upload::Repeated => StatusCode::OK,
+    };
+    Ok((status, Json(module)))
+}
+
+/// The body, never more of it in memory than a module may have.
+async fn read_body(
+    state: &HttpState,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Vec<u8>, ApiError> {
+    let bytes_max = state.app.session().upload_bytes_max;
+    let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let mut stream = body.into_data_stream();
+    if announced.is_some_and(|bytes| bytes > bytes_max) {
+        // Who asks first (`Expect: 100-continue`) has not sent anything yet.
+        if !headers.contains_key(EXPECT) {
+            drain(&mut stream).await;
+        }
+        return Err(state.app.too_large().into());
+    }
+    let mut wasm = Vec::new();
+    while let Some(chunk) = next_chunk(&mut stream).await? {
+        if wasm.len() as u64 + chunk.len() as u64 > bytes_max {
+            drop(wasm);
+            drain(&mut stream).await;
+            return Err(state.app.too_large().into());
+        }
+        wasm.extend_from_slice(&chunk);
+    }
+    Ok(wasm)
+}
+
+async fn next_chunk(stream: &mut BodyDataStream) -> Result<Option<axum::body::Bytes>, ApiError> {
+    match timeout(CHUNK_MAX, stream.next()).await {
+        Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
+        Ok(None) => Ok(None),
+        Ok(Some(Err(error))) => Err(ApiError::new(
+            ProblemCode::BadRequest,
+            format!("The upload broke off: {error}. Send it again."),
+        )),
+        Err(_) => Err(ApiError::with_status(
+            StatusCode::REQUEST_TIMEOUT,
+            format!("The upload stood still for {} s. Send it again.", CHUNK_MAX.as_secs()),
+        )),
+    }
+}
+
+async fn drain(stream: &mut BodyDataStream) {
+    let mut left = DRAIN_BYTES_MAX;
+    let reading = async {
+        while let Some(Ok(chunk)) = stream.next().await {
+            left = left.saturating_sub(chunk.len() as u64);
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Whether it ended or not, the answer follows.
+    let _ = timeout(DRAIN_MAX, reading).await;
+}
+
+pub async fn list(State(state): State<HttpState>) -> Result<Json<List<Module>>, ApiError> {
+    let items = state.run(|app| Ok(app.modules())).await?;
+    Ok(Json(List { items }))
+}
+
+pub async fn show(
+    State(state): State<HttpState>,
+    Path(reference): Path<String>,
+) -> Result<Json<Module>, ApiError> {
+    state.run(move |app| app.module(&reference)).await.map(Json)
+}
+
+pub async fn put_known_answers(
+    State(state): State<HttpState>,
+    Path(reference): Path<String>,
+    text: Result<String, StringRejection>,
+) -> Result<Json<Module>, ApiError> {
+    let text = text?;
+    state.run(move |app| app.put_known_answers(&reference, &text)).await.map(Json)
+}

@@ -1,0 +1,141 @@
+//! Refusals as responses.
+//!
+//! A response carries its [`Problem`] beside it until `request::finish`, which
+//! knows the request's id, writes it out.
+
+use crate::app::AppError;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use gateway_api::{Problem, ProblemCode};
+use std::any::Any;
+
+#[derive(Debug)]
+pub struct ApiError {
+    code: ProblemCode,
+    status: StatusCode,
+    detail: String,
+    /// For the log only.
+    cause: Option<String>,
+}
+
+/// What the log says about a fault of ours.
+#[derive(Debug, Clone)]
+pub struct InternalCause(pub String);
+
+impl ApiError {
+    pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self { code, status: status_of(code), detail: detail.into(), cause: None }
+    }
+
+    /// For an error that the framework has given a status of its own.
+    pub fn with_status(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { code: code_of(status), status, detail: detail.into(), cause: None }
+    }
+
+    pub fn internal(cause: String) -> Self {
+        let detail = "The gateway has a fault. Its log has the reason under this request's id.";
+        Self { cause: Some(cause), ..Self::new(ProblemCode::Internal, detail) }
+    }
+}
+
+impl From<AppError> for ApiError {
+    fn from(error: AppError) -> Self {
+        match error {
+            AppError::Refused { code, detail } => Self::new(code, detail),
+            AppError::Store(error) => {
+                let cause = std::error::Error::source(&error);
+                let cause = cause.map(|c| format!(": {c}")).unwrap_or_default();
+                Self::internal(format!("{error}{cause}"))
+            }
+            AppError::Bug(what) => Self::internal(what),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if let Some(cause) = self.cause {
+            response.extensions_mut().insert(InternalCause(cause));
+        }
+        response.extensions_mut().insert(Problem {
+            kind: format!("/problems/{}", code_text(self.code)),
+            title: title_of(self.code).to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            code: self.code,
+            request_id: None,
+        });
+        response
+    }
+}
+
+pub fn of_panic(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+    ApiError::internal(format!("panic: {}", text.unwrap_or_default())).into_response()
+}
+
+fn status_of(code: ProblemCode) -> StatusCode {
+    match code {
+        ProblemCode::NotWasm
+        | ProblemCode::TruncatedModule
+        | ProblemCode::InvalidModule
+        | ProblemCode::UnsupportedProposal
+        | ProblemCode::UnknownImport
+        | ProblemCode::InvalidKnownAnswers => StatusCode::UNPROCESSABLE_ENTITY,
+        ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ProblemCode::BadRequest | ProblemCode::Other => StatusCode::BAD_REQUEST,
+        ProblemCode::NotFound => StatusCode::NOT_FOUND,
+        ProblemCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ProblemCode::Conflict => StatusCode::CONFLICT,
+        ProblemCode::LoginRequired => StatusCode::UNAUTHORIZED,
+        ProblemCode::Forbidden | ProblemCode::ClaimRefused => StatusCode::FORBIDDEN,
+        ProblemCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ProblemCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+fn code_of(status: StatusCode) -> ProblemCode {
+    match status {
+        StatusCode::NOT_FOUND => ProblemCode::NotFound,
+        StatusCode::METHOD_NOT_ALLOWED => ProblemCode::MethodNotAllowed,
+        StatusCode::PAYLOAD_TOO_LARGE => ProblemCode::TooLarge,
+        StatusCode::UNAUTHORIZED => ProblemCode::LoginRequired,
+        StatusCode::FORBIDDEN => ProblemCode::Forbidden,
+        StatusCode::TOO_MANY_REQUESTS => ProblemCode::RateLimited,
+        StatusCode::SERVICE_UNAVAILABLE => ProblemCode::Unavailable,
+        status if status.is_server_error() => ProblemCode::Internal,
+        _ => ProblemCode::BadRequest,
+    }
+}
+
+fn title_of(code: ProblemCode) -> &'static str {
+    match code {
+        ProblemCode::NotWasm => "Not a WebAssembly module",
+        ProblemCode::TruncatedModule => "The module is cut off",
+        ProblemCode::InvalidModule => "The module is not valid",
+        ProblemCode::UnsupportedProposal => "The module uses an unsupported proposal",
+        ProblemCode::UnknownImport => "The module imports what nothing offers",
+        ProblemCode::TooLarge => "Too large",
+        ProblemCode::InvalidKnownAnswers => "The known answers are not valid",
+        ProblemCode::BadRequest => "The request is not valid",
+        ProblemCode::NotFound => "Not found",
+        ProblemCode::MethodNotAllowed => "Not possible with this method",
+        ProblemCode::Conflict => "The request contradicts the present state",
+        ProblemCode::LoginRequired => "Login required",
+        ProblemCode::Forbidden => "Not allowed",
+        ProblemCode::ClaimRefused => "The claim token is refused",
+        ProblemCode::RateLimited => "Too many requests",
+        ProblemCode::Internal => "The gateway has a fault",
+        ProblemCode::Unavailable => "Not ready",
+        ProblemCode::Other => "Refused",
+    }
+}
+
+/// As the code stands in JSON.
+fn code_text(code: ProblemCode) -> String {
+    let json = serde_json::to_value(code).unwrap_or_default();
+    json.as_str().unwrap_or("other").to_owned()
+}

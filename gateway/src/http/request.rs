@@ -1,0 +1,66 @@
+//! What every request has: an id, a line in the log, and, if it is refused, a
+//! problem document with that id.
+
+use super::problem::{ApiError, InternalCause};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use gateway_api::{PROBLEM_CONTENT_TYPE, Problem};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Tells requests of different starts apart in one log.
+static START: LazyLock<u32> = LazyLock::new(|| getrandom::u32().unwrap_or_default());
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// The outermost layer. The query is never logged: a login token stands in it.
+pub async fn finish(request: Request, next: Next) -> Response {
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let id = format!("{:08x}-{count}", *START);
+    let method = request.method().clone();
+    let path = request.uri().path().to_owned();
+    let started = Instant::now();
+    let mut response = write_problem(next.run(request).await, &id);
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    let status = response.status().as_u16();
+    let elapsed_ms = started.elapsed().as_millis() as u64;
+    match response.extensions().get::<InternalCause>() {
+        Some(InternalCause(cause)) => {
+            tracing::error!(request.id = id, %method, path, status, elapsed_ms, cause, "request failed");
+        }
+        None if status >= 400 => {
+            tracing::info!(request.id = id, %method, path, status, elapsed_ms, "request refused");
+        }
+        None => tracing::debug!(request.id = id, %method, path, status, elapsed_ms, "request"),
+    }
+    response
+}
+
+fn write_problem(mut response: Response, id: &str) -> Response {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    let problem = response.extensions_mut().remove::<Problem>().or_else(|| {
+        // The framework's own refusals, such as 405, come without a document.
+        let detail = status.canonical_reason().unwrap_or("The request was refused.");
+        let mut refusal = ApiError::with_status(status, detail).into_response();
+        refusal.extensions_mut().remove::<Problem>()
+    });
+    let Some(mut problem) = problem else { return response };
+    problem.request_id = Some(id.to_owned());
+    let json = serde_json::to_vec(&problem).unwrap_or_default();
+    response.headers_mut().remove(CONTENT_LENGTH);
+    let content_type = HeaderValue::from_static(PROBLEM_CONTENT_TYPE);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    *response.body_mut() = Body::from(json);
+    response
+}

@@ -1,0 +1,27 @@
+//! The gateway: takes modules in, compiles and checks them for the devices that
+//! they are deployed to, signs them, and delivers them.
+//!
+//! | room | does |
+//! |---|---|
+//! | [`http`] | the public API and the dashboard's files; calls `app` for everything |
+//! | [`app`] | the rules; names no HTTP, MQTT or database type |
+//! | [`compile`] | the job queue and the compile worker processes |
+//! | [`check`] | runs an artifact in a sandboxed runtime before it is published |
+//! | [`signing`] | the keys, and the documents that they seal |
+//! | [`mqtt`] | the gateway as a client of its broker |
+//! | [`store`] | records and blobs that survive a power cut |
+//! | [`telemetry`] | what devices reported, bounded and in memory |
+//!
+//! [`startup`] puts them together. The binary is thin: it reads the command line.
+
+pub mod app;
+pub mod check;
+pub mod compile;
+pub mod config;
+pub mod http;
+pub mod mqtt;
+pub mod signing;
+pub mod startup;
+pub mod store;
+pub mod surroundings;
+pub mod telemetry;

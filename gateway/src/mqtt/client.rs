@@ -1,0 +1,140 @@
+//! The connection: what devices say goes to the rules, in order, on a thread of its
+//! own; manifests and blocks go out, each by one task.
+
+use super::{GATEWAY_CLIENT_ID, OutTray};
+use crate::app::App;
+use device_protocol::{BLOCK_MESSAGE_BYTES_MAX, Topic, UP_MESSAGE_BYTES_MAX, up_filter};
+use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, spawn_blocking};
+
+const KEEP_ALIVE: Duration = Duration::from_secs(20);
+const RECONNECT_DELAY: Duration = Duration::from_millis(500);
+/// Between two portions of blocks, so that other messages get their turn.
+const BLOCK_PACE: Duration = Duration::from_millis(5);
+/// Messages between the connection and the rules. Beyond it the broker waits.
+const INGEST_MESSAGES_MAX: usize = 512;
+const REQUESTS_MAX: usize = 64;
+/// A packet is a message, its topic and a header.
+const PACKET_BYTES_MAX: usize = 1_024
+    + if BLOCK_MESSAGE_BYTES_MAX > UP_MESSAGE_BYTES_MAX {
+        BLOCK_MESSAGE_BYTES_MAX
+    } else {
+        UP_MESSAGE_BYTES_MAX
+    };
+
+pub struct MqttLogin {
+    pub broker: SocketAddr,
+    pub password: String,
+}
+
+/// Runs until the set is dropped.
+pub fn start_client(app: &Arc<App>, tray: &Arc<OutTray>, login: MqttLogin) -> JoinSet<()> {
+    let host = login.broker.ip().to_string();
+    let mut options = MqttOptions::new(GATEWAY_CLIENT_ID, host, login.broker.port());
+    options.set_credentials(GATEWAY_CLIENT_ID, login.password);
+    options.set_keep_alive(KEEP_ALIVE);
+    options.set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX);
+    options.set_clean_session(true);
+    let (client, event_loop) = AsyncClient::new(options, REQUESTS_MAX);
+    let (ingest, messages) = mpsc::channel(INGEST_MESSAGES_MAX);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(run_connection(app.clone(), tray.clone(), client.clone(), event_loop, ingest));
+    tasks.spawn(publish_manifests(app.clone(), tray.clone(), client.clone()));
+    tasks.spawn(publish_blocks(app.clone(), tray.clone(), client));
+    let app = app.clone();
+    // Ends when the connection's task, which holds the sender, is dropped.
+    std::thread::spawn(move || take_messages(&app, messages));
+    tasks
+}
+
+async fn run_connection(
+    app: Arc<App>,
+    tray: Arc<OutTray>,
+    client: AsyncClient,
+    mut event_loop: EventLoop,
+    ingest: mpsc::Sender<Publish>,
+) {
+    loop {
+        match event_loop.poll().await {
+            Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                if let Err(error) = client.try_subscribe(up_filter(), QoS::AtLeastOnce) {
+                    tracing::error!(%error, "subscribe to the devices' messages");
+                }
+                let app = app.clone();
+                let devices = spawn_blocking(move || app.devices_with_manifests()).await;
+                tray.add_manifests(devices.unwrap_or_default());
+                tray.blocks_waiting.notify_one();
+            }
+            Ok(Event::Incoming(Packet::Publish(message))) => {
+                if ingest.send(message).await.is_err() {
+                    return;
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the connection to the broker is lost");
+                tokio::time::sleep(RECONNECT_DELAY).await;
+            }
+        }
+    }
+}
+
+fn take_messages(app: &App, mut messages: mpsc::Receiver<Publish>) {
+    while let Some(message) = messages.blocking_recv() {
+        if let Err(refusal) = app.take_up(&message.topic, &message.payload) {
+            tracing::warn!(topic = message.topic, %refusal, "a device's message is not taken");
+        }
+    }
+}
+
+async fn publish_manifests(app: Arc<App>, tray: Arc<OutTray>, client: AsyncClient) {
+    loop {
+        while let Some(device) = tray.next_manifest() {
+            let (app, of_device) = (app.clone(), device.clone());
+            let sealed = spawn_blocking(move || app.sealed_manifest(&of_device)).await;
+            let Ok(Some(sealed)) = sealed else { continue };
+            let topic = Topic::Manifest(device.clone()).to_string();
+            if let Err(error) = client.publish(topic, QoS::AtLeastOnce, true, sealed).await {
+                tracing::error!(device.id = %device, %error, "publish a manifest");
+            }
+        }
+        tray.manifests_waiting.notified().await;
+    }
+}
+
+async fn publish_blocks(app: Arc<App>, tray: Arc<OutTray>, client: AsyncClient) {
+    loop {
+        let (due, wait_ms) = app.blocks_due();
+        for request in &due {
+            let (app, request) = (app.clone(), *request);
+            let message = match spawn_blocking(move || app.block_message(request)).await {
+                Ok(Ok(message)) => message,
+                Ok(Err(error)) => {
+                    tracing::error!(blob.id = %request.blob, error = %with_cause(&error), "read a block");
+                    continue;
+                }
+                Err(_) => continue,
+            };
+            let topic = Topic::Blob(request.blob).to_string();
+            if let Err(error) = client.publish(topic, QoS::AtLeastOnce, false, message).await {
+                tracing::error!(blob.id = %request.blob, %error, "publish a block");
+            }
+        }
+        match wait_ms {
+            _ if !due.is_empty() => tokio::time::sleep(BLOCK_PACE).await,
+            Some(wait_ms) => tokio::time::sleep(Duration::from_millis(wait_ms.max(1))).await,
+            None => tray.blocks_waiting.notified().await,
+        }
+    }
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,47 @@
+//! The gateway as a client of its broker.
+//!
+//! The rules say "this device's manifest has changed" and "blocks are wanted"
+//! ([`Outbox`]); what to send is fetched from them when it can be sent, so nothing
+//! piles up while the broker is away, and after each connect all manifests are
+//! published again, because the broker may have lost what it retained.
+
+mod access;
+mod client;
+
+pub use access::{BrokerAccess, GATEWAY_CLIENT_ID};
+pub use client::{MqttLogin, start_client};
+
+use crate::app::Outbox;
+use module_package::DeviceId;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::Notify;
+
+/// What waits to be sent. At most one entry for each device.
+#[derive(Default)]
+pub struct OutTray {
+    manifests: Mutex<BTreeSet<DeviceId>>,
+    manifests_waiting: Notify,
+    blocks_waiting: Notify,
+}
+
+impl Outbox for OutTray {
+    fn manifest_changed(&self, device: &DeviceId) {
+        self.add_manifests([device.clone()]);
+    }
+
+    fn blocks_wanted(&self) {
+        self.blocks_waiting.notify_one();
+    }
+}
+
+impl OutTray {
+    fn add_manifests(&self, devices: impl IntoIterator<Item = DeviceId>) {
+        self.manifests.lock().unwrap_or_else(PoisonError::into_inner).extend(devices);
+        self.manifests_waiting.notify_one();
+    }
+
+    fn next_manifest(&self) -> Option<DeviceId> {
+        self.manifests.lock().unwrap_or_else(PoisonError::into_inner).pop_first()
+    }
+}

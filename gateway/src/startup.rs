@@ -1,0 +1,215 @@
+//! Puts the rooms together, runs until it is told to end, and takes them apart.
+
+use crate::app::{Addresses, App, Rooms};
+use crate::check::CheckBench;
+use crate::compile::{CompileLimits, CompileProcess, Queues, start_workers};
+use crate::config::Config;
+use crate::http::{HttpState, router};
+use crate::mqtt::{BrokerAccess, MqttLogin, OutTray, start_client};
+use crate::signing::Signing;
+use crate::store::data_dir::{DataDir, write_private};
+use crate::store::{FileBlobs, SledStore};
+use crate::surroundings::Surroundings;
+use anyhow::Context;
+use embedded_broker::{Broker, BrokerConfig, Limits};
+use module_package::BlobId;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+const TICK: Duration = Duration::from_millis(500);
+/// Requests that are still being answered at the end get this long.
+const END_MAX: Duration = Duration::from_secs(5);
+
+/// Runs the gateway until SIGTERM or SIGINT.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let data_dir = DataDir::open(&config.data_dir)?;
+    let surroundings = Surroundings::of_the_system();
+    let queues = Arc::new(Queues::default());
+    let tray = Arc::new(OutTray::default());
+    let app = open_app(&config, &data_dir, &surroundings, &queues, &tray)?;
+
+    let listener = TcpListener::bind(config.http_listen)
+        .await
+        .with_context(|| format!("listen for HTTP on {}", config.http_listen))?;
+    let http_addr = listener.local_addr()?;
+    let password = hex::encode(surroundings.random::<32>());
+    let access =
+        BrokerAccess { app: app.clone(), gateway_password_hash: BlobId::of(password.as_bytes()) };
+    let broker_config = BrokerConfig { listen: config.mqtt_listen, limits: Limits::default() };
+    let broker = Broker::start(broker_config, Arc::new(access))
+        .await
+        .with_context(|| format!("listen for MQTT on {}", config.mqtt_listen))?;
+    let mqtt_addr = broker.local_addr();
+    app.set_addresses(Addresses {
+        http_url: url("http", &config, http_addr),
+        mqtt_url: url("mqtt", &config, mqtt_addr),
+    });
+
+    let program = std::env::current_exe().context("find the gateway's own program")?;
+    let workers = start_compiling(&config, &app, &queues, program);
+    let login = MqttLogin { broker: reachable(mqtt_addr), password };
+    let client = start_client(&app, &tray, login);
+    let ticking = tokio::spawn(tick(app.clone()));
+    let (end, ending) = watch::channel(false);
+    let serving =
+        tokio::spawn(serve(listener, HttpState::new(app.clone(), ending.clone()), ending));
+
+    greet(&app, &data_dir)?;
+    print_ready(http_addr, mqtt_addr)?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("ending: SIGTERM"),
+        _ = interrupt.recv() => tracing::info!("ending: SIGINT"),
+    }
+
+    end.send_replace(true);
+    if tokio::time::timeout(END_MAX, serving).await.is_err() {
+        tracing::warn!("some requests were cut off");
+    }
+    ticking.abort();
+    drop(workers);
+    drop(client);
+    broker.stop().await;
+    tracing::info!("ended");
+    Ok(())
+}
+
+fn open_app(
+    config: &Config,
+    data_dir: &DataDir,
+    surroundings: &Surroundings,
+    queues: &Arc<Queues>,
+    tray: &Arc<OutTray>,
+) -> anyhow::Result<Arc<App>> {
+    // The store comes first and the root document, by which a used directory is
+    // known, last: a first start that was cut off is simply done again.
+    let is_first_start = !Signing::has_keys(&data_dir.keys());
+    let store = SledStore::open(&data_dir.store(), is_first_start)?;
+    let blobs = FileBlobs::open(&data_dir.blobs()).context("open the blobs")?;
+    let signing = Signing::open(&data_dir.keys(), surroundings)?;
+    let rooms = Rooms {
+        store: Arc::new(store),
+        blobs: Arc::new(blobs),
+        signing,
+        workshop: queues.clone(),
+        outbox: tray.clone(),
+        surroundings: surroundings.clone(),
+        upload_bytes_max: config.upload_bytes_max,
+    };
+    Ok(App::open(rooms)?)
+}
+
+fn start_compiling(
+    config: &Config,
+    app: &Arc<App>,
+    queues: &Queues,
+    program: PathBuf,
+) -> tokio::task::JoinSet<()> {
+    let limits = CompileLimits {
+        wall_s: config.compile_s_max,
+        memory_bytes: config.compile_memory_bytes_max,
+    };
+    let process = CompileProcess { program: program.clone(), limits };
+    let bench = || CheckBench {
+        program: program.clone(),
+        runtimes: config.check_runtimes.clone(),
+        sandbox: config.check_sandbox,
+    };
+    let (asking, app_) = (bench(), app.clone());
+    tokio::task::spawn_blocking(move || ask_runtimes(&app_, &asking));
+    start_workers(app, queues, process, bench(), config.worker_count())
+}
+
+/// What the configured runtimes offer is what uploads are checked against; one
+/// that does not answer is better known now than at the first deployment.
+fn ask_runtimes(app: &App, bench: &CheckBench) {
+    for runtime in &bench.runtimes {
+        let (target, path) = (&runtime.target, runtime.path.display());
+        match bench.ask(runtime) {
+            Ok(hello) => {
+                tracing::info!(%target, runtime = hello.runtime, confinement = ?hello.confinement, "check runtime answers");
+                app.add_offered_imports(&hello.imports);
+            }
+            Err(refusal) => {
+                tracing::error!(%target, %path, %refusal, "check runtime does not answer")
+            }
+        }
+    }
+}
+
+async fn tick(app: Arc<App>) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let app = app.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || app.tick()).await {
+            tracing::error!(%error, "a tick failed");
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, state: HttpState, mut ending: watch::Receiver<bool>) {
+    let ended = async move {
+        let _ = ending.wait_for(|ending| *ending).await;
+    };
+    let served = axum::serve(listener, router(state)).with_graceful_shutdown(ended).await;
+    if let Err(error) = served {
+        tracing::error!(%error, "HTTP ended");
+    }
+}
+
+/// The first start makes the administrator's token; each start logs a login link.
+fn greet(app: &App, data_dir: &DataDir) -> anyhow::Result<()> {
+    if let Some(token) = app.make_first_admin_token()? {
+        let path = data_dir.admin_token();
+        write_private(&path, format!("{}\n", token.0).as_bytes())
+            .with_context(|| format!("write {}", path.display()))?;
+        tracing::info!(path = %path.display(), "made the administrator's token");
+    }
+    let trust = app.session().trust;
+    if trust.root_key_count == 1 {
+        tracing::warn!(
+            root.id = trust.root_id,
+            "the root of trust is one key beside the gateway: for demonstrations"
+        );
+    }
+    tracing::info!(url = app.new_login_link()?.url, "login link, good once and for ten minutes");
+    Ok(())
+}
+
+fn print_ready(http: SocketAddr, mqtt: SocketAddr) -> anyhow::Result<()> {
+    let ready = serde_json::json!({
+        "ready": true,
+        "http": format!("http://{}", reachable(http)),
+        "mqtt": format!("mqtt://{}", reachable(mqtt)),
+        "pid": std::process::id(),
+    });
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{ready}")?;
+    Ok(stdout.flush()?)
+}
+
+fn url(scheme: &str, config: &Config, addr: SocketAddr) -> String {
+    match &config.public_host {
+        Some(host) => format!("{scheme}://{host}:{}", addr.port()),
+        None => format!("{scheme}://{}", reachable(addr)),
+    }
+}
+
+/// An address that listens on all interfaces is reached here by loopback.
+fn reachable(addr: SocketAddr) -> SocketAddr {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, addr.port())
+}

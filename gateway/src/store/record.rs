@@ -1,0 +1,263 @@
+//! What is kept: one type for each kind of record, and its form on disk.
+//!
+//! A value is a CBOR array of the record's version and its fields, which are a
+//! map with integer keys that are only ever added. So an older record is read by
+//! a newer gateway, and a version that this build does not know is refused.
+
+use known_answer::Step;
+use minicbor::{Decode, Encode};
+use module_package::{
+    AppEntry, ArtifactId, BlobId, CompilePolicy, DeviceId, ModuleId, PublicKey, ReleaseId,
+    ReleaseLimits,
+};
+
+/// Names a compile job or a build: the SHA-256 of all that decides its result.
+pub type KeyHash = [u8; 32];
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct ModuleRecord {
+    #[n(0)]
+    pub module: ModuleId,
+    #[n(1)]
+    pub name: String,
+    /// Counts the modules of that name from 1.
+    #[n(2)]
+    pub version: u32,
+    #[n(3)]
+    pub bytes: u64,
+    #[n(4)]
+    pub uploaded_at_ms: u64,
+    #[n(5)]
+    pub function_count: u32,
+    #[n(6)]
+    pub imports: Vec<ExternRecord>,
+    #[n(7)]
+    pub exports: Vec<ExternRecord>,
+    #[n(8)]
+    pub memory: Option<MemoryRecord>,
+    #[n(9)]
+    pub data_bytes: u64,
+    #[n(10)]
+    pub proposals: Vec<String>,
+    #[n(11)]
+    pub known_answers: Vec<Step>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct ExternRecord {
+    /// Empty for an export.
+    #[n(0)]
+    pub module: String,
+    #[n(1)]
+    pub name: String,
+    #[n(2)]
+    pub kind: String,
+    #[n(3)]
+    pub signature: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct MemoryRecord {
+    #[n(0)]
+    pub min_pages: u32,
+    #[n(1)]
+    pub max_pages: Option<u32>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct DeviceRecord {
+    #[n(0)]
+    pub device: DeviceId,
+    #[n(1)]
+    pub public_key: PublicKey,
+    #[n(2)]
+    pub name: String,
+    #[n(3)]
+    pub target: String,
+    #[n(4)]
+    pub bounds_checks: String,
+    #[n(5)]
+    pub aot_version: u32,
+    #[n(6)]
+    pub cpu_features: Vec<String>,
+    #[n(7)]
+    pub imports: Vec<String>,
+    #[n(8)]
+    pub agent: String,
+    #[n(9)]
+    pub runtime: String,
+    #[n(10)]
+    pub emulated: bool,
+    #[n(11)]
+    pub sensors: Vec<String>,
+    #[n(12)]
+    pub enrolled_at_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct DeploymentRecord {
+    /// Counts deployments from 1; the order of "later".
+    #[n(0)]
+    pub number: u64,
+    #[n(1)]
+    pub app: String,
+    #[n(2)]
+    pub module: ModuleId,
+    #[n(3)]
+    pub module_version: u32,
+    /// `None`: every device, also those that enrol later.
+    #[n(4)]
+    pub devices: Option<Vec<DeviceId>>,
+    #[n(5)]
+    pub interval_ms: u32,
+    #[n(6)]
+    pub limits: ReleaseLimits,
+    #[n(7)]
+    pub sensors: Vec<String>,
+    #[n(8)]
+    pub channels: Vec<String>,
+    #[n(9)]
+    pub created_at_ms: u64,
+    /// Removed by its user. Kept while an earlier deployment of the application
+    /// exists, which would otherwise come back to the devices.
+    #[n(10)]
+    pub removed: bool,
+}
+
+impl DeploymentRecord {
+    /// What people call it.
+    pub fn id(&self) -> String {
+        format!("{}-{}", self.app, self.number)
+    }
+
+    pub fn selects(&self, device: &DeviceId) -> bool {
+        self.devices.as_ref().is_none_or(|these| these.contains(device))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct ClaimRecord {
+    #[n(0)]
+    pub secret_hash: BlobId,
+    #[n(1)]
+    pub expires_at_ms: u64,
+    #[n(2)]
+    pub used_by: Option<DeviceId>,
+}
+
+/// Everything that decides the bytes of an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(map)]
+pub struct ArtifactKey {
+    #[n(0)]
+    pub module: ModuleId,
+    #[n(1)]
+    pub target: String,
+    #[n(2)]
+    pub bounds_checks: String,
+    #[n(3)]
+    pub policy: CompilePolicy,
+    #[n(4)]
+    pub compiler: String,
+    #[n(5)]
+    pub aot_version: u32,
+}
+
+impl ArtifactKey {
+    pub fn hash(&self) -> KeyHash {
+        BlobId::of(&to_cbor(self)).0
+    }
+}
+
+/// A compiled artifact. Refusals are not kept: they are tried again at a start.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct ArtifactRecord {
+    #[n(0)]
+    pub key: ArtifactKey,
+    #[n(1)]
+    pub artifact: ArtifactId,
+    #[n(2)]
+    pub bytes: u64,
+    #[n(3)]
+    pub compile_ms: u64,
+}
+
+/// A checked and signed build.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct ReleaseRecord {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub build: KeyHash,
+    #[n(1)]
+    pub release: ReleaseId,
+    #[n(2)]
+    pub release_bytes: u64,
+    #[n(3)]
+    pub artifact: ArtifactId,
+    #[n(4)]
+    pub artifact_bytes: u64,
+    #[cbor(n(5), with = "minicbor::bytes")]
+    pub artifact_key: KeyHash,
+    #[n(6)]
+    pub checks_passed: u32,
+}
+
+/// The newest manifest of a device. It is here before it is published.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct ManifestRecord {
+    #[n(0)]
+    pub device: DeviceId,
+    #[n(1)]
+    pub epoch: u32,
+    #[n(2)]
+    pub seq: u64,
+    #[n(3)]
+    pub entries: Vec<ManifestEntry>,
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub sealed: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct ManifestEntry {
+    #[n(0)]
+    pub entry: AppEntry,
+    /// The deployment that put it there.
+    #[n(1)]
+    pub deployment: u64,
+    /// The first manifest that carried it.
+    #[n(2)]
+    pub since_seq: u64,
+}
+
+/// A bearer token of the API, by its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct AccessRecord {
+    #[n(0)]
+    pub token_hash: BlobId,
+    /// Who or what it is for.
+    #[n(1)]
+    pub label: String,
+}
+
+/// Numbers that must never be given twice.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[cbor(map)]
+pub struct CounterRecord {
+    #[n(0)]
+    pub last_deployment: u64,
+}
+
+pub(crate) fn to_cbor(value: &impl Encode<()>) -> Vec<u8> {
+    // Encoding to memory has no failing case for our own types.
+    minicbor::to_vec(value).expect("records can be encoded")
+}

@@ -1,0 +1,332 @@
+//! One device: its last report, what follows from the last two, and its past.
+
+use super::{LOG_LINES_KEPT, OFFLINE_AFTER_MS, POINTS_MAX, PUBLISHED_KEPT, Ring, cpu};
+use device_protocol::Report;
+use module_package::MANIFEST_APPS_MAX;
+use std::collections::HashMap;
+
+/// Starts of the agent that are remembered, so that their reports are not
+/// replayed as new ones.
+const EARLIER_BOOTS_KEPT: usize = 16;
+
+/// Longest text of a report that is kept; a device may send more.
+const DETAIL_BYTES_MAX: usize = 1_024;
+const NAME_BYTES_MAX: usize = 64;
+
+pub struct DeviceTelemetry {
+    last: Option<Report>,
+    last_seen_ms: Option<u64>,
+    earlier_boots: Ring<[u8; 16]>,
+    /// Whether the last thing told to the outside was "online".
+    pub shown_online: bool,
+    pub cpu_percent: Option<f64>,
+    app_cpu_percent: HashMap<String, Option<f64>>,
+    points: Ring<DevicePoint>,
+    app_points: HashMap<String, Ring<AppPoint>>,
+    pub logs: Ring<StoredLog>,
+    pub published: Ring<StoredPublished>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DevicePoint {
+    pub time_ms: u64,
+    pub report_counter: u64,
+    pub cpu_percent: Option<f64>,
+    pub memory_used_bytes: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AppPoint {
+    pub time_ms: u64,
+    pub report_counter: u64,
+    pub cpu_percent: Option<f64>,
+    pub memory_bytes: u64,
+}
+
+pub struct AppFigures<'a> {
+    pub report: &'a device_protocol::AppReport,
+    pub cpu_percent: Option<f64>,
+}
+
+#[derive(Debug, Clone)]
+pub struct StoredLog {
+    pub arrival: u64,
+    pub time_ms: u64,
+    pub app: String,
+    pub level: String,
+    pub text: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct StoredPublished {
+    pub arrival: u64,
+    pub time_ms: u64,
+    pub app: String,
+    pub channel: String,
+    pub seq: u64,
+    pub payload: Vec<u8>,
+}
+
+/// Why a genuine report is not taken: it says nothing new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReportRefusal {
+    #[error("report {counter} is not after report {last}")]
+    Late { counter: u64, last: u64 },
+    #[error("the report is from an earlier start of the agent")]
+    EarlierBoot,
+}
+
+impl Default for DeviceTelemetry {
+    fn default() -> Self {
+        Self {
+            last: None,
+            last_seen_ms: None,
+            earlier_boots: Ring::new(EARLIER_BOOTS_KEPT),
+            shown_online: false,
+            cpu_percent: None,
+            app_cpu_percent: HashMap::new(),
+            points: Ring::new(POINTS_MAX),
+            app_points: HashMap::new(),
+            logs: Ring::new(LOG_LINES_KEPT),
+            published: Ring::new(PUBLISHED_KEPT),
+        }
+    }
+}
+
+impl DeviceTelemetry {
+    /// Takes a verified report in, unless it is late or replayed.
+    pub fn fold(&mut self, mut report: Report, now_ms: u64) -> Result<(), ReportRefusal> {
+        if let Some(last) = &self.last {
+            self.check_order(last, &report)?;
+            if last.boot_id != report.boot_id {
+                self.earlier_boots.push(last.boot_id);
+            }
+        }
+        bound(&mut report);
+        let earlier = self.last.as_ref().filter(|last| last.boot_id == report.boot_id);
+        self.cpu_percent = earlier.and_then(|earlier| cpu::of_device(earlier, &report));
+        self.app_cpu_percent = report
+            .apps
+            .iter()
+            .map(|app| {
+                let percent = earlier.and_then(|earlier| cpu::of_app(earlier, &report, app));
+                (app.app.clone(), percent)
+            })
+            .collect();
+        self.add_points(&report, now_ms);
+        self.last = Some(report);
+        self.last_seen_ms = Some(now_ms);
+        Ok(())
+    }
+
+    fn check_order(&self, last: &Report, report: &Report) -> Result<(), ReportRefusal> {
+        if last.boot_id == report.boot_id && report.counter <= last.counter {
+            return Err(ReportRefusal::Late { counter: report.counter, last: last.counter });
+        }
+        if self.earlier_boots.iter().any(|boot| *boot == report.boot_id) {
+            return Err(ReportRefusal::EarlierBoot);
+        }
+        Ok(())
+    }
+
+    fn add_points(&mut self, report: &Report, now_ms: u64) {
+        let usage = &report.usage;
+        self.points.push(DevicePoint {
+            time_ms: now_ms,
+            report_counter: report.counter,
+            cpu_percent: self.cpu_percent,
+            memory_used_bytes: usage
+                .memory_total_bytes
+                .saturating_sub(usage.memory_available_bytes),
+        });
+        for app in &report.apps {
+            let points =
+                self.app_points.entry(app.app.clone()).or_insert_with(|| Ring::new(POINTS_MAX));
+            points.push(AppPoint {
+                time_ms: now_ms,
+                report_counter: report.counter,
+                cpu_percent: self.app_cpu_percent.get(&app.app).copied().flatten(),
+                memory_bytes: app.memory_bytes,
+            });
+        }
+        // An application that has left keeps its line until the chart has scrolled
+        // past it; beyond the most that a device can run, the longest gone goes.
+        while self.app_points.len() > MANIFEST_APPS_MAX {
+            let oldest = self
+                .app_points
+                .iter()
+                .min_by_key(|(_, points)| points.last().map_or(0, |point| point.time_ms));
+            let Some(name) = oldest.map(|(name, _)| name.clone()) else { break };
+            self.app_points.remove(&name);
+        }
+    }
+
+    pub fn report(&self) -> Option<&Report> {
+        self.last.as_ref()
+    }
+
+    pub fn last_seen_ms(&self) -> Option<u64> {
+        self.last_seen_ms
+    }
+
+    pub fn is_online(&self, now_ms: u64) -> bool {
+        self.last_seen_ms.is_some_and(|seen| now_ms.saturating_sub(seen) <= OFFLINE_AFTER_MS)
+    }
+
+    /// The applications of the last report.
+    pub fn apps(&self) -> impl Iterator<Item = AppFigures<'_>> {
+        let apps = self.last.iter().flat_map(|report| &report.apps);
+        apps.map(|report| AppFigures {
+            report,
+            cpu_percent: self.app_cpu_percent.get(&report.app).copied().flatten(),
+        })
+    }
+
+    pub fn points(&self) -> impl Iterator<Item = &DevicePoint> {
+        self.points.iter()
+    }
+
+    pub fn last_point(&self) -> Option<&DevicePoint> {
+        self.points.last()
+    }
+
+    pub fn app_points(&self) -> impl Iterator<Item = (&str, &Ring<AppPoint>)> {
+        self.app_points.iter().map(|(app, points)| (app.as_str(), points))
+    }
+}
+
+/// Cuts what a device says to what is kept of it.
+fn bound(report: &mut Report) {
+    report.apps.truncate(MANIFEST_APPS_MAX);
+    for app in &mut report.apps {
+        cut(&mut app.app, NAME_BYTES_MAX);
+        cut(&mut app.detail, DETAIL_BYTES_MAX);
+    }
+    if let Some(refused) = &mut report.refused {
+        cut(&mut refused.detail, DETAIL_BYTES_MAX);
+    }
+}
+
+/// Shortens text to at most so many bytes, at the end of a character.
+pub(crate) fn cut(text: &mut String, bytes_max: usize) {
+    if text.len() > bytes_max {
+        let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use device_protocol::{AppReport, AppState, DeviceUsage};
+    use module_package::{DeviceId, ReleaseId};
+
+    fn app(cpu_us: u64) -> AppReport {
+        AppReport {
+            app: "filter".into(),
+            release: ReleaseId([1; 32]),
+            module: None,
+            artifact: None,
+            app_version: 1,
+            state: AppState::Running,
+            refusal: None,
+            detail: String::new(),
+            fetched_bytes: 0,
+            fetch_total_bytes: 0,
+            cpu_us,
+            memory_bytes: 65_536,
+            memory_peak_bytes: 65_536,
+            calls: 1,
+            traps: 0,
+            restarts: 0,
+            published: 0,
+            publishes_dropped: 0,
+            log_lines: 0,
+            log_lines_dropped: 0,
+            checks_passed: 0,
+            checks_failed: 0,
+            worker_rss_bytes: 0,
+            fallback: false,
+        }
+    }
+
+    fn report(boot: u8, counter: u64, cpu_us: u64) -> Report {
+        Report {
+            version: 1,
+            device: DeviceId::of_key(&[1; 32]),
+            boot_id: [boot; 16],
+            counter,
+            epoch: 1,
+            seq: 1,
+            manifest: None,
+            uptime_ms: counter * 1_000,
+            usage: DeviceUsage {
+                system_cpu_busy_ms: counter * 200,
+                system_cpu_total_ms: counter * 2_000,
+                ..DeviceUsage::default()
+            },
+            apps: vec![app(cpu_us)],
+            refused: None,
+            emulated: false,
+        }
+    }
+
+    fn app_percent(telemetry: &DeviceTelemetry) -> Option<f64> {
+        telemetry.apps().next().unwrap().cpu_percent
+    }
+
+    #[test]
+    fn cpu_use_is_measured_by_the_devices_own_clock() {
+        let mut telemetry = DeviceTelemetry::default();
+        telemetry.fold(report(1, 1, 10_000), 0).unwrap();
+        assert_eq!(app_percent(&telemetry), None);
+        // Arrives 9 seconds late, and nine reports were lost.
+        telemetry.fold(report(1, 11, 110_000), 19_000).unwrap();
+        assert_eq!(app_percent(&telemetry), Some(1.0));
+        assert_eq!(telemetry.cpu_percent, Some(10.0));
+    }
+
+    #[test]
+    fn a_counter_that_was_set_back_gives_no_percentage() {
+        let mut telemetry = DeviceTelemetry::default();
+        telemetry.fold(report(1, 1, 10_000), 0).unwrap();
+        telemetry.fold(report(1, 2, 500), 1_000).unwrap();
+        assert_eq!(app_percent(&telemetry), None);
+        telemetry.fold(report(2, 1, 10_000), 2_000).unwrap();
+        assert_eq!(app_percent(&telemetry), None, "another start of the agent");
+    }
+
+    #[test]
+    fn late_repeated_and_replayed_reports_are_dropped() {
+        let mut telemetry = DeviceTelemetry::default();
+        telemetry.fold(report(1, 5, 0), 0).unwrap();
+        let late = ReportRefusal::Late { counter: 5, last: 5 };
+        assert_eq!(telemetry.fold(report(1, 5, 0), 1), Err(late));
+        telemetry.fold(report(2, 1, 0), 2).unwrap();
+        assert_eq!(telemetry.fold(report(1, 9, 0), 3), Err(ReportRefusal::EarlierBoot));
+        assert_eq!(telemetry.last_seen_ms(), Some(2));
+    }
+
+    #[test]
+    fn what_a_device_can_make_us_hold_is_bounded() {
+        let mut telemetry = DeviceTelemetry::default();
+        for counter in 1..=2_000 {
+            let mut report = report(1, counter, 0);
+            report.apps[0].app = format!("app-{counter}");
+            report.apps[0].detail = "é".repeat(2_000);
+            telemetry.fold(report, counter).unwrap();
+        }
+        assert_eq!(telemetry.points().count(), POINTS_MAX);
+        assert_eq!(telemetry.app_points().count(), MANIFEST_APPS_MAX);
+        assert_eq!(telemetry.report().unwrap().apps[0].detail.len(), DETAIL_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_device_is_offline_after_ten_seconds_without_a_report() {
+        let mut telemetry = DeviceTelemetry::default();
+        assert!(!telemetry.is_online(0));
+        telemetry.fold(report(1, 1, 0), 1_000).unwrap();
+        assert!(telemetry.is_online(11_000));
+        assert!(!telemetry.is_online(11_001));
+    }
+}

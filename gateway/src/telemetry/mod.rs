@@ -1,0 +1,58 @@
+//! What devices last said, and a bounded past of it.
+//!
+//! Reports are states: the newest counts, and a restart of the gateway loses
+//! nothing that the next report does not bring. So all of this is in memory, in
+//! rings whose length is fixed, and what a device can make the gateway hold does
+//! not grow with what it sends.
+
+mod cpu;
+mod device;
+mod ring;
+
+pub(crate) use device::cut;
+pub use device::{
+    AppFigures, AppPoint, DevicePoint, DeviceTelemetry, ReportRefusal, StoredLog, StoredPublished,
+};
+pub use ring::Ring;
+
+use module_package::DeviceId;
+use std::collections::HashMap;
+
+/// Points kept for a chart: fifteen minutes at a report a second.
+pub const POINTS_MAX: usize = 900;
+/// Log lines and published values kept for each device.
+pub const LOG_LINES_KEPT: usize = 1_000;
+pub const PUBLISHED_KEPT: usize = 1_000;
+/// A device that has not reported for so long is offline.
+pub const OFFLINE_AFTER_MS: u64 = 10_000;
+
+#[derive(Default)]
+pub struct Telemetry {
+    devices: HashMap<DeviceId, DeviceTelemetry>,
+    /// Orders lines and values of different devices by arrival.
+    arrivals: u64,
+}
+
+impl Telemetry {
+    pub fn device(&self, device: &DeviceId) -> Option<&DeviceTelemetry> {
+        self.devices.get(device)
+    }
+
+    /// Only for devices that are enrolled: the caller has verified who speaks.
+    pub fn device_mut(&mut self, device: &DeviceId) -> &mut DeviceTelemetry {
+        self.devices.entry(device.clone()).or_default()
+    }
+
+    pub fn devices(&self) -> impl Iterator<Item = (&DeviceId, &DeviceTelemetry)> {
+        self.devices.iter()
+    }
+
+    pub fn devices_mut(&mut self) -> impl Iterator<Item = (&DeviceId, &mut DeviceTelemetry)> {
+        self.devices.iter_mut()
+    }
+
+    pub fn next_arrival(&mut self) -> u64 {
+        self.arrivals += 1;
+        self.arrivals
+    }
+}
