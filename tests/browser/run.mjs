@@ -5,7 +5,8 @@
 // FARRIER_CLI         the farrier command        FARRIER_TOKEN_FILE its login
 // FARRIER_WASM        the module to upload       FARRIER_SCREENSHOTS  folder, made if missing
 // CHROMIUM            the browser, /usr/bin/chromium unless set
-// FARRIER_MODULE_NAME, FARRIER_SENSORS, FARRIER_CHANNELS  how to deploy it, else what the form says
+// FARRIER_MODULE_NAME, FARRIER_SENSORS  how to deploy it, else what the form says
+// FARRIER_CHANNELS    where it publishes, "average" unless set
 //
 // Waits are for conditions, never for time. The last line is `N passed, N failed`.
 
@@ -97,7 +98,7 @@ async function walk(page, checks, { complaints, allow }) {
     const dialog = page.getByRole("dialog");
     await dialog.getByLabel("All devices").check();
     await fill(dialog, "sensors", process.env.FARRIER_SENSORS);
-    await fill(dialog, "channels", process.env.FARRIER_CHANNELS);
+    await fill(dialog, "channels", process.env.FARRIER_CHANNELS ?? "average");
     await checks.picture("deploy-dialog");
     const answer = page.waitForResponse(isPost("/api/v1/deployments"));
     await dialog.locator("[data-deploy-submit]").click();

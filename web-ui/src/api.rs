@@ -8,6 +8,7 @@ use gateway_api::{
 };
 use js_sys::{JsString, encode_uri_component};
 use serde::de::DeserializeOwned;
+use std::pin::Pin;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Request, RequestInit, Response};
@@ -127,7 +128,14 @@ async fn get_list<T: DeserializeOwned>(path: &str) -> Answer<Vec<T>> {
     get::<List<T>>(path).await.map(|list| list.items)
 }
 
-async fn send(method: &str, path: &str, body: Option<Body>) -> Answer<String> {
+/// Boxed, so that its state is not copied into each function above.
+fn send<'a>(method: &'a str, path: &'a str, body: Option<Body>) -> Sending<'a> {
+    Box::pin(send_unboxed(method, path, body))
+}
+
+type Sending<'a> = Pin<Box<dyn Future<Output = Answer<String>> + 'a>>;
+
+async fn send_unboxed(method: &str, path: &str, body: Option<Body>) -> Answer<String> {
     let response = fetch(method, path, body).await.map_err(|error| {
         ApiError::Unreachable(error.as_string().unwrap_or_else(|| {
             error.dyn_ref::<js_sys::Error>().map_or_else(String::new, |e| e.message().into())

@@ -6,7 +6,7 @@ use crate::pages::{
     Deployments, DevicePage, Devices, LoginNeeded, Modules, NotFound, OverviewPage,
 };
 use leptos::prelude::*;
-use leptos_router::components::{Route, Router, Routes};
+use leptos_router::components::{FlatRoutes, Route, Router};
 use leptos_router::path;
 
 #[component]
@@ -42,13 +42,13 @@ fn Frame() -> impl IntoView {
         <TrustNotice/>
         <StaleBanner/>
         <main id="main" tabindex="-1">
-            <Routes fallback=NotFound>
+            <FlatRoutes fallback=NotFound>
                 <Route path=path!("/") view=OverviewPage/>
                 <Route path=path!("/devices") view=Devices/>
                 <Route path=path!("/devices/:id") view=DevicePage/>
                 <Route path=path!("/modules") view=Modules/>
                 <Route path=path!("/deployments") view=Deployments/>
-            </Routes>
+            </FlatRoutes>
         </main>
         <Footer/>
     }

@@ -14,30 +14,20 @@ pub const LOG_LINES_MAX: usize = 500;
 
 /// Devices stand in the order of their names.
 pub fn put_device(devices: &mut Vec<Device>, device: Device) {
-    match devices.iter_mut().find(|known| known.id == device.id) {
-        Some(known) => *known = device,
-        None => devices.push(device),
-    }
-    sort_devices(devices);
+    put(devices, device, |device| &device.id, sort_devices);
 }
 
-pub fn sort_devices(devices: &mut [Device]) {
-    devices.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
+pub fn sort_devices(devices: &mut Vec<Device>) {
+    sort_by_rank(devices, |device| format!("{} {}", device.name, device.id));
 }
 
 /// The newest module comes first.
 pub fn put_module(modules: &mut Vec<Module>, module: Module) {
-    match modules.iter_mut().find(|known| known.id == module.id) {
-        Some(known) => *known = module,
-        None => modules.push(module),
-    }
-    sort_modules(modules);
+    put(modules, module, |module| &module.id, sort_modules);
 }
 
-pub fn sort_modules(modules: &mut [Module]) {
-    modules.sort_by(|a, b| {
-        b.uploaded_at_ms.cmp(&a.uploaded_at_ms).then_with(|| b.version.cmp(&a.version))
-    });
+pub fn sort_modules(modules: &mut Vec<Module>) {
+    sort_by_rank(modules, |module| newest_first(module.uploaded_at_ms, &module.id));
 }
 
 /// An artifact of a module that is not here yet is in that module's own event.
@@ -56,15 +46,36 @@ pub fn put_artifact(modules: &mut [Module], artifact: Artifact) {
 
 /// The newest deployment comes first.
 pub fn put_deployment(deployments: &mut Vec<Deployment>, deployment: Deployment) {
-    match deployments.iter_mut().find(|known| known.id == deployment.id) {
-        Some(known) => *known = deployment,
-        None => deployments.push(deployment),
-    }
-    sort_deployments(deployments);
+    put(deployments, deployment, |deployment| &deployment.id, sort_deployments);
 }
 
-pub fn sort_deployments(deployments: &mut [Deployment]) {
-    deployments.sort_by(|a, b| b.created_at_ms.cmp(&a.created_at_ms).then_with(|| a.id.cmp(&b.id)));
+pub fn sort_deployments(deployments: &mut Vec<Deployment>) {
+    sort_by_rank(deployments, |one| newest_first(one.created_at_ms, &one.id));
+}
+
+/// Replaces what has the same id, or adds it in its place.
+fn put<T>(items: &mut Vec<T>, item: T, id: fn(&T) -> &str, sort: fn(&mut Vec<T>)) {
+    match items.iter_mut().find(|known| id(known) == id(&item)) {
+        Some(known) => *known = item,
+        None => {
+            items.push(item);
+            sort(items);
+        }
+    }
+}
+
+/// Sorts by a text, so that the download holds one sort for all lists.
+fn sort_by_rank<T>(items: &mut Vec<T>, rank: fn(&T) -> String) {
+    let mut order: Vec<(String, usize)> =
+        items.iter().enumerate().map(|(index, item)| (rank(item), index)).collect();
+    order.sort_unstable();
+    let mut taken: Vec<Option<T>> = items.drain(..).map(Some).collect();
+    items.extend(order.into_iter().filter_map(|(_, index)| taken.get_mut(index)?.take()));
+}
+
+/// Of equal length for all times, so that texts compare as the numbers do.
+fn newest_first(time_ms: u64, id: &str) -> String {
+    format!("{:020} {id}", u64::MAX - time_ms)
 }
 
 /// Appends what a report brought; points that are already there stay once.

@@ -43,12 +43,13 @@ fn by_app(history: &History, figure: impl Fn(&AppSample) -> Option<f64>) -> Vec<
             report_counter: sample.report_counter,
             value: figure(sample),
         };
-        match series.iter_mut().find(|known| known.name == sample.app) {
-            Some(known) => known.points.push(point),
-            None => series.push(Series { name: sample.app.clone(), points: vec![point] }),
+        match series.binary_search_by(|known| known.name.cmp(&sample.app)) {
+            Ok(index) => series[index].points.push(point),
+            Err(index) => {
+                series.insert(index, Series { name: sample.app.clone(), points: vec![point] });
+            }
         }
     }
-    series.sort_by(|a, b| a.name.cmp(&b.name));
     series
 }
 

@@ -91,8 +91,15 @@ fn draw(plot: Plot, label: String, hover_share: RwSignal<Option<f64>>) -> impl I
         view! { <span style:bottom=bottom>{tick.label.clone()}</span> }
     });
     let time_labels = plot.time_ticks.iter().map(|tick| {
-        let left = format!("{:.2}%", scale.x(tick.at) / WIDTH * 100.0);
-        view! { <span style:left=left>{tick.label.clone()}</span> }
+        let share = scale.x(tick.at) / WIDTH;
+        let left = format!("{:.2}%", share * 100.0);
+        // At the edges a label stays within the chart.
+        let class = match share {
+            _ if share < 0.08 => "at-start",
+            _ if share > 0.92 => "at-end",
+            _ => "",
+        };
+        view! { <span class=class style:left=left>{tick.label.clone()}</span> }
     });
     view! {
         <div class="plot">

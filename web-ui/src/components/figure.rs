@@ -49,19 +49,21 @@ pub fn device_figure(
 
 /// Beside the figures of a device whose worker runs in an emulator.
 #[component]
-pub fn EmulatedMark(emulated: bool) -> impl IntoView {
-    emulated.then(|| {
-        view! {
-            <span class="mark" title="CPU and memory include the emulator that runs the worker">
-                "emulated"
-            </span>
-        }
-    })
+pub fn EmulatedMark(emulated: bool) -> AnyView {
+    emulated
+        .then(|| {
+            view! {
+                <span class="mark" title="CPU and memory include the emulator that runs the worker">
+                    "emulated"
+                </span>
+            }
+        })
+        .into_any()
 }
 
 /// What the mark means, once for a table.
 #[component]
-pub fn EmulatedNote(#[prop(into)] shown: Signal<bool>) -> impl IntoView {
+pub fn EmulatedNote(#[prop(into)] shown: Signal<bool>) -> AnyView {
     view! {
         {move || shown.get().then(|| view! {
             <p class="note muted">
@@ -70,4 +72,11 @@ pub fn EmulatedNote(#[prop(into)] shown: Signal<bool>) -> impl IntoView {
             </p>
         })}
     }
+    .into_any()
+}
+
+/// Names and figures side by side.
+pub fn figure_list(entries: Vec<(&'static str, AnyView)>) -> AnyView {
+    let entry = |(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> };
+    view! { <dl class="figures">{entries.into_iter().map(entry).collect_view()}</dl> }.into_any()
 }

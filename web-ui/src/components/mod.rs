@@ -8,7 +8,7 @@ mod problem;
 mod refusal;
 mod states;
 
-pub use figure::{EmulatedMark, EmulatedNote, app_figure, device_figure};
+pub use figure::{EmulatedMark, EmulatedNote, app_figure, device_figure, figure_list};
 pub use header::Header;
 pub use notices::{StaleBanner, TrustNotice};
 pub use pill::Pill;

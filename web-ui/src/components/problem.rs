@@ -4,7 +4,7 @@ use crate::api::ApiError;
 use leptos::prelude::*;
 
 #[component]
-pub fn ProblemBox(error: ApiError) -> impl IntoView {
+pub fn ProblemBox(error: ApiError) -> AnyView {
     view! {
         <div class="box bad" role="alert" data-problem="">
             <p class="box-title"><span class="sign" aria-hidden="true">"✕ "</span>{error.title()}</p>
@@ -14,4 +14,5 @@ pub fn ProblemBox(error: ApiError) -> impl IntoView {
             })}
         </div>
     }
+    .into_any()
 }

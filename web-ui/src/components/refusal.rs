@@ -4,7 +4,7 @@ use gateway_api::Refusal;
 use leptos::prelude::*;
 
 #[component]
-pub fn RefusalBox(refusal: Refusal) -> impl IntoView {
+pub fn RefusalBox(refusal: Refusal) -> AnyView {
     view! {
         <div class="box bad" data-refusal=refusal.code.to_string()>
             <p class="box-title">
@@ -17,4 +17,5 @@ pub fn RefusalBox(refusal: Refusal) -> impl IntoView {
             })}
         </div>
     }
+    .into_any()
 }

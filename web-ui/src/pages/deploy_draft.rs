@@ -50,7 +50,8 @@ impl Draft {
 }
 
 /// What a person most likely wants: what the application had before, else the
-/// sensors that the devices have and a channel of the application's name.
+/// sensors that the devices have. Names of channels stand in the module's code,
+/// where nobody can look them up, so a first deployment has to be told.
 pub fn prefill(module: &Module, devices: &[Device], earlier: &[Deployment]) -> Draft {
     let before = earlier.iter().find(|one| one.app == module.name);
     let sensors = imports(module, "sensor_open").then(|| match before {
@@ -61,10 +62,8 @@ pub fn prefill(module: &Module, devices: &[Device], earlier: &[Deployment]) -> D
             all.into_iter().collect::<Vec<_>>().join(", ")
         }
     });
-    let channels = imports(module, "publish").then(|| match before {
-        Some(before) => before.channels.join(", "),
-        None => module.name.clone(),
-    });
+    let channels = imports(module, "publish")
+        .then(|| before.map(|before| before.channels.join(", ")).unwrap_or_default());
     Draft {
         all_devices: true,
         chosen: BTreeSet::new(),
@@ -117,7 +116,7 @@ mod tests {
         let silent = prefill(&module(&[]), &[], &[]);
         assert_eq!((silent.sensors, silent.channels), (None, None));
         let publisher = prefill(&module(&["publish"]), &[], &[]);
-        assert_eq!(publisher.channels.as_deref(), Some("filter"));
+        assert_eq!(publisher.channels.as_deref(), Some(""));
     }
 
     #[test]

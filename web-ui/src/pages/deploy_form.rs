@@ -89,9 +89,10 @@ fn DeployForm(module: Module, close: impl Fn() + Copy + Send + Sync + 'static) -
             {shows_channels.then(|| view! {
                 <label>
                     "Channels that it may publish on, separated by commas"
-                    <input type="text" name="channels"
+                    <input type="text" name="channels" placeholder="such as average"
                         prop:value=move || draft.with(|draft| draft.channels.clone())
                         on:input=move |e| draft.update(|draft| draft.channels = Some(event_target_value(&e)))/>
+                    <span class="sub muted">"It may publish on no other channel."</span>
                 </label>
             })}
             {move || invalid.get().map(|reason| view! {

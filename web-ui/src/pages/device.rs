@@ -6,7 +6,7 @@ use super::devices::generation;
 use crate::chart::series;
 use crate::chart::ticks::Unit;
 use crate::chart::view::Chart;
-use crate::components::{EmulatedMark, Pill, RefusalBox, device_figure};
+use crate::components::{EmulatedMark, Pill, RefusalBox, device_figure, figure_list};
 use crate::live::Live;
 use crate::{format, words};
 use gateway_api::Device;
@@ -56,7 +56,7 @@ fn head(device: Device) -> impl IntoView {
     );
     let uptime = format::duration(device.uptime_ms);
     let size = |field, value: u64| device_figure(&device, field, Some(value), format::bytes(value));
-    let figures = [
+    let figures = vec![
         ("CPU of the device", cpu.into_any()),
         ("Memory free", size("memory_available_bytes", device.memory_available_bytes).into_any()),
         ("Memory", size("memory_total_bytes", device.memory_total_bytes).into_any()),
@@ -87,11 +87,7 @@ fn head(device: Device) -> impl IntoView {
             </span>
         </div>
         {device.refusal.clone().map(|refusal| view! { <RefusalBox refusal/> })}
-        <dl class="card figures">
-            {figures.into_iter().map(|(name, value)| view! {
-                <div><dt>{name}</dt><dd>{value}</dd></div>
-            }).collect_view()}
-        </dl>
+        <div class="card">{figure_list(figures)}</div>
         <details class="card facts">
             <summary>"What the device is"</summary>
             <dl>

@@ -1,6 +1,6 @@
 //! The modules of one device: state, figures, and refusals with advice.
 
-use crate::components::{EmulatedMark, EmulatedNote, Pill, RefusalBox, app_figure};
+use crate::components::{EmulatedMark, EmulatedNote, Pill, RefusalBox, app_figure, figure_list};
 use crate::words::Tone;
 use crate::{browser, format, words};
 use gateway_api::{AppStatus, Device};
@@ -45,11 +45,7 @@ fn card(app: AppStatus) -> impl IntoView {
             </header>
             {app.refusal.clone().map(|refusal| view! { <RefusalBox refusal/> })}
             {(!app.detail.is_empty()).then(|| view! { <p class="muted">{app.detail.clone()}</p> })}
-            <dl class="figures">
-                {figures(&app).into_iter().map(|(name, value)| view! {
-                    <div><dt>{name}</dt><dd>{value}</dd></div>
-                }).collect_view()}
-            </dl>
+            {figure_list(figures(&app))}
             <p class="muted">
                 {report}
                 {app.module.as_deref().map(|id| view! {

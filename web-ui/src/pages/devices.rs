@@ -19,7 +19,7 @@ pub fn Devices() -> impl IntoView {
             view! {
                 <Empty title="No device has enrolled yet">
                     <p>"Make a claim token and give it to an agent:"</p>
-                    <pre><code>"farrier device claim"</code></pre>
+                    <pre><code>"farrier device enrol-token"</code></pre>
                 </Empty>
             }.into_any()
         } else {
