@@ -103,7 +103,9 @@ impl Console {
             return;
         }
         self.tell("error:", "\x1b[1;31m", &failure.message);
-        for cause in &failure.causes {
+        // The innermost says what happened; those between, who passed it on.
+        let shown_from = if self.verbose { 0 } else { failure.causes.len().saturating_sub(1) };
+        for cause in &failure.causes[shown_from..] {
             self.tell("  cause:", "\x1b[2m", cause);
         }
         if let Some(advice) = &failure.advice {
@@ -115,7 +117,8 @@ impl Console {
     }
 
     fn tell(&self, label: &str, color: &str, text: &str) {
-        let text = printable(text);
+        // A TOML error points at its place over several lines.
+        let text = text.lines().map(printable).collect::<Vec<_>>().join("\n    ");
         let line = match self.err_color {
             true => format!("{color}{label}\x1b[0m {text}\n"),
             false => format!("{label} {text}\n"),

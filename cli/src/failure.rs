@@ -58,6 +58,11 @@ impl Failure {
         self
     }
 
+    /// Where to look for what does exist, if that is the failure.
+    pub fn if_not_found_try(self, advice: &str) -> Self {
+        if self.exit == Exit::NotFound { self.or_try(advice) } else { self }
+    }
+
     /// What to try, if nothing better is known already.
     pub fn or_try(mut self, advice: impl Into<String>) -> Self {
         self.advice.get_or_insert(advice.into());

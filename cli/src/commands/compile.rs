@@ -85,7 +85,7 @@ pub fn run(args: &CompileArgs, console: &Console) -> Result<(), Failure> {
 fn find_target(name: &str) -> Result<&'static Target, Failure> {
     Registry::built_in()
         .find(name)
-        .map_err(|error| Failure::new(Exit::Usage, error).or_try("farrier compile --help"))
+        .map_err(|error| Failure::new(Exit::Usage, error).or_try("--target with one of these"))
 }
 
 fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {

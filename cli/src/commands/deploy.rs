@@ -86,7 +86,7 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
 
 async fn create(client: &Client, new: &NewDeployment) -> Result<gateway_api::Deployment, Failure> {
     let created = client.create_deployment(new).await;
-    created.map_err(|e| Failure::from(e).or_try("farrier module ls; farrier device ls"))
+    created.map_err(|e| Failure::from(e).if_not_found_try("farrier module ls; farrier device ls"))
 }
 
 fn parse_bytes(text: &str) -> Result<u64, String> {

@@ -27,7 +27,7 @@ pub async fn run(args: &ShowArgs, client: &Client, console: &Console) -> Result<
     let deployment = client
         .deployment(&args.id)
         .await
-        .map_err(|error| Failure::from(error).or_try("farrier deployment ls"))?;
+        .map_err(|error| Failure::from(error).if_not_found_try("farrier deployment ls"))?;
     show_one(args.output.format(), &deployment, console)
 }
 

@@ -29,7 +29,7 @@ pub async fn run(args: &ShowArgs, client: &Client, console: &Console) -> Result<
     let device = client
         .device(&args.reference)
         .await
-        .map_err(|error| Failure::from(error).or_try("farrier device ls"))?;
+        .map_err(|error| Failure::from(error).if_not_found_try("farrier device ls"))?;
     console.show(
         args.output.format(),
         &device,

@@ -30,7 +30,7 @@ pub async fn run(args: &ShowArgs, client: &Client, console: &Console) -> Result<
     let module = client
         .module(&args.reference)
         .await
-        .map_err(|error| Failure::from(error).or_try("farrier module ls"))?;
+        .map_err(|error| Failure::from(error).if_not_found_try("farrier module ls"))?;
     console.show(
         args.output.format(),
         &module,
