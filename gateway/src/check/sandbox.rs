@@ -29,6 +29,10 @@ const CPU_S_MAX: u64 = 60;
 const DATA_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 const OPEN_FILES_MAX: u64 = 128;
 
+/// Landlock leaves no file to write to; but qemu-user grows one in memory when
+/// it loads code, and a limit of 0 ends it there by SIGXFSZ.
+const FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
 #[derive(Debug)]
 pub struct SandboxPlan {
     /// Go on without what the system does not offer.
@@ -90,7 +94,7 @@ fn limit_resources() -> Result<(), String> {
         (Resource::Cpu, CPU_S_MAX),
         (Resource::Data, DATA_BYTES_MAX),
         (Resource::Nofile, OPEN_FILES_MAX),
-        (Resource::Fsize, 0),
+        (Resource::Fsize, FILE_BYTES_MAX),
         (Resource::Core, 0),
     ];
     for (resource, most) in limits {

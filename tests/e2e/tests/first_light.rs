@@ -170,9 +170,14 @@ fn kill_one_worker(fleet: &mut Fleet, device: &str, app: &str) -> anyhow::Result
     Ok(rustix::process::kill_process(pid, rustix::process::Signal::KILL)?)
 }
 
+/// A child belongs to the thread that started it.
 fn children_of(parent: u32) -> anyhow::Result<Vec<u32>> {
-    let text = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"))?;
-    Ok(text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+    let mut children = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{parent}/task"))? {
+        let text = std::fs::read_to_string(thread?.path().join("children"))?;
+        children.extend(text.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+    }
+    Ok(children)
 }
 
 fn command_line_of(pid: u32) -> Vec<String> {

@@ -7,6 +7,7 @@ use gateway_api::{AppStatus, Deployment, DeviceSelector, ProgressState};
 use harness::{DeviceClass, FILTER_WINDOW, Fleet, Kit, wait_for};
 use serde::Serialize;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Values that each device must have published before they count as compared.
@@ -43,8 +44,18 @@ struct Summary {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+async fn main() -> ExitCode {
+    match demo(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not `{error:?}`: its backtrace would hide the reason.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn demo(arguments: Arguments) -> anyhow::Result<()> {
     let started = Instant::now();
     let data = match &arguments.data {
         Some(data) => data.clone(),
@@ -176,7 +187,7 @@ async fn verify(fleet: &mut Fleet) -> anyhow::Result<Vec<String>> {
 
 fn table(apps: &[AppStatus]) -> comfy_table::Table {
     let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_header([
+    table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY).set_header([
         "device",
         "architecture",
         "module",
