@@ -27,10 +27,13 @@ pub struct Config {
     pub http_listen: SocketAddr,
     #[serde(default = "default_mqtt_listen")]
     pub mqtt_listen: SocketAddr,
-    /// The host that devices and browsers reach this gateway by, for the links
-    /// it hands out. Unless given, the address that it listens on.
+    /// What devices are told of the broker, such as `mqtt://gateway.example:1883`;
+    /// unless given, the address that it listens on.
     #[serde(default)]
-    pub public_host: Option<String>,
+    pub mqtt_advertise_url: Option<String>,
+    /// What login links begin with, such as `https://gateway.example`.
+    #[serde(default)]
+    pub http_advertise_url: Option<String>,
     /// Largest module that is taken.
     #[serde(default = "default_upload_bytes_max")]
     pub upload_bytes_max: u64,

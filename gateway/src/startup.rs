@@ -49,8 +49,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         .with_context(|| format!("listen for MQTT on {}", config.mqtt_listen))?;
     let mqtt_addr = broker.local_addr();
     app.set_addresses(Addresses {
-        http_url: url("http", &config, http_addr),
-        mqtt_url: url("mqtt", &config, mqtt_addr),
+        http_url: advertised(&config.http_advertise_url, "http", http_addr),
+        mqtt_url: advertised(&config.mqtt_advertise_url, "mqtt", mqtt_addr),
     });
 
     let program = std::env::current_exe().context("find the gateway's own program")?;
@@ -186,20 +186,17 @@ fn greet(app: &App, data_dir: &DataDir) -> anyhow::Result<()> {
 }
 
 fn print_ready(http: SocketAddr, mqtt: SocketAddr) -> anyhow::Result<()> {
-    let ready = serde_json::json!({
-        "ready": true,
-        "http": format!("http://{}", reachable(http)),
-        "mqtt": format!("mqtt://{}", reachable(mqtt)),
-        "pid": std::process::id(),
-    });
+    let (http, mqtt, pid) = (reachable(http), reachable(mqtt), std::process::id());
+    let ready =
+        format!(r#"{{"ready":true,"http":"http://{http}","mqtt":"mqtt://{mqtt}","pid":{pid}}}"#);
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{ready}")?;
     Ok(stdout.flush()?)
 }
 
-fn url(scheme: &str, config: &Config, addr: SocketAddr) -> String {
-    match &config.public_host {
-        Some(host) => format!("{scheme}://{host}:{}", addr.port()),
+fn advertised(configured: &Option<String>, scheme: &str, addr: SocketAddr) -> String {
+    match configured {
+        Some(url) => url.trim_end_matches('/').to_owned(),
         None => format!("{scheme}://{}", reachable(addr)),
     }
 }
