@@ -101,11 +101,13 @@ impl Workspace {
         survey: FunctionSurvey,
     ) -> Result<CompiledFunction, CompileError> {
         let function = env.info.imported_function_count() + own_index;
-        let isa = isas.of_effort(survey.effort(env.bounds));
+        // All three generators lower the same IR.
+        let frontend = isas.frontend_config();
         self.context.clear();
         let func = &mut self.context.func;
-        let frontend = isa.frontend_config();
-        translate::translate_function(env, function, body, &mut self.builder, func, frontend)?;
+        let stack_height_max =
+            translate::translate_function(env, function, body, &mut self.builder, func, frontend)?;
+        let isa = isas.of_effort(survey.effort(env.bounds, stack_height_max as u64));
         let body = self.emit(isa)?;
         let needs_thunk =
             env.bounds == BoundsChecks::Software && body.frame_bytes > BIG_FRAME_BYTES;
@@ -191,5 +193,47 @@ fn helper_of_libcall(libcall: LibCall) -> Result<Helper, CompileError> {
         LibCall::Memset => Ok(Helper::Memset),
         LibCall::Memcpy | LibCall::Memmove => Ok(Helper::Memmove),
         other => Err(CompileError::bug(format!("no helper for {other}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::InstanceLayout;
+    use crate::intake;
+    use target_spec::Registry;
+
+    /// Whether the only function gets an entry thunk, for each target.
+    fn has_thunk(text: &str, bounds: BoundsChecks) -> Vec<bool> {
+        let wasm = wat::parse_str(text).unwrap();
+        let module = intake::read_module(&wasm).unwrap();
+        let of_target = |target: &target_spec::Target| {
+            let env = Environment {
+                info: &module.info,
+                survey: &module.survey,
+                layout: InstanceLayout::of(&module.info),
+                bounds,
+                arch: target.arch,
+            };
+            let isas = TargetIsas::build(target, bounds).unwrap();
+            let bodies = [(module.info.bodies[0].as_bytes(), module.survey.functions[0])];
+            compile_functions(&env, &isas, &bodies).unwrap()[0].entry_thunk.is_some()
+        };
+        Registry::built_in().all().iter().map(of_target).collect()
+    }
+
+    #[test]
+    fn only_a_large_frame_with_software_checks_gets_a_thunk() {
+        let small = "(module (func (param i32) (result i32) local.get 0))";
+        assert_eq!(has_thunk(small, BoundsChecks::Software), [false; 3]);
+        // 1,200 values that all live across a call: 9,600 bytes.
+        let loads = "(i64.load (local.get 0)) ".repeat(1_200);
+        let sum = "i64.add ".repeat(1_199);
+        let large = format!(
+            "(module (memory 1) (func $f (param i32) (result i64)
+               {loads} (drop (call $f (local.get 0))) {sum}))"
+        );
+        assert_eq!(has_thunk(&large, BoundsChecks::Software), [true; 3]);
+        assert_eq!(has_thunk(&large, BoundsChecks::Hardware), [false; 3]);
     }
 }

@@ -55,8 +55,8 @@ pub const TEXT_BYTES_MAX: usize = 100 << 20;
 /// loaded value alive, and allocation takes time in proportion to values × blocks.
 pub const OPTIMISED_BRANCHES_MAX: u64 = 1_500;
 
-/// Body bytes, locals × branches, and loops × locals, beyond each of which registers
+/// Body bytes, locals and operands × branches, and loops × locals, beyond each of which registers
 /// are allocated in a single pass, whose time is linear and whose code is slow.
 pub const ALLOCATED_BODY_BYTES_MAX: u64 = 256 << 10;
-pub const ALLOCATED_LOCAL_BRANCHES_MAX: u64 = 1_000_000;
+pub const ALLOCATED_VALUE_BRANCHES_MAX: u64 = 1_000_000;
 pub const ALLOCATED_LOOP_LOCALS_MAX: u64 = 20_000;

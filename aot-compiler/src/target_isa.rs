@@ -6,7 +6,7 @@
 
 use crate::error::CompileError;
 use crate::intake::Effort;
-use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
+use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetFrontendConfig, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use target_spec::{Arch, BoundsChecks, Target};
 
@@ -28,6 +28,10 @@ impl TargetIsas {
             plain: build("none", "backtracking")?,
             linear: build("none", "single_pass")?,
         })
+    }
+
+    pub fn frontend_config(&self) -> TargetFrontendConfig {
+        self.full.frontend_config()
     }
 
     pub fn of_effort(&self, effort: Effort) -> &dyn TargetIsa {

@@ -50,11 +50,11 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     /// Valid modules of all shapes compile for all targets.
     #[test]
-    fn generated_modules_compile(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+    fn generated_modules_compile(bytes in proptest::collection::vec(any::<u8>(), 0..800)) {
         let module = wasm(&random_program::generate(&bytes));
         for (target, bounds_checks) in all_targets() {
             match compile(&module, target, &CompileOptions { bounds_checks }) {

@@ -53,10 +53,12 @@ pub(crate) enum Effort {
 }
 
 impl FunctionSurvey {
-    pub fn effort(&self, bounds: BoundsChecks) -> Effort {
+    /// `stack_height_max`: operands that the body has on the stack at once.
+    pub fn effort(&self, bounds: BoundsChecks, stack_height_max: u64) -> Effort {
         let branches = self.branch_weight(bounds);
+        let values = self.locals + stack_height_max;
         if self.body_bytes > limits::ALLOCATED_BODY_BYTES_MAX
-            || self.locals * branches > limits::ALLOCATED_LOCAL_BRANCHES_MAX
+            || values * branches > limits::ALLOCATED_VALUE_BRANCHES_MAX
             || self.locals * self.loop_depth_max > limits::ALLOCATED_LOOP_LOCALS_MAX
         {
             return Effort::Linear;
@@ -257,4 +259,27 @@ fn is_tested(operator: &Operator<'_>) -> bool {
             | O::MemoryFill { .. }
             | O::MemoryInit { .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn effort_falls_with_what_makes_compilation_slow() {
+        let effort = |function: FunctionSurvey| {
+            (function.effort(BoundsChecks::Hardware, 0), function.effort(BoundsChecks::Software, 0))
+        };
+        let small = FunctionSurvey::default();
+        assert_eq!(effort(small), (Effort::Full, Effort::Full));
+        let accesses = FunctionSurvey { accesses_and_calls: 2_000, ..small };
+        assert_eq!(effort(accesses), (Effort::Full, Effort::Plain));
+        let live = FunctionSurvey { locals: 2_000, ..accesses };
+        assert_eq!(effort(live), (Effort::Full, Effort::Linear));
+        assert_eq!(accesses.effort(BoundsChecks::Software, 2_000), Effort::Linear);
+        let long = FunctionSurvey { body_bytes: 1 << 20, ..small };
+        assert_eq!(effort(long), (Effort::Linear, Effort::Linear));
+        let loops = FunctionSurvey { locals: 300, loop_depth_max: 1_000, ..small };
+        assert_eq!(effort(loops), (Effort::Linear, Effort::Linear));
+    }
 }

@@ -33,3 +33,20 @@ pub(super) fn patch_call(
     *word = (u32::from_le_bytes(*word) | field).to_le_bytes();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_counts_instructions_both_ways() {
+        let bl = 0x9400_0000_u32;
+        let mut code = bl.to_le_bytes();
+        patch_call(&mut code, 0, 0x20).unwrap();
+        assert_eq!(u32::from_le_bytes(code), 0x9400_0008);
+        let mut code = bl.to_le_bytes();
+        patch_call(&mut code, 0, -4).unwrap();
+        assert_eq!(u32::from_le_bytes(code), 0x97ff_ffff);
+        assert!(patch_call(&mut code, 0, 128 << 20).is_err());
+    }
+}

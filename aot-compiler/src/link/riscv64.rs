@@ -31,3 +31,28 @@ pub(super) fn patch_call(
     *jalr = (u32::from_le_bytes(*jalr) | (low as u32) << 20).to_le_bytes();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// auipc ra, 0; jalr ra, 0(ra)
+    const CALL: [u8; 8] = [0x97, 0, 0, 0, 0xe7, 0x80, 0, 0];
+
+    /// What the pair adds to the address of the `auipc`.
+    fn displacement_of(code: &[u8; 8]) -> i64 {
+        let word = |at: usize| u32::from_le_bytes(*code[at..].first_chunk().unwrap()) as i32;
+        i64::from(word(0) & !0xfff) + i64::from(word(4) >> 20)
+    }
+
+    #[test]
+    fn the_two_parts_add_up_although_the_lower_has_a_sign() {
+        for displacement in [0, 4, 0x7ff, 0x800, 0xfff, 0x1000, -4, -0x800, -0x1234_5678] {
+            let mut code = CALL;
+            patch_call(&mut code, 0, displacement).unwrap();
+            assert_eq!(displacement_of(&code), displacement);
+            assert_eq!((code[0], code[4] & 0x7f), (0x97, 0x67), "the instructions stay");
+        }
+        assert!(patch_call(&mut CALL.clone(), 0, i64::from(i32::MAX)).is_err());
+    }
+}

@@ -24,3 +24,18 @@ pub(super) fn patch_call(
     *word_at(code, site)? = displacement.to_le_bytes();
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_displacement_counts_from_the_end_of_the_instruction() {
+        // `call rel32` at 0, its field at 1, the target at 0x20.
+        let mut code = [0xe8, 0, 0, 0, 0];
+        patch_call(&mut code, 1, 0x20 - 1).unwrap();
+        assert_eq!(code, [0xe8, 0x1b, 0, 0, 0]);
+        assert!(patch_call(&mut code, 1, i64::from(i32::MAX) + 5).is_err());
+        assert!(patch_call(&mut code, 4, 0).is_err(), "outside of the code");
+    }
+}

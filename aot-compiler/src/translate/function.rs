@@ -37,6 +37,7 @@ pub(super) struct Translator<'m, 'f> {
     pub result_types: Vec<ValType>,
     pub locals: Vec<Variable>,
     pub stack: Vec<Value>,
+    stack_height_max: usize,
     pub frames: Vec<Frame>,
     pub is_reachable: bool,
     /// Blocks that were opened in code that is not reachable.
@@ -50,7 +51,8 @@ pub(super) struct Translator<'m, 'f> {
     values_spent: u64,
 }
 
-/// Fills `func` with the translation of own function `own_index`.
+/// Fills `func` with the translation of `function`, and returns how many operands
+/// were on the stack at most.
 pub(crate) fn translate_function(
     env: &Environment<'_>,
     function: u32,
@@ -58,7 +60,7 @@ pub(crate) fn translate_function(
     context: &mut FunctionBuilderContext,
     func: &mut ir::Function,
     frontend: TargetFrontendConfig,
-) -> Result<(), CompileError> {
+) -> Result<usize, CompileError> {
     func.signature = abi::function_signature(env.info.function_type(function));
     let body = FunctionBody::new(BinaryReader::new(body_bytes, 0));
     let mut translator = Translator::enter(env, function, func, context);
@@ -66,9 +68,10 @@ pub(crate) fn translate_function(
     let mut operators = body.get_operators_reader().map_err(CompileError::bug)?;
     translator.walk(&mut operators)?;
     translator.fill_trap_blocks();
+    let stack_height_max = translator.stack_height_max;
     translator.builder.seal_all_blocks();
     translator.builder.finalize(frontend);
-    Ok(())
+    Ok(stack_height_max)
 }
 
 impl<'m, 'f> Translator<'m, 'f> {
@@ -100,6 +103,7 @@ impl<'m, 'f> Translator<'m, 'f> {
             result_types: ty.results().to_vec(),
             locals: Vec::new(),
             stack: Vec::new(),
+            stack_height_max: 0,
             frames: Vec::new(),
             is_reachable: true,
             unreachable_depth: 0,
@@ -162,6 +166,7 @@ impl<'m, 'f> Translator<'m, 'f> {
             let operator = operators.read().map_err(CompileError::bug)?;
             if self.is_reachable {
                 self.translate_operator(&operator)?;
+                self.stack_height_max = self.stack_height_max.max(self.stack.len());
             } else {
                 self.skip_operator(&operator);
             }
