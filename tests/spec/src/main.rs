@@ -8,11 +8,12 @@
 //! `suite` knows the files, `supervisor` gives each one a process of its own, so
 //! that a crash of the runtime is that file's failure and not the end of the run,
 //! `script` runs a file's directives, `host` offers the module "spectest", `values`
-//! compares. Each directive counts once: passed, failed, or excluded for a named
+//! compares, `exports` helps with one odd module. Each directive counts once: passed, failed, or excluded for a named
 //! reason. `--file` runs one file in this process and prints its report.
 //!
 //! Ends with status 1 if anything failed, 2 if it could not run.
 
+mod exports;
 mod host;
 mod report;
 mod script;

@@ -5,11 +5,13 @@
 //! * Modules that import what is not a function: WAMR gives AoT modules only these.
 //! * Modules that import from another module of the script: no instance on a device
 //!   is linked to another.
-//! * Names with a NUL: AoT files end names there, so the compiler refuses them.
+//! * Names with a NUL: AoT files end names there, so the compiler refuses them. Such
+//!   exports are taken out of their module, and what calls them is excluded.
 //! * Modules that version 1 calls invalid and a later version does not.
 //! * Directives that act on a module that was excluded, or on one whose memory or
 //!   table such a module imports and may have written.
 
+use crate::exports;
 use crate::host;
 use crate::report::Verdict;
 use crate::values;
@@ -190,6 +192,8 @@ impl<'r> Script<'r> {
     }
 
     fn start(&self, wasm: &[u8]) -> Outcome<'r> {
+        let stripped = exports::without_nul_names(wasm);
+        let wasm = stripped.as_deref().unwrap_or(wasm);
         let options = CompileOptions { bounds_checks: self.bounds };
         let artifact = match compile(wasm, self.target, &options) {
             Ok(artifact) => artifact,
@@ -273,7 +277,11 @@ impl<'r> Script<'r> {
         let arguments: Option<Vec<_>> = invoke.args.iter().map(values::to_argument).collect();
         let unknown = || Verdict::Failed("an argument of an unknown kind".to_owned());
         let arguments = arguments.ok_or_else(unknown)?;
-        Ok(self.find_instance(invoke.module)?.call(invoke.name, &arguments))
+        let instance = self.find_instance(invoke.module)?;
+        if invoke.name.contains('\0') {
+            return Err(Verdict::Excluded(NUL_NAME));
+        }
+        Ok(instance.call(invoke.name, &arguments))
     }
 
     fn assert_return(&mut self, exec: WastExecute<'_>, expected: &[WastRet<'_>]) -> Verdict {
