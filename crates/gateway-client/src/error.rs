@@ -27,6 +27,9 @@ pub enum ClientError {
     /// The gateway may or may not have done it.
     #[error("{request}: the connection broke before the answer was complete")]
     Interrupted { request: String, source: reqwest::Error },
+    /// Only told while an event stream is made again.
+    #[error("the gateway ended the event stream")]
+    StreamEnded,
     /// The gateway said no, and why.
     #[error("{0}")]
     Refused(Box<Refused>),
@@ -157,7 +160,10 @@ impl ClientError {
                 }
                 _ => return None,
             },
-            Self::InvalidReference(_) | Self::ReadFile { .. } | Self::Setup { .. } => return None,
+            Self::InvalidReference(_)
+            | Self::ReadFile { .. }
+            | Self::Setup { .. }
+            | Self::StreamEnded => return None,
         })
     }
 }

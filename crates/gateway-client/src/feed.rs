@@ -77,14 +77,7 @@ impl Feed {
                     }
                 }
                 Some(Err(error)) => self.pause(&error).await,
-                None => {
-                    let error = ClientError::UnexpectedAnswer {
-                        request: self.request.clone(),
-                        expected: "an event",
-                        why: "the gateway ended the stream".to_owned(),
-                    };
-                    self.pause(&error).await;
-                }
+                None => self.pause(&ClientError::StreamEnded).await,
             }
         }
         None

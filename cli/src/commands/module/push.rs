@@ -44,9 +44,6 @@ pub async fn run(args: &PushArgs, client: &Client, console: &Console) -> Result<
     let pushed = pushed?;
 
     let mut module = pushed.module;
-    if module.name != name {
-        console.note(format!("these bytes are {} already; nothing was renamed", name_of(&module)));
-    }
     if let Some(text) = known_answers {
         module = client.put_known_answers(&module.id, &text).await.map_err(|error| {
             console.note(format!("{} is pushed, without known answers", name_of(&module)));
