@@ -54,7 +54,7 @@ pub fn microseconds(us: u64) -> String {
     }
 }
 
-/// Of an uptime or an age: `42 s`, `3 min 5 s`, `2 h 10 min`, `4 d 1 h`.
+/// Of an uptime: `42 s`, `3 min 5 s`, `2 h 10 min`, `4 d 1 h`.
 pub fn duration(ms: u64) -> String {
     let s = ms / 1_000;
     match s {
@@ -65,12 +65,16 @@ pub fn duration(ms: u64) -> String {
     }
 }
 
-/// How long ago something was. The two clocks are of two machines, so a time
-/// that seems to lie ahead is now.
+/// How long ago something was, in one unit, so that it rests. The two clocks
+/// are of two machines, and a time that seems to lie ahead is now.
 pub fn ago(then_ms: u64, now_ms: u64) -> String {
-    match now_ms.saturating_sub(then_ms) {
-        0..2_000 => "just now".to_owned(),
-        age_ms => format!("{} ago", duration(age_ms)),
+    let s = now_ms.saturating_sub(then_ms) / 1_000;
+    match s {
+        0..2 => "just now".to_owned(),
+        2..120 => format!("{s} s ago"),
+        120..7_200 => format!("{} min ago", s / 60),
+        7_200..172_800 => format!("{} h ago", s / 3_600),
+        _ => format!("{} d ago", s / 86_400),
     }
 }
 
@@ -152,6 +156,8 @@ mod tests {
     fn a_time_ahead_of_us_is_now() {
         assert_eq!(ago(5_000, 1_000), "just now");
         assert_eq!(ago(1_000, 13_000), "12 s ago");
+        assert_eq!(ago(0, 283_000), "4 min ago");
+        assert_eq!(ago(0, 7_200_000), "2 h ago");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use crate::api::{self, ApiError};
 use crate::components::{Pill, ProblemBox, RefusalBox};
 use crate::live::Live;
+use crate::words::Tone;
 use crate::{format, words};
 use gateway_api::{Deployment, DeploymentState, DeviceProgress, DeviceSelector, ProgressState};
 use leptos::prelude::*;
@@ -21,8 +22,7 @@ pub fn DeploymentCard(id: String) -> impl IntoView {
         <article class="card deployment" data-deployment=own_id.clone()>
             {move || deployment.get().map(|one| view! {
                 {head(&one, live.now_ms)}
-                {bar(&one.progress)}
-                {table(&one)}
+                {body(&one)}
             })}
             <Remove id=own_id.clone() deployment/>
         </article>
@@ -56,6 +56,16 @@ fn head(one: &Deployment, now_ms: RwSignal<u64>) -> impl IntoView + use<> {
         </header>
         <p class="muted">{terms.join(" · ")}</p>
     }
+}
+
+fn body(one: &Deployment) -> AnyView {
+    if one.state == DeploymentState::Replaced {
+        return view! {
+            <p>"A later deployment of this application has taken all its devices."</p>
+        }
+        .into_any();
+    }
+    view! { {bar(&one.progress)} {table(one)} }.into_any()
 }
 
 /// All states in the order of a deployment's life.
@@ -117,13 +127,17 @@ fn row(device: DeviceProgress) -> impl IntoView {
     let href = format!("/devices/{}", device.device);
     let generation = device.generation.map_or_else(|| "–".to_owned(), |seq| seq.to_string());
     let explained = device.refusal.is_some() || !device.detail.is_empty();
+    let class = match words::progress_tone(device.state) {
+        Tone::Bad => "box bad",
+        _ => "muted",
+    };
     let reasons = explained.then(|| {
         view! {
             <tr class="facts-row reason">
                 <td colspan="5">
                     {device.refusal.clone().map(|refusal| view! { <RefusalBox refusal/> })}
                     {(!device.detail.is_empty() && device.refusal.is_none()).then(|| view! {
-                        <p>{device.detail.clone()}</p>
+                        <p class=class>{device.detail.clone()}</p>
                     })}
                 </td>
             </tr>

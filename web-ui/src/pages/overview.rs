@@ -50,7 +50,7 @@ fn Counts(overview: Overview) -> impl IntoView {
             </Tile>
             <Tile field="modules" label="modules uploaded" value=count(overview.modules)
                 raw=overview.modules.to_string() href="/modules">
-                {part(overview.artifacts_ready, "artifacts ready", Tone::Good)}
+                {part(overview.artifacts_ready, "ready", Tone::Good)}
                 {part(overview.artifacts_in_work, "in work", Tone::Busy)}
                 {part(overview.artifacts_refused, "refused", Tone::Bad)}
             </Tile>
