@@ -231,6 +231,8 @@ fn workers_do_not_outlive_an_agent_that_was_killed() {
 fn a_killed_worker_is_started_again() {
     let dir = tempfile::tempdir().unwrap();
     let (agent, worker) = running(dir.path(), "ok");
+    let line = procfs::process::Process::new(worker).unwrap().cmdline().unwrap();
+    assert_eq!(line, ["filter", "ok"], "a process list shows what the worker hosts");
     kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
     wait_for("another worker", Duration::from_secs(10), || {
         children(agent.pid()).into_iter().find(|pid| *pid != worker)

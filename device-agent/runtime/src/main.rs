@@ -29,6 +29,7 @@ use wamr::Profile;
 const USAGE: &str = "\
 farrier-runtime runs one module for farrier-agent, which starts it with a socket as standard input.
 
+  farrier-runtime [--app NAME] run the module that comes over the socket; the name is for lists of processes
   farrier-runtime --profile    print how this runtime was built, one `key value` a line
   farrier-runtime --version    print the version
 ";
@@ -38,8 +39,8 @@ fn main() -> ExitCode {
     match argument.as_deref() {
         Some("--version") => print(&format!("{}\n", version())),
         Some("--profile") => print(&profile_text()),
-        Some(_) => refuse(USAGE),
-        None => match inherited_socket() {
+        Some(other) if other != "--app" => refuse(USAGE),
+        Some(_) | None => match inherited_socket() {
             Ok(socket) => worker::run(socket),
             Err(error) => refuse(&format!("standard input is no socket ({error}).\n{USAGE}")),
         },

@@ -41,8 +41,8 @@ async fn bad_modules_are_refused_by_name_and_the_running_one_goes_on() -> anyhow
         let file = data.path().join("bad.wasm");
         std::fs::write(&file, &bytes)?;
 
-        let refused =
-            fleet.client().push_module(Some("bad"), &Upload::from_bytes(bytes), |_, _| {});
+        let upload = Upload::from_bytes(bytes);
+        let refused = fleet.client().push_module(Some("bad"), &upload, |_, _| {});
         let error = refused.await.err().with_context(|| format!("{what} was accepted"))?;
         let problem = error.problem().with_context(|| format!("{what}: {error:?}"))?;
         ensure!(problem.code == code, "{what}: {problem:?}");

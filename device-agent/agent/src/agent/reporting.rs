@@ -25,9 +25,10 @@ impl Agent {
         }
     }
 
-    /// The last answer of a round sends the report.
+    /// The last answer of a round sends the report, and one outside of a round.
     pub(super) fn note_answer(&mut self, worker: WorkerId, now: Moment) {
-        if self.asked.remove(&worker) && self.asked.is_empty() {
+        let was_asked = self.asked.remove(&worker);
+        if !was_asked || self.asked.is_empty() {
             self.pace.note_change(now);
         }
     }

@@ -109,7 +109,11 @@ impl Agent {
                 let detail = format!("step {}: {}", step.number, step.detail);
                 Some(WorkerInput::Refused(Refusal::new(RefusalCode::KnownAnswer, detail)))
             }
-            Message::Started => Some(WorkerInput::Started),
+            Message::Started => {
+                // The first report that calls it running then has its figures.
+                self.parts.workers.send(worker, Command::ReportUsage);
+                Some(WorkerInput::Started)
+            }
             Message::Usage(usage) => {
                 let is_running = usage.activity == Activity::Running;
                 self.counters.note_usage(&app, worker, usage);
