@@ -15,7 +15,6 @@ use module_package::RuntimeProfile;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use worker_protocol::{Event, Hello, PROTOCOL_VERSION};
@@ -61,7 +60,7 @@ impl Launcher {
         Self { patience, ..self }
     }
 
-    /// `app` is for people: in the log, and as the process's name. It is empty for
+    /// `app` is for people: in the log, and in a list of processes. It is empty for
     /// the probe.
     pub fn start(&self, app: &str) -> Result<Started, Refusal> {
         self.start_process(app).map_err(|e| {
@@ -75,12 +74,7 @@ impl Launcher {
     fn start_process(&self, app: &str) -> io::Result<Started> {
         let (ours, theirs) = UnixStream::pair()?;
         let program = find_program(&self.words[0]);
-        let mut command = Command::new(&program);
-        if !app.is_empty() && !goes_by_its_name(&program) {
-            // So that a list of processes shows what each worker hosts.
-            command.arg0(app);
-        }
-        let mut child = command
+        let mut child = Command::new(program)
             .args(&self.words[1..])
             .args(label_of(app))
             // A worker needs nothing of the agent's environment, and a launcher
@@ -110,11 +104,6 @@ fn find_program(word: &Path) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|dir| dir.join(word)).find(|at| at.is_file());
     found.unwrap_or_else(|| word.into())
-}
-
-/// A link to another program, as in BusyBox, does what its name says.
-fn goes_by_its_name(program: &Path) -> bool {
-    program.canonicalize().is_ok_and(|target| target.file_name() != program.file_name())
 }
 
 /// Starts a runtime for a moment to hear what it is.
