@@ -55,7 +55,7 @@ pub struct BrokerAddress {
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RECONNECT_MIN: Duration = Duration::from_millis(500);
-const RECONNECT_MAX: Duration = Duration::from_secs(30);
+const RECONNECT_MAX: Duration = Duration::from_secs(15);
 /// A connection that lasted so long was a good one: the next delay is short again.
 const STABLE_AFTER: Duration = Duration::from_secs(20);
 /// Messages that wait for the connection.

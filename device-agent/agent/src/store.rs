@@ -32,7 +32,7 @@ pub struct Store {
 pub enum StoreError {
     #[error("{needed_bytes} bytes are needed and {free_bytes} of {bytes_max} are free")]
     NoSpace { needed_bytes: u64, free_bytes: u64, bytes_max: u64 },
-    #[error("blob {0} was changed on the disk; it was removed")]
+    #[error("blob {0} is damaged: its bytes on the disk were changed; it was removed")]
     Damaged(BlobId),
     #[error("the bytes that arrived are not blob {0}")]
     WrongHash(BlobId),

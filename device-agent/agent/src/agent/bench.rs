@@ -87,7 +87,7 @@ pub struct Bench {
     blobs: BTreeMap<BlobId, Vec<u8>>,
     last_manifest: Vec<u8>,
     deaf: bool,
-    change_next_block: bool,
+    change_block_of: Option<BlobId>,
     wants: usize,
     reports: Vec<Report>,
     published: Vec<String>,
@@ -142,7 +142,7 @@ impl Bench {
             blobs: BTreeMap::new(),
             last_manifest: vec![],
             deaf: false,
-            change_next_block: false,
+            change_block_of: None,
             wants: 0,
             reports: vec![],
             published: vec![],
@@ -288,7 +288,8 @@ impl Bench {
         for (index, bytes) in blob.chunks(BLOCK_BYTES as usize).enumerate() {
             if missing.contains(index as u32) {
                 let mut bytes = bytes.to_vec();
-                bytes[0] ^= u8::from(std::mem::take(&mut self.change_next_block));
+                let changed = self.change_block_of.take_if(|blob| *blob == want.blob);
+                bytes[0] ^= u8::from(changed.is_some());
                 let blob_bytes = blob.len() as u64;
                 let block = Block { version: 1, index: index as u32, blob_bytes, bytes };
                 self.give_block(want.blob, &block);
@@ -403,8 +404,14 @@ impl Bench {
         self.deaf = deaf;
     }
 
-    pub fn change_next_block(&mut self) {
-        self.change_next_block = true;
+    /// The first block of the artifact arrives changed.
+    pub fn deploy_after_a_change_on_the_wire(&mut self, seq: u64, artifact: &str) {
+        self.change_block_of = Some(BlobId::of(artifact.as_bytes()));
+        self.deploy(seq, &[("filter", artifact)]);
+    }
+
+    pub fn reports_with_refusal(&self) -> usize {
+        self.reports.iter().filter(|report| report.refused.is_some()).count()
     }
 
     pub fn wants(&self) -> usize {

@@ -30,7 +30,14 @@ impl Agent {
         let accepted = self.progress.accepted.as_ref().map(|(accepted, _)| accepted);
         match order_manifest(accepted, &manifest, id) {
             Err(refusal) => self.refuse(Refusal::from(&refusal), Some(manifest.seq), now),
-            Ok(Order::Repeat) => self.pace.note_change(now),
+            Ok(Order::Repeat) => {
+                // The broker has the good manifest again. A refusal that no report
+                // has told of yet is kept for the next one.
+                if self.refused_is_told {
+                    self.refused = None;
+                }
+                self.pace.note_change(now);
+            }
             Ok(Order::Newer) => self.accept(manifest, id, sealed, now),
         }
     }
@@ -77,6 +84,7 @@ impl Agent {
         tracing::warn!(device.id = %self.parts.enrolment.device, generation = seq, "{refusal}");
         self.log_own("warn", refusal.to_string(), now);
         let Refusal { code, detail } = refusal;
+        self.refused_is_told = false;
         match &mut self.refused {
             Some(refused) if refused.code == code && refused.detail == detail => {
                 refused.count += 1;

@@ -76,6 +76,8 @@ pub struct Agent {
     pace: Pace,
     report_counter: u64,
     refused: Option<Refused>,
+    /// Whether a report has told of it.
+    refused_is_told: bool,
     /// Workers whose hello has come.
     speaking: BTreeSet<WorkerId>,
     /// Of these, asked for their usage in this round and not heard.
@@ -107,6 +109,7 @@ impl Agent {
             pace: Pace::new(interval),
             report_counter: 0,
             refused: None,
+            refused_is_told: false,
             speaking: BTreeSet::new(),
             asked: BTreeSet::new(),
             stop_by: None,

@@ -62,10 +62,12 @@ impl Agent {
             return;
         }
         let topic = Topic::Report(self.parts.enrolment.device.clone());
-        if let Some(broker) = &mut self.broker
-            && !broker.publish(&topic, sealed)
-        {
-            self.pace.note_change(now);
+        if let Some(broker) = &mut self.broker {
+            if broker.publish(&topic, sealed) {
+                self.refused_is_told = true;
+            } else {
+                self.pace.note_change(now);
+            }
         }
     }
 

@@ -134,6 +134,16 @@ fn a_refused_document_is_counted_until_a_newer_manifest_comes() {
     assert_eq!(bench.report().refused, None);
 }
 
+#[test]
+fn a_refusal_is_told_at_least_once_and_cleared_by_the_good_manifest() {
+    let mut bench = running();
+    bench.give_manifest(b"hello".to_vec());
+    let told = bench.reports_with_refusal();
+    assert!(told >= 1);
+    bench.give_manifest_again();
+    assert_eq!(bench.report().refused, None);
+}
+
 /// Deploys `filter` anew so that it must be refused while version 1 goes on.
 fn refused_release(code: u16, deploy: impl FnOnce(&mut Bench)) -> Bench {
     let mut bench = running();
@@ -246,8 +256,10 @@ fn an_upgrade_starts_the_new_version_before_it_stops_the_old_one() {
 #[test]
 fn a_block_changed_on_the_wire_is_refused_and_fetched_again() {
     let mut bench = running();
-    bench.change_next_block();
-    bench.deploy(2, &[("filter", "ok 2")]);
+    bench.deploy_after_a_change_on_the_wire(2, "ok 2");
+    let app = bench.app("filter");
+    assert_eq!((app.state, number(app.refusal)), (AppState::Fetching, Some(14)));
+    assert!(app.fallback && app.detail.ends_with("version 1 goes on running"));
     bench.advance(20_000);
     assert_eq!(bench.report().refused.unwrap().code.number(), 14);
     assert_eq!(bench.app("filter").app_version, 2);

@@ -39,6 +39,8 @@ pub struct Fetch {
     delays: Delays,
     retries: u32,
     progress_at: Moment,
+    /// The last block that was not what was signed, until it comes right.
+    wrong_block: Option<(u32, String)>,
 }
 
 #[derive(Debug)]
@@ -85,7 +87,13 @@ impl Fetch {
             delays: Delays::between(SILENCE_MIN, SILENCE_MAX, seed),
             retries: 0,
             progress_at: now,
+            wrong_block: None,
         }
+    }
+
+    /// What arrived and was not what was signed.
+    pub fn wrong_block(&self) -> Option<&str> {
+        self.wrong_block.as_ref().map(|(_, detail)| detail.as_str())
     }
 
     /// Begins, or begins again on a new connection.
@@ -146,11 +154,11 @@ impl Fetch {
             Plan::Release { total, blocks } => take_of_release(self.blob, total, blocks, block),
             Plan::Artifact { release, missing } => take_of_artifact(release, missing, block),
         };
-        match taken {
+        match &taken {
             Taken::Ignored => {}
             // Asked for again after the usual silence: at once would let a broker
             // that damages every block keep us busy.
-            Taken::WrongHash(_) => {}
+            Taken::WrongHash(detail) => self.wrong_block = Some((block.index, detail.clone())),
             _ => self.note_progress(block.index, now),
         }
         taken
@@ -161,6 +169,7 @@ impl Fetch {
         self.retries = 0;
         self.delays.reset();
         self.awaited.remove(index);
+        self.wrong_block.take_if(|(wrong, _)| *wrong == index);
         let next_window = self.awaited.is_empty();
         let paused = self.ask_at.is_none();
         if !paused {

@@ -86,7 +86,9 @@ fn changed_blocks_are_thrown_away() {
     assert!(matches!(fetch.take(&grown, AT(0)), Taken::WrongHash(_)));
     let outside = Block { index: 9, ..block_of(&bytes, 0) };
     assert_eq!(fetch.take(&outside, AT(0)), Taken::Ignored);
+    assert!(fetch.wrong_block().unwrap().starts_with("block 0 of artifact"));
     assert_eq!(fetch.take(&block_of(&bytes, 0), AT(0)), Taken::Write { index: 0, last: false });
+    assert_eq!(fetch.wrong_block(), None);
 }
 
 #[test]

@@ -94,13 +94,17 @@ pub fn app_report(
         report.fetch_total_bytes = release.artifact_bytes;
     }
     let failure = wanted.failure();
-    report.fallback = failure.is_some() && app.fallback().is_some_and(Slot::is_running);
-    report.state = state_of(wanted, report.fallback);
+    let old_runs = app.fallback().is_some_and(Slot::is_running);
+    report.state = state_of(wanted, old_runs);
     match (&wanted.stage, fetch) {
         (Stage::Release | Stage::Artifact, fetch) => {
             explain(&mut report, wanted.trouble.as_ref());
             if let Some(fetch) = fetch {
                 (report.fetched_bytes, report.fetch_total_bytes) = fetch.progress_bytes();
+                if let Some(detail) = fetch.wrong_block() {
+                    let wrong = Refusal::new(RefusalCode::WrongHash, detail);
+                    explain(&mut report, Some(&wrong));
+                }
                 if fetch.is_stalled(now) {
                     let detail = format!("blocks of {} do not arrive", fetch.blob);
                     let stalled = Refusal::new(RefusalCode::FetchTimeout, detail);
@@ -116,6 +120,7 @@ pub fn app_report(
             }
         }
     }
+    report.fallback = old_runs && report.refusal.is_some();
     if report.fallback
         && let Some(version) = app.proven_version()
     {
@@ -126,7 +131,7 @@ pub fn app_report(
     report
 }
 
-fn state_of(slot: &Slot, fallback: bool) -> AppState {
+fn state_of(slot: &Slot, old_runs: bool) -> AppState {
     match &slot.stage {
         Stage::Release | Stage::Artifact => AppState::Fetching,
         Stage::Held => AppState::Stopped,
@@ -135,7 +140,7 @@ fn state_of(slot: &Slot, fallback: bool) -> AppState {
         Stage::Waiting(_) | Stage::Starting(_) | Stage::Ready(_) => AppState::Starting,
         Stage::Running { trapped: true, .. } => AppState::BackingOff,
         Stage::Running { .. } => AppState::Running,
-        Stage::Failed(refusal) if refusal.code == RefusalCode::TimeLimit && !fallback => {
+        Stage::Failed(refusal) if refusal.code == RefusalCode::TimeLimit && !old_runs => {
             AppState::StoppedTimeLimit
         }
         Stage::Failed(_) => AppState::Refused,
