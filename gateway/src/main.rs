@@ -51,7 +51,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Some(InnerCommand::CompileWorker { memory_bytes_max, cpu_s_max }) => {
-            farrier_gateway::compile::run_worker(memory_bytes_max, cpu_s_max).map_err(Into::into)
+            farrier_gateway::compile::run_worker(memory_bytes_max, cpu_s_max)
+                .context("compile a module")
         }
         Some(InnerCommand::CheckSandbox { best_effort, command }) => {
             return become_runtime(&SandboxPlan { best_effort, command });

@@ -22,6 +22,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+/// Time of the gateway's own check of an artifact.
+const HELLO_MAX: Duration = Duration::from_secs(10);
+const CHECK_MAX: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(500);
 /// Requests that are still being answered at the end get this long.
 const END_MAX: Duration = Duration::from_secs(5);
@@ -121,6 +124,8 @@ fn start_compiling(
         program: program.clone(),
         runtimes: config.check_runtimes.clone(),
         sandbox: config.check_sandbox,
+        hello_max: HELLO_MAX,
+        check_max: CHECK_MAX,
     };
     let (asking, app_) = (bench(), app.clone());
     tokio::task::spawn_blocking(move || ask_runtimes(&app_, &asking));

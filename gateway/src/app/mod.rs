@@ -28,7 +28,7 @@ mod reconcile;
 mod reports;
 mod status;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod views;
 
 pub use access::AdminToken;

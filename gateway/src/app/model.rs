@@ -32,7 +32,7 @@ pub struct Model {
 
 impl Model {
     pub fn of(records: Records) -> Self {
-        let mut model = Self { counter: records.counter, ..Self::default() };
+        let mut model = Self { counter: records.counter.unwrap_or_default(), ..Self::default() };
         let changes = (records.modules.into_iter().map(Change::Module))
             .chain(records.devices.into_iter().map(Change::Device))
             .chain(records.deployments.into_iter().map(Change::Deployment))

@@ -35,14 +35,19 @@ impl App {
 
 /// A silent device finishes nothing, so nothing of it is shown as going on.
 fn note_silence(progress: &mut DeviceProgress, has_reported: bool) {
-    if matches!(
-        progress.state,
-        ProgressState::Published | ProgressState::Fetching | ProgressState::Starting
-    ) {
-        progress.state = ProgressState::Published;
-        let what =
-            if has_reported { "the device is offline" } else { "the device has not reported yet" };
-        progress.detail = format!("{what}; it gets its manifest when it connects");
+    match progress.state {
+        ProgressState::Published | ProgressState::Fetching | ProgressState::Starting => {
+            progress.state = ProgressState::Published;
+            let what = match has_reported {
+                true => "the device is offline",
+                false => "the device has not reported yet",
+            };
+            progress.detail = format!("{what}; it gets its manifest when it connects");
+        }
+        ProgressState::Running => {
+            progress.detail = "as of its last report: the device is offline".into();
+        }
+        _ => {}
     }
 }
 

@@ -13,8 +13,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 use worker_protocol::Hello;
 
-const HELLO_MAX: Duration = Duration::from_secs(10);
-const CHECK_MAX: Duration = Duration::from_secs(30);
 const SAID_MAX: Duration = Duration::from_secs(1);
 const STDERR_BYTES_MAX: u64 = 8 * 1024;
 
@@ -26,6 +24,10 @@ pub struct CheckBench {
     pub program: PathBuf,
     pub runtimes: Vec<CheckRuntime>,
     pub sandbox: CheckSandbox,
+    /// From start to hello; a launcher may be an emulator.
+    pub hello_max: Duration,
+    /// From start to end.
+    pub check_max: Duration,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -51,8 +53,8 @@ impl CheckBench {
     /// The number of known-answer steps that held.
     pub fn check(&self, input: CheckInput) -> Result<u32, CheckRefusal> {
         let runtime = self.runtime_for(&input.target, &input.bounds_checks)?;
-        self.with_runtime(runtime, CHECK_MAX, |socket, deadline| {
-            let hello_deadline = deadline.min(Instant::now() + HELLO_MAX);
+        self.with_runtime(runtime, self.check_max, |socket, deadline| {
+            let hello_deadline = deadline.min(Instant::now() + self.hello_max);
             let hello = dialog::await_hello(socket, hello_deadline)?;
             dialog::check_hello(&hello, runtime)?;
             dialog::run(socket, deadline, input)
@@ -61,7 +63,7 @@ impl CheckBench {
 
     /// What a runtime says of itself.
     pub fn ask(&self, runtime: &CheckRuntime) -> Result<Hello, CheckRefusal> {
-        self.with_runtime(runtime, HELLO_MAX, |socket, deadline| {
+        self.with_runtime(runtime, self.hello_max, |socket, deadline| {
             let hello = dialog::await_hello(socket, deadline)?;
             dialog::check_hello(&hello, runtime)?;
             Ok(hello)
@@ -155,4 +157,86 @@ fn read_said(stderr: Option<impl Read>) -> String {
         let _ = std::io::copy(&mut bounded.into_inner(), &mut std::io::sink());
     }
     String::from_utf8_lossy(&said).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use module_package::ReleaseLimits;
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    /// A check whose sandbox and runtime together are a shell script.
+    fn check_with(script: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("sandbox");
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).mode(0o700).open(&program).unwrap();
+        write!(file, "#!/bin/sh\n{script}\n").unwrap();
+        drop(file);
+        let bench = CheckBench {
+            program,
+            runtimes: vec![CheckRuntime {
+                target: "x86_64-linux".parse().unwrap(),
+                bounds_checks: target_spec::BoundsChecks::Software,
+                path: "/usr/bin/farrier-runtime".into(),
+                launcher: vec![],
+            }],
+            sandbox: CheckSandbox::Required,
+            hello_max: Duration::from_secs(1),
+            check_max: Duration::from_secs(2),
+        };
+        bench.check(input("software")).unwrap_err().to_string()
+    }
+
+    fn input(bounds_checks: &str) -> CheckInput {
+        CheckInput {
+            artifact: vec![],
+            app: "a".into(),
+            target: "x86_64-linux".into(),
+            bounds_checks: bounds_checks.into(),
+            limits: ReleaseLimits {
+                memory_bytes_max: 1,
+                stack_bytes: 1,
+                call_ms_max: 1,
+                log_lines_per_s_max: 1,
+                publishes_per_s_max: 1,
+            },
+            known_answers: vec![],
+            sensors: vec![],
+            channels: vec![],
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_crashes_or_is_silent_is_a_refused_artifact() {
+        let crashed = check_with("echo 'segmentation fault' >&2; kill -SEGV $$");
+        assert!(crashed.contains("ended early") && crashed.contains("said: seg"), "{crashed}");
+        let silent = check_with("exec sleep 100");
+        assert!(silent.contains("said nothing"), "{silent}");
+        let talkative = check_with("printf 'AAAAAAAA' >&0; exec sleep 100");
+        assert!(talkative.contains("talk to the runtime"), "{talkative}");
+    }
+
+    #[test]
+    fn where_a_check_cannot_be_confined_the_operator_is_told_what_to_do() {
+        let refusal = check_with("echo 'no Landlock: the kernel does not offer it' >&2; exit 125");
+        assert!(refusal.contains("no Landlock") && refusal.contains("best-effort"), "{refusal}");
+    }
+
+    #[test]
+    fn a_target_without_a_runtime_is_refused_with_what_to_configure() {
+        let bench = CheckBench {
+            program: "/bin/false".into(),
+            runtimes: vec![],
+            sandbox: CheckSandbox::Required,
+            hello_max: Duration::from_secs(1),
+            check_max: Duration::from_secs(1),
+        };
+        let refusal = bench.check(input("hardware")).unwrap_err().to_string();
+        assert!(
+            refusal.contains("[[check_runtime]]") && refusal.contains("x86_64-linux"),
+            "{refusal}"
+        );
+    }
 }

@@ -200,3 +200,111 @@ fn unexpected(event: &Event) -> DialogError {
     crate::telemetry::cut(&mut text, 200);
     DialogError::Unexpected(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use module_package::ReleaseLimits;
+    use worker_protocol::{FailedStep, LoadFailure, LogLevel, LogLine};
+
+    fn input() -> CheckInput {
+        CheckInput {
+            artifact: b"aot".to_vec(),
+            app: "answer".into(),
+            target: "x86_64-linux".into(),
+            bounds_checks: "software".into(),
+            limits: ReleaseLimits {
+                memory_bytes_max: 1,
+                stack_bytes: 1,
+                call_ms_max: 1,
+                log_lines_per_s_max: 1,
+                publishes_per_s_max: 1,
+            },
+            known_answers: vec![],
+            sensors: vec!["temperature".into()],
+            channels: vec![],
+        }
+    }
+
+    /// A check against a runtime that answers each command with these events.
+    fn check(answer: impl Fn(Command) -> Vec<Event> + Send + 'static) -> Result<u32, DialogError> {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let runtime = thread::spawn(move || {
+            while let Ok(command) = read_frame::<Command>(&theirs) {
+                for event in answer(command) {
+                    write_frame(&theirs, &event).unwrap();
+                }
+            }
+        });
+        let result = run(&ours, Instant::now() + Duration::from_secs(5), input());
+        drop(ours);
+        runtime.join().unwrap();
+        result
+    }
+
+    fn log() -> Event {
+        Event::Log(LogLine { level: LogLevel::Info, text: "hello".into() })
+    }
+
+    fn good(command: Command, calls: u64) -> Vec<Event> {
+        match command {
+            Command::Load(_) => vec![Event::Loaded { has_init: true, has_tick: true }],
+            Command::RunChecks { .. } => vec![Event::ChecksDone { passed: 3, failed: None }],
+            Command::Start { .. } => vec![log(), Event::Started],
+            Command::ReportUsage => vec![log(), Event::Usage(Usage { calls, ..Usage::default() })],
+            Command::Stop => vec![],
+        }
+    }
+
+    #[test]
+    fn an_artifact_that_loads_answers_and_ticks_is_good() {
+        let calls = std::sync::atomic::AtomicU64::new(4);
+        let passed = check(move |command| {
+            good(command, calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst))
+        });
+        assert_eq!(passed.unwrap(), 3);
+        // A library is not started.
+        let passed = check(|command| match command {
+            Command::Load(_) => vec![Event::Loaded { has_init: false, has_tick: false }],
+            Command::Start { .. } => panic!("there is nothing to start"),
+            other => good(other, 0),
+        });
+        assert_eq!(passed.unwrap(), 3);
+    }
+
+    #[test]
+    fn each_failure_has_its_reason() {
+        let refusal = |answer: fn(Command) -> Vec<Event>| check(answer).unwrap_err().to_string();
+        let load = refusal(|_| {
+            let (reason, detail) = (LoadFailure::UnknownImport, "farrier.fly".into());
+            vec![Event::LoadFailed { reason, detail }]
+        });
+        assert!(load.contains("UnknownImport") && load.contains("farrier.fly"), "{load}");
+        let step = refusal(|command| match command {
+            Command::RunChecks { .. } => {
+                let failed = FailedStep { number: 2, detail: "got i32:1".into() };
+                vec![Event::ChecksDone { passed: 1, failed: Some(failed) }]
+            }
+            other => good(other, 0),
+        });
+        assert_eq!(step, "known-answer step 2 does not hold: got i32:1");
+        let trap = refusal(|command| match command {
+            Command::Start { .. } => vec![Event::Trapped {
+                export: "init".into(),
+                detail: "unreachable".into(),
+                restart_in_ms: 0,
+            }],
+            other => good(other, 0),
+        });
+        assert_eq!(trap, "init trapped: unreachable");
+        let overrun = refusal(|command| match command {
+            Command::ReportUsage => {
+                vec![Event::Overrun { export: "tick".into(), elapsed_ms: 2_000 }]
+            }
+            other => good(other, 0),
+        });
+        assert!(overrun.starts_with("tick ran longer"), "{overrun}");
+        let nonsense = refusal(|_| vec![Event::Started]);
+        assert!(nonsense.contains("Started"), "{nonsense}");
+    }
+}

@@ -100,7 +100,7 @@ fn describe_end(status: ExitStatus, said: &str) -> String {
     const SIGKILL: i32 = 9;
     const SIGXCPU: i32 = 24;
     let what = match status.signal() {
-        _ if said.contains("memory allocation of") => {
+        _ if said.contains("memory allocation of") || said.contains("out of memory") => {
             "the compiler needed more memory than compile_memory_bytes_max allows; make the module \
              smaller, or raise the limit"
         }

@@ -26,7 +26,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post, put};
+use axum::routing::{any, get, post, put};
 use gateway_api::ProblemCode;
 use problem::ApiError;
 use std::sync::Arc;
@@ -94,7 +94,7 @@ pub fn router(state: HttpState) -> Router {
         .route("/logs", get(telemetry::logs))
         .route("/published", get(telemetry::published))
         .route("/events", get(events::stream))
-        .fallback(unknown_path)
+        .route("/{*rest}", any(unknown_path))
         .layer(from_fn_with_state(state.clone(), guard::require_login));
     let api = Router::new().route("/enroll", post(enrol::enrol)).merge(behind_login);
     let sessions = SessionManagerLayer::new(MemoryStore::default())
@@ -106,21 +106,26 @@ pub fn router(state: HttpState) -> Router {
         .with_expiry(Expiry::OnInactivity(tower_sessions::cookie::time::Duration::hours(
             SESSION_IDLE_HOURS,
         )));
-    Router::new()
+    let all = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/login", get(session::login))
         .nest("/api/v1", api)
-        .route("/api", get(unknown_path))
-        .route("/api/{*rest}", get(unknown_path))
+        .route("/api", any(unknown_path))
+        .route("/api/", any(unknown_path))
+        .route("/api/{*rest}", any(unknown_path))
         .fallback(ui::serve)
         .layer(DefaultBodyLimit::max(TEXT_BODY_BYTES_MAX))
         .layer(sessions)
         .layer(set_header(CONTENT_SECURITY_POLICY, CSP))
         .layer(set_header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(set_header(X_FRAME_OPTIONS, "DENY"))
-        .layer(CatchPanicLayer::custom(problem::of_panic))
-        .layer(from_fn(request::finish))
-        .with_state(state)
+        .with_state(state);
+    in_outer_layers(all)
+}
+
+/// What turns any end of a request into an answer.
+fn in_outer_layers(router: Router) -> Router {
+    router.layer(CatchPanicLayer::custom(problem::of_panic)).layer(from_fn(request::finish))
 }
 
 fn set_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

@@ -32,8 +32,8 @@ pub async fn login(
     if !state.app.use_login_link(&query.token) {
         return Err(ApiError::new(
             ProblemCode::LoginRequired,
-            "The login link was used before or has ended. Ask for a new one with `farrier login`, \
-             or restart the gateway, which logs one.",
+            "The login link was used before or has ended. Ask for a new one at \
+             POST /api/v1/login-links, or restart the gateway, which logs one.",
         ));
     }
     let fault = |e: tower_sessions::session::Error| ApiError::internal(e.to_string());

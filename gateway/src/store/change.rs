@@ -138,7 +138,8 @@ pub struct Records {
     pub releases: Vec<ReleaseRecord>,
     pub manifests: Vec<ManifestRecord>,
     pub access: Vec<AccessRecord>,
-    pub counter: CounterRecord,
+    /// There in every store, from its making on.
+    pub counter: Option<CounterRecord>,
 }
 
 impl Records {
@@ -160,7 +161,7 @@ impl Records {
             Kind::Release => self.releases.push(from_value(kind, value)?),
             Kind::Manifest => self.manifests.push(from_value(kind, value)?),
             Kind::Access => self.access.push(from_value(kind, value)?),
-            Kind::Counter => self.counter = from_value(kind, value)?,
+            Kind::Counter => self.counter = Some(from_value(kind, value)?),
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ fn claim(number: u8) -> ClaimRecord {
 }
 
 fn check_store(store: &dyn Store) {
-    assert_eq!(store.load().unwrap(), Default::default());
+    assert_eq!(store.load().unwrap().devices, []);
     store.commit(&[Change::Device(device(1)), Change::Claim(claim(1))]).unwrap();
     let renamed = DeviceRecord { name: "other".into(), ..device(1) };
     store
@@ -44,7 +44,7 @@ fn check_store(store: &dyn Store) {
     devices.sort_by(|a, b| a.name.cmp(&b.name));
     assert_eq!(devices, [device(2), renamed]);
     assert_eq!(records.claims, []);
-    assert_eq!(records.counter.last_deployment, 4);
+    assert_eq!(records.counter.unwrap().last_deployment, 4);
     store.commit(&[]).unwrap();
 }
 
@@ -93,7 +93,8 @@ fn a_damaged_store_is_moved_aside_and_the_start_refused() {
     let store = SledStore::open(&path, true).unwrap();
     store.commit(&[Change::Device(device(1))]).unwrap();
     drop(store);
-    std::fs::write(path.join("conf"), b"not what sled wrote").unwrap();
+    let len = std::fs::metadata(path.join("db")).unwrap().len();
+    std::fs::write(path.join("db"), vec![0; len as usize]).unwrap();
 
     let refusal = SledStore::open(&path, false).err().expect("a damaged store does not open");
     let OpenError::Damaged { moved_to, .. } = &refusal else { panic!("{refusal}") };

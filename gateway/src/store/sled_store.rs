@@ -6,6 +6,7 @@
 //! synced once, when it was made. sled can also panic on damaged files: opening
 //! catches that, moves the directory aside untouched, and refuses to start.
 
+use super::record::CounterRecord;
 use super::{Change, Records, Store, StoreError};
 use rustix::fs::OFlags;
 use std::fs::File;
@@ -63,12 +64,20 @@ impl SledStore {
             sync_dir(path).and_then(|()| sync_dir(parent)).map_err(io_error)?;
         }
         let store = Self { db, db_file };
-        // A file that opens can still hold records that do not read.
-        if let Err(error) = store.load() {
-            drop(store);
-            return Err(move_aside(path, error.to_string()));
-        }
-        Ok(store)
+        // A file that opens can still hold records that do not read, and sled
+        // starts afresh where it cannot read the beginning of its file.
+        let damage = match store.load() {
+            Ok(records) if records.counter.is_some() => return Ok(store),
+            Ok(_) if may_create => {
+                let made = store.commit(&[Change::Counter(CounterRecord::default())]);
+                made.map_err(|e| io_error(io::Error::other(e)))?;
+                return Ok(store);
+            }
+            Ok(_) => "it opens, but what was in it is gone".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        drop(store);
+        Err(move_aside(path, damage))
     }
 
     fn sync(&self) -> Result<(), StoreError> {

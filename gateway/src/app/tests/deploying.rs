@@ -172,11 +172,11 @@ fn a_manifest_is_kept_before_it_is_published_and_published_again_after_a_crash()
     fleet.deploy("answer");
     fleet.work_well();
     // At the moment when the rules tell the outbox, the store has the manifest.
-    assert_eq!(*fleet.outbox.told.lock().unwrap(), [device.id.clone()]);
+    assert_eq!(*fleet.outbox.told.lock().unwrap(), vec![device.id.clone()]);
     assert_eq!(fleet.store().load().unwrap().manifests[0].seq, 1);
     // The process dies before anything was sent.
     let fleet = fleet.restart();
-    assert_eq!(fleet.app.devices_with_manifests(), [device.id.clone()]);
+    assert_eq!(fleet.app.devices_with_manifests(), vec![device.id.clone()]);
     assert_eq!(fleet.manifest(&device).unwrap().seq, 1);
     assert_eq!(fleet.work_well(), [""; 0], "nothing is compiled again");
 }
@@ -317,5 +317,5 @@ fn a_device_that_reports_an_old_generation_gets_its_manifest_again() {
         fleet.app.tick();
         fleet.pass_ms(1_000);
     }
-    assert_eq!(*fleet.outbox.told.lock().unwrap(), [device.id.clone()]);
+    assert_eq!(*fleet.outbox.told.lock().unwrap(), vec![device.id.clone()]);
 }

@@ -2,6 +2,6 @@
 
 mod deploying;
 mod enrolling;
-mod fleet;
+pub(crate) mod fleet;
 mod reporting;
 mod uploading;

@@ -1,0 +1,133 @@
+//! The program itself: its first line, its directory, its end.
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+struct Gateway {
+    child: Child,
+    ready: serde_json::Value,
+}
+
+impl Gateway {
+    fn command(dir: &Path) -> Command {
+        let config = dir.join("gateway.toml");
+        let text = format!(
+            "data_dir = {:?}\nhttp_listen = \"127.0.0.1:0\"\nmqtt_listen = \"127.0.0.1:0\"\n",
+            dir.join("data")
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farrier-gateway"));
+        command.arg("--config").arg(config).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn start(dir: &Path) -> Self {
+        let mut child = Self::command(dir).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        Self { child, ready: serde_json::from_str(&line).unwrap() }
+    }
+
+    /// An HTTP answer, head and body.
+    fn ask(&self, request: &str) -> String {
+        let addr = self.ready["http"].as_str().unwrap().trim_start_matches("http://").to_owned();
+        let mut stream = TcpStream::connect(&addr).unwrap();
+        write!(stream, "{request}\r\nHost: {addr}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn end(mut self, signal: Signal) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        let started = Instant::now();
+        let status = self.child.wait().unwrap();
+        assert!(started.elapsed() < Duration::from_secs(10), "it ends soon");
+        status.code()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the program says when it refuses to start.
+fn refusal(dir: &Path) -> String {
+    let mut child = Gateway::command(dir).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    assert!(output.stdout.is_empty(), "it was never ready");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn it_says_when_it_is_ready_serves_and_ends_cleanly() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(dir.path());
+    assert_eq!(gateway.ready["ready"], true);
+    assert_eq!(gateway.ready["pid"], gateway.child.id());
+    assert!(gateway.ready["mqtt"].as_str().unwrap().starts_with("mqtt://127.0.0.1:"));
+    assert!(gateway.ask("GET /healthz HTTP/1.1").starts_with("HTTP/1.1 200"));
+    let data = dir.path().join("data");
+    let mode = |path: &str| std::fs::metadata(data.join(path)).unwrap().mode() & 0o777;
+    assert_eq!((mode(""), mode("keys"), mode("admin.token")), (0o700, 0o700, 0o600));
+    assert_eq!(gateway.end(Signal::TERM), Some(0));
+    assert_eq!(Gateway::start(dir.path()).end(Signal::INT), Some(0));
+}
+
+#[test]
+fn a_login_outlives_a_kill_and_an_open_event_stream_delays_no_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(dir.path());
+    let token = std::fs::read_to_string(dir.path().join("data/admin.token")).unwrap();
+    assert_eq!(gateway.end(Signal::KILL), None);
+    let gateway = Gateway::start(dir.path());
+    let session = format!("GET /api/v1/session HTTP/1.1\r\nAuthorization: Bearer {}", token.trim());
+    let answer = gateway.ask(&session);
+    assert!(answer.contains("\"root_key_count\":1"), "{answer}");
+    let addr = gateway.ready["http"].as_str().unwrap().trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&addr).unwrap();
+    let events = session.replace("session", "events");
+    write!(stream, "{events}\r\nHost: {addr}\r\n\r\n").unwrap();
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    assert_eq!(gateway.end(Signal::TERM), Some(0));
+}
+
+#[test]
+fn one_directory_is_for_one_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(dir.path());
+    let refusal = refusal(dir.path());
+    assert!(refusal.contains("another gateway uses"), "{refusal}");
+    drop(gateway);
+}
+
+#[test]
+fn a_damaged_store_stops_the_start_with_what_to_do_each_time() {
+    let dir = tempfile::tempdir().unwrap();
+    Gateway::start(dir.path()).end(Signal::TERM);
+    let store = dir.path().join("data/store");
+    let len = std::fs::metadata(store.join("db")).unwrap().len();
+    std::fs::write(store.join("db"), vec![0; len as usize]).unwrap();
+    let first = refusal(dir.path());
+    assert!(first.contains("store.damaged-1") && first.contains("backup"), "{first}");
+    assert!(refusal(dir.path()).contains("is missing"));
+    assert!(dir.path().join("data/store.damaged-1/db").exists());
+}
