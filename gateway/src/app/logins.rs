@@ -7,21 +7,17 @@
 use super::App;
 use device_protocol::{LOGIN_TOKEN_BYTES_MAX, Login, MESSAGE_VERSION, decode_sealed};
 use module_package::{DeviceId, Domain, SealError, open};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::PoisonError;
 
 const CLOCK_DIFFERENCE_MS_MAX: u64 = 5 * 60 * 1_000;
 
-/// Nonces that are remembered at once: 10,000 devices can each log in many times
-/// within the minutes that a token is good.
-const NONCES_MAX: usize = 200_000;
+/// Logins of one device while its tokens are good: one each half second.
+const LOGINS_PER_DEVICE_MAX: usize = 1_200;
 
-/// Nonces of tokens that are still good, oldest first.
+/// Nonces of tokens that are still good, by device, oldest first.
 #[derive(Default)]
-pub struct Logins {
-    seen: HashSet<[u8; 16]>,
-    by_age: VecDeque<(u64, [u8; 16])>,
-}
+pub struct Logins(HashMap<DeviceId, VecDeque<(u64, [u8; 16])>>);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoginRefusal {
@@ -39,7 +35,7 @@ pub enum LoginRefusal {
     Time { difference_ms: u64 },
     #[error("the login token was used before")]
     Repeated,
-    #[error("too many logins")]
+    #[error("the device logs in too often")]
     TooMany,
 }
 
@@ -69,7 +65,7 @@ impl App {
             return Err(LoginRefusal::Time { difference_ms });
         }
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        logins.note(login.nonce, now_ms)?;
+        logins.note(&device, login.nonce, now_ms)?;
         Ok(device)
     }
 }
@@ -77,20 +73,23 @@ impl App {
 impl Logins {
     /// A token is good until its time plus the difference, and its time is at most
     /// the difference ahead: after twice that, its nonce can be forgotten.
-    fn note(&mut self, nonce: [u8; 16], now_ms: u64) -> Result<(), LoginRefusal> {
-        while let Some((seen_ms, oldest)) = self.by_age.front()
-            && seen_ms + 2 * CLOCK_DIFFERENCE_MS_MAX < now_ms
-        {
-            self.seen.remove(oldest);
-            self.by_age.pop_front();
+    fn note(
+        &mut self,
+        device: &DeviceId,
+        nonce: [u8; 16],
+        now_ms: u64,
+    ) -> Result<(), LoginRefusal> {
+        let seen = self.0.entry(device.clone()).or_default();
+        while seen.front().is_some_and(|(at_ms, _)| at_ms + 2 * CLOCK_DIFFERENCE_MS_MAX < now_ms) {
+            seen.pop_front();
         }
-        if self.by_age.len() >= NONCES_MAX {
-            return Err(LoginRefusal::TooMany);
-        }
-        if !self.seen.insert(nonce) {
+        if seen.iter().any(|(_, earlier)| *earlier == nonce) {
             return Err(LoginRefusal::Repeated);
         }
-        self.by_age.push_back((now_ms, nonce));
+        if seen.len() >= LOGINS_PER_DEVICE_MAX {
+            return Err(LoginRefusal::TooMany);
+        }
+        seen.push_back((now_ms, nonce));
         Ok(())
     }
 }

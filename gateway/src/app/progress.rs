@@ -152,17 +152,16 @@ fn after_publishing(
     }
     let app = report.apps.iter().find(|app| app.app == deployment.app);
     match app {
-        Some(app) if app.release == entry.entry.release || app.fallback => {
-            as_reported(published, app)
-        }
+        Some(app) if app.release == entry.entry.release => as_reported(published, app),
         // Accepted; its first word about the application comes with the next report.
         _ => DeviceProgress { state: ProgressState::Starting, ..published },
     }
 }
 
+/// The device speaks of the version that it should run. Where it runs an earlier
+/// one instead, its detail says so.
 fn as_reported(published: DeviceProgress, app: &AppReport) -> DeviceProgress {
     let state = match app.state {
-        _ if app.fallback => ProgressState::Refused,
         AppState::Fetching => ProgressState::Fetching,
         AppState::Starting => ProgressState::Starting,
         AppState::Running => ProgressState::Running,
@@ -171,15 +170,13 @@ fn as_reported(published: DeviceProgress, app: &AppReport) -> DeviceProgress {
         }
         AppState::Refused => ProgressState::Refused,
     };
-    let refusal = app.refusal.map(|code| to_refusal(code, &app.detail));
-    let detail = match (app.fallback, app.detail.is_empty()) {
-        (true, _) => format!("an earlier version goes on running: {}", app.detail),
-        (false, true) if state == ProgressState::Stopped => app.state.as_str().to_owned(),
-        (false, _) => app.detail.clone(),
+    let detail = match app.detail.is_empty() {
+        true if state == ProgressState::Stopped => app.state.as_str().to_owned(),
+        _ => app.detail.clone(),
     };
     DeviceProgress {
         state,
-        refusal,
+        refusal: app.refusal.map(|code| to_refusal(code, &app.detail)),
         detail,
         fetched_bytes: app.fetched_bytes,
         fetch_total_bytes: app.fetch_total_bytes,

@@ -6,6 +6,7 @@ use crate::app::App;
 use device_protocol::{BLOCK_MESSAGE_BYTES_MAX, Topic, UP_MESSAGE_BYTES_MAX, up_filter};
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -85,8 +86,17 @@ async fn run_connection(
 
 fn take_messages(app: &App, mut messages: mpsc::Receiver<Publish>) {
     while let Some(message) = messages.blocking_recv() {
-        if let Err(refusal) = app.take_up(&message.topic, &message.payload) {
-            tracing::warn!(topic = message.topic, %refusal, "a device's message is not taken");
+        // A bug that one message brings out must not end what all devices say.
+        let taken =
+            catch_unwind(AssertUnwindSafe(|| app.take_up(&message.topic, &message.payload)));
+        match taken {
+            Ok(Ok(())) => {}
+            Ok(Err(refusal)) => {
+                tracing::warn!(topic = message.topic, %refusal, "a device's message is not taken");
+            }
+            Err(_) => {
+                tracing::error!(topic = message.topic, "a device's message brought out a bug")
+            }
         }
     }
 }
