@@ -12,9 +12,9 @@ use worker_protocol::{
     SensorSource, Usage, read_frame, write_frame,
 };
 
-/// Ticks of a check come fast: one is enough to see.
-const TICK_INTERVAL_MS: u32 = 20;
-const USAGE_INTERVAL: Duration = Duration::from_millis(50);
+/// The first tick comes at once, and the check is over before the second.
+const TICK_INTERVAL_MS: u32 = 1_000;
+const USAGE_INTERVAL: Duration = Duration::from_millis(20);
 const SENSOR_SEED: u64 = 1;
 
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +101,7 @@ pub fn check_hello(hello: &Hello, runtime: &CheckRuntime) -> Result<(), DialogEr
 /// Load, known answers, one tick. Gives the number of steps that held.
 pub fn run(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<u32, DialogError> {
     let steps = input.known_answers.clone();
-    let has_tick = load(socket, deadline, input)?;
+    let Entries { has_init, has_tick } = load(socket, deadline, input)?;
     write_frame(socket, &Command::RunChecks { steps })?;
     let passed = match next_answer(socket, deadline)? {
         Event::ChecksDone { passed, failed: None } => passed,
@@ -111,12 +111,18 @@ pub fn run(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<
         other => return Err(unexpected(&other)),
     };
     if has_tick {
-        await_tick(socket, deadline)?;
+        await_tick(socket, deadline, has_init)?;
     }
     Ok(passed)
 }
 
-fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<bool, DialogError> {
+/// Which entries the module exports.
+struct Entries {
+    has_init: bool,
+    has_tick: bool,
+}
+
+fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<Entries, DialogError> {
     let sensors = input
         .sensors
         .into_iter()
@@ -136,7 +142,7 @@ fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<boo
     };
     write_frame(socket, &Command::Load(load))?;
     match next_answer(socket, deadline)? {
-        Event::Loaded { has_tick, .. } => Ok(has_tick),
+        Event::Loaded { has_init, has_tick } => Ok(Entries { has_init, has_tick }),
         Event::LoadFailed { reason, detail } => {
             Err(DialogError::Load { reason: format!("{reason:?}"), detail })
         }
@@ -144,19 +150,22 @@ fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<boo
     }
 }
 
-/// Waits until the module was called once more after it had started.
-fn await_tick(socket: &UnixStream, deadline: Instant) -> Result<(), DialogError> {
+/// Starts the module and waits until `init`, where it has one, and the first
+/// `tick` have returned. What a later tick does is the device's business.
+fn await_tick(socket: &UnixStream, deadline: Instant, has_init: bool) -> Result<(), DialogError> {
+    let before = usage(socket, deadline)?;
     write_frame(socket, &Command::Start { interval_ms: TICK_INTERVAL_MS })?;
     match next_answer(socket, deadline)? {
         Event::Started => {}
         other => return Err(unexpected(&other)),
     }
-    let at_start = usage(socket, deadline)?.calls;
+    let enough = before.calls + 1 + u64::from(has_init);
     loop {
+        let has_ticked = usage(socket, deadline)?.calls >= enough;
         thread::sleep(USAGE_INTERVAL);
-        let usage = usage(socket, deadline)?;
-        // A call that is under way counts when it is over.
-        if usage.calls > at_start {
+        if has_ticked {
+            // A call counts before its trap is told, so ask once more.
+            usage(socket, deadline)?;
             return Ok(());
         }
     }
