@@ -25,10 +25,10 @@ fn bad_modules(
         ),
         ("empty", vec![], ProblemCode::NotWasm, "empty"),
         ("truncated", half, ProblemCode::TruncatedModule, "ends"),
-        ("unsupported", simd, ProblemCode::UnsupportedProposal, "SIMD"),
+        ("unsupported", simd, ProblemCode::UnsupportedProposal, "\"simd\""),
         ("unknown import", import, ProblemCode::UnknownImport, "env.launch_missiles"),
         ("invalid", invalid, ProblemCode::InvalidModule, "type mismatch"),
-        ("too large", vec![0; 33 * 1024 * 1024], ProblemCode::TooLarge, "MiB"),
+        ("too large", vec![0; 33 * 1024 * 1024], ProblemCode::TooLarge, "larger than"),
     ])
 }
 

@@ -6,13 +6,18 @@ use gateway_client::Upload;
 use harness::{Fleet, Kit};
 
 const DEVICE: &str = "demo-x86-64";
+const SPIN_LATER: &str = "gt_u (global.get $ticks) (i32.const 40)";
 
-async fn deploy_wat(fleet: &Fleet, name: &str, interval_ms: u32) -> anyhow::Result<()> {
-    let wasm = wat::parse_bytes(&fleet.kit.read_module(&format!("{name}.wat"))?)?.into_owned();
+/// Deploys a misbehaving example with a part of its text replaced: as they are,
+/// most misbehave so early that the gateway's own check refuses them.
+async fn deploy_wat(fleet: &Fleet, name: &str, part: &str, by: &str) -> anyhow::Result<()> {
+    let text = String::from_utf8(fleet.kit.read_module(&format!("{name}.wat"))?)?;
+    ensure!(text.contains(part), "{name}.wat does not contain {part}");
+    let wasm = wat::parse_str(if part.is_empty() { text } else { text.replace(part, by) })?;
     let pushed =
         fleet.client().push_module(Some(name), &Upload::from_bytes(wasm), |_, _| {}).await?;
     let new = NewDeployment {
-        interval_ms: Some(interval_ms),
+        interval_ms: Some(20),
         channels: vec!["flood".into()],
         ..Fleet::deployment(&pushed.module.id, DeviceSelector::All)
     };
@@ -25,7 +30,7 @@ async fn an_endless_call_is_ended_and_stays_so_until_the_next_deployment() -> an
     let data = tempfile::tempdir()?;
     let mut fleet = Fleet::start_with_filter(Kit::for_tests()?, data.path()).await?;
     let before = fleet.status(DEVICE, "sensor-filter").await?;
-    deploy_wat(&fleet, "spin", 100).await?;
+    deploy_wat(&fleet, "spin", "gt_u (global.get $ticks) (i32.const 1)", SPIN_LATER).await?;
     let is_stopped = |app: &AppStatus| app.state == "stopped: time limit";
     let stopped = fleet.wait_app("the time limit", DEVICE, "spin", is_stopped).await?;
     let refusal = stopped.refusal.as_ref();
@@ -44,7 +49,7 @@ async fn a_module_that_traps_gets_a_fresh_instance_each_time() -> anyhow::Result
     let data = tempfile::tempdir()?;
     let mut fleet = Fleet::start_with_filter(Kit::for_tests()?, data.path()).await?;
     let before = fleet.status(DEVICE, "sensor-filter").await?;
-    deploy_wat(&fleet, "trap", 20).await?;
+    deploy_wat(&fleet, "trap", "(i32.const 3)", "(i32.const 40)").await?;
     let has_trapped = |app: &AppStatus| app.traps >= 2 && app.restarts >= 1;
     let trapped = fleet.wait_app("two traps", DEVICE, "trap", has_trapped).await?;
     ensure!(trapped.calls > trapped.traps, "a fresh instance ticks before it traps: {trapped:?}");
@@ -56,8 +61,25 @@ async fn a_flood_of_logs_and_messages_is_bounded_and_counted() -> anyhow::Result
     let data = tempfile::tempdir()?;
     let mut fleet = Fleet::start_with_filter(Kit::for_tests()?, data.path()).await?;
     let before = fleet.status(DEVICE, "sensor-filter").await?;
-    deploy_wat(&fleet, "flood", 20).await?;
+    deploy_wat(&fleet, "flood", "", "").await?;
     let is_bounded = |app: &AppStatus| app.log_lines_dropped > 0 && app.publishes_dropped > 0;
     fleet.wait_app("dropped lines and messages", DEVICE, "flood", is_bounded).await?;
+    fleet.check_filter_went_on(&before).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_module_that_misbehaves_at_once_is_refused_before_any_device_sees_it()
+-> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let mut fleet = Fleet::start_with_filter(Kit::for_tests()?, data.path()).await?;
+    let before = fleet.status(DEVICE, "sensor-filter").await?;
+    let text = "(module (func (export \"tick\") (result i32) unreachable))";
+    let upload = Upload::from_bytes(wat::parse_str(text)?);
+    let module = fleet.client().push_module(Some("bad"), &upload, |_, _| {}).await?.module;
+    let new = Fleet::deployment(&module.id, DeviceSelector::All);
+    let deployment = fleet.client().create_deployment(&new).await?;
+    let ended = fleet.wait_deployment(&deployment.id, |_| {}).await?;
+    ensure!(ended.state == gateway_api::DeploymentState::Failed, "{ended:?}");
+    ensure!(ended.progress[0].detail.contains("unreachable"), "{ended:?}");
     fleet.check_filter_went_on(&before).await
 }

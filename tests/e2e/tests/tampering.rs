@@ -6,7 +6,7 @@ use coset::CborSerializable;
 use device_protocol::{AppState, RefusalCode, Report, Topic};
 use ed25519_dalek::SigningKey;
 use embedded_broker::{AccessControl, Broker, BrokerConfig, Limits, Login, LoginFuture, Who};
-use gateway_api::{AppStatus, DeviceSelector};
+use gateway_api::{AppStatus, Device, DeviceSelector};
 use harness::{DeviceClass, Fleet, Forwarder, Kit, Route, wait_for};
 use module_package::{DeviceId, Domain, Manifest, seal};
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
@@ -212,12 +212,14 @@ async fn an_artifact_changed_on_the_wire_never_runs_and_is_fetched_again() -> an
     fleet.client().create_deployment(&new).await?;
     let wrong_hash = RefusalCode::WrongHash.number();
     let is_refused =
-        |app: &AppStatus| app.refusal.as_ref().is_some_and(|refusal| refusal.code == wrong_hash);
-    let refused = fleet.wait_app("the refusal", DEVICE, "sensor-filter", is_refused).await?;
-    ensure!(refused.fallback, "version 1 goes on meanwhile: {refused:?}");
+        |device: &Device| device.refusal.as_ref().is_some_and(|refusal| refusal.code == wrong_hash);
+    fleet.wait_device("the refusal", DEVICE, is_refused).await?;
+    let refused = fleet.status(DEVICE, "sensor-filter").await?;
+    ensure!(refused.version == 2 && refused.state == "fetching", "{refused:?}");
+    // The figures are those of version 1, which goes on.
     let ticks = |app: &AppStatus| app.calls > refused.calls;
     let went_on = fleet.wait_app("ticks of version 1", DEVICE, "sensor-filter", ticks).await?;
-    ensure!(went_on.restarts == before.restarts, "{went_on:?}");
+    ensure!(went_on.restarts == before.restarts && went_on.state == "fetching", "{went_on:?}");
 
     forwarder.set_route(Route::To(fleet.gateway().mqtt()));
     fleet.wait_running(DEVICE, "sensor-filter", 2).await?;
@@ -258,12 +260,15 @@ async fn an_artifact_changed_on_the_devices_disk_is_not_run_and_is_fetched_again
     fleet.restart_agent(DEVICE)?;
     wait_for("the agent's word about the damage", SOON, async || {
         let log = fleet.agent(DEVICE)?.log_tail();
-        Ok(if log.contains(&artifact[..16]) && log.contains("damaged") { Ok(()) } else { Err(log) })
+        Ok(if log.contains("refusal 17") && log.contains(&artifact) { Ok(()) } else { Err(log) })
     })
     .await?;
 
     forwarder.set_route(Route::To(fleet.gateway().mqtt()));
-    fleet.wait_running(DEVICE, "sensor-filter", 1).await?;
+    let runs_again = |app: &AppStatus| {
+        app.state == "running" && app.report_boot_id != before.report_boot_id && app.calls > 0
+    };
+    fleet.wait_app("the new start", DEVICE, "sensor-filter", runs_again).await?;
     ensure!(std::fs::read(&file)? == good, "the artifact on the disk is whole again");
     Ok(())
 }
