@@ -20,6 +20,7 @@ mod desired;
 mod devices;
 mod error;
 mod events;
+mod figures;
 mod logins;
 mod model;
 mod modules;

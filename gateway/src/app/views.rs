@@ -1,18 +1,17 @@
 //! From what is known to what the API shows. Pure; by hand, so that neither side
 //! changes the other by accident.
 
+use super::State;
 use super::builds::{BuildStatus, JobState};
 use super::desired::{artifact_key, build_for, wanted_by};
 use super::progress::{state_of, to_refusal};
-use super::{App, State};
 use crate::store::record::{
     ArtifactKey, DeploymentRecord, DeviceRecord, ExternRecord, ModuleRecord,
 };
 use crate::telemetry::{AppFigures, DeviceTelemetry, StoredLog, StoredPublished, Telemetry};
 use gateway_api::{
-    AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, DeploymentState, Device,
-    DeviceProgress, DeviceSample, DeviceSelector, Event, History, LogLine, Module, ModuleExtern,
-    ModuleMemory, Overview, Published,
+    AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, Device, DeviceProgress,
+    DeviceSample, DeviceSelector, Event, LogLine, Module, ModuleExtern, ModuleMemory, Published,
 };
 use module_package::DeviceId;
 use std::collections::BTreeSet;
@@ -203,7 +202,7 @@ fn connection(of_device: Option<&DeviceTelemetry>, now_ms: u64) -> Connection {
     }
 }
 
-fn app_statuses(
+pub fn app_statuses(
     state: &State,
     of_device: Option<&DeviceTelemetry>,
     record: &DeviceRecord,
@@ -269,7 +268,7 @@ pub fn newest_samples(telemetry: &Telemetry, device: &DeviceId) -> Option<Event>
     Some(Event::Samples { device: to_device_sample(device, &point), apps })
 }
 
-fn to_device_sample(device: &DeviceId, point: &crate::telemetry::DevicePoint) -> DeviceSample {
+pub fn to_device_sample(device: &DeviceId, point: &crate::telemetry::DevicePoint) -> DeviceSample {
     DeviceSample {
         device: device.to_string(),
         time_ms: point.time_ms,
@@ -279,7 +278,11 @@ fn to_device_sample(device: &DeviceId, point: &crate::telemetry::DevicePoint) ->
     }
 }
 
-fn to_app_sample(device: &DeviceId, app: &str, point: &crate::telemetry::AppPoint) -> AppSample {
+pub fn to_app_sample(
+    device: &DeviceId,
+    app: &str,
+    point: &crate::telemetry::AppPoint,
+) -> AppSample {
     AppSample {
         device: device.to_string(),
         app: app.to_owned(),
@@ -310,71 +313,5 @@ pub fn published(device: &DeviceId, device_name: &str, value: &StoredPublished) 
         seq: value.seq,
         payload: hex::encode(&value.payload),
         time_ms: value.time_ms,
-    }
-}
-
-impl App {
-    pub fn ps(&self) -> Vec<AppStatus> {
-        let state = self.state();
-        let telemetry = self.telemetry();
-        let mut devices: Vec<_> = state.model.devices.values().collect();
-        devices.sort_by(|a, b| a.name.cmp(&b.name));
-        let of = |d: &&DeviceRecord| app_statuses(&state, telemetry.device(&d.device), d);
-        devices.iter().flat_map(of).collect()
-    }
-
-    pub fn history(&self, reference: &str) -> Result<History, super::AppError> {
-        let state = self.state();
-        let device = &state.model.find_device(reference)?.device;
-        let telemetry = self.telemetry();
-        let Some(of_device) = telemetry.device(device) else {
-            return Ok(History { device: vec![], apps: vec![] });
-        };
-        let mut apps: Vec<AppSample> = of_device
-            .app_points()
-            .flat_map(|(app, points)| points.iter().map(move |p| to_app_sample(device, app, p)))
-            .collect();
-        apps.sort_by(|a, b| (a.time_ms, &a.app).cmp(&(b.time_ms, &b.app)));
-        let points = of_device.points().map(|point| to_device_sample(device, point));
-        Ok(History { device: points.collect(), apps })
-    }
-
-    pub fn overview(&self) -> Overview {
-        let devices = self.devices();
-        let deployments = self.deployments();
-        let modules = self.modules();
-        let count = |wanted: Connection| devices.iter().filter(|d| d.connection == wanted).count();
-        let online_apps: Vec<&AppStatus> = devices
-            .iter()
-            .filter(|d| d.connection == Connection::Online)
-            .flat_map(|d| &d.apps)
-            .collect();
-        let running = online_apps.iter().filter(|app| app.state == "running").count();
-        let artifacts: Vec<&Artifact> = modules.iter().flat_map(|m| &m.artifacts).collect();
-        let in_state = |wanted: &[ArtifactState]| {
-            artifacts.iter().filter(|a| wanted.contains(&a.state)).count() as u32
-        };
-        let deployments_in = |wanted: DeploymentState| {
-            deployments.iter().filter(|d| d.state == wanted).count() as u32
-        };
-        Overview {
-            devices_online: count(Connection::Online) as u32,
-            devices_offline: count(Connection::Offline) as u32,
-            devices_new: count(Connection::New) as u32,
-            modules: modules.len() as u32,
-            deployments_in_progress: deployments_in(DeploymentState::InProgress),
-            deployments_failed: deployments_in(DeploymentState::Failed),
-            apps_running: running as u32,
-            apps_not_running: (online_apps.len() - running) as u32,
-            app_cpu_percent: online_apps.iter().filter_map(|app| app.cpu_percent).sum(),
-            app_memory_bytes: online_apps.iter().map(|app| app.memory_bytes).sum(),
-            artifacts_ready: in_state(&[ArtifactState::Ready]),
-            artifacts_in_work: in_state(&[
-                ArtifactState::Queued,
-                ArtifactState::Compiling,
-                ArtifactState::Checking,
-            ]),
-            artifacts_refused: in_state(&[ArtifactState::Refused]),
-        }
     }
 }
