@@ -196,11 +196,12 @@ fn count(command: &mut Command) -> anyhow::Result<(Counts, bool)> {
 }
 
 /// Reads cargo's `test result: ok. 3 passed; 0 failed; 1 ignored; …` and the
-/// specification runner's `spec result: 3 passed; 0 failed; …`.
+/// specification runner's `specification 1, …: 3 passed, 0 failed, …`.
 fn parse_result(line: &str) -> Option<Counts> {
-    let rest = line.strip_prefix("test result: ").or_else(|| line.strip_prefix("spec result: "))?;
+    let of_specification = || Some(line.strip_prefix("specification ")?.split_once(": ")?.1);
+    let rest = line.strip_prefix("test result: ").or_else(of_specification)?;
     let mut counts = Counts::default();
-    for part in rest.split([';', '.']) {
+    for part in rest.split([';', ',', '.']) {
         let Some((number, word)) = part.trim().split_once(' ') else { continue };
         let Ok(number) = number.parse() else { continue };
         match word {
@@ -221,7 +222,7 @@ mod tests {
     fn results_are_read_and_other_lines_are_not() {
         let line = "test result: FAILED. 3 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out";
         assert_eq!(parse_result(line), Some(Counts { passed: 3, failed: 2, ignored: 1 }));
-        let line = "spec result: 16000 passed; 0 failed; 12 excluded";
+        let line = "specification 1, hardware bounds checks: 16000 passed, 0 failed, 12 excluded";
         assert_eq!(parse_result(line), Some(Counts { passed: 16_000, failed: 0, ignored: 0 }));
         assert_eq!(parse_result("test fast ... ok"), None);
     }

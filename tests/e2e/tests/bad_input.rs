@@ -8,9 +8,10 @@ use harness::{Fleet, Kit};
 
 const DEVICE: &str = "demo-x86-64";
 
-fn bad_modules(
-    fleet: &Fleet,
-) -> anyhow::Result<Vec<(&'static str, Vec<u8>, ProblemCode, &'static str)>> {
+/// What it is called here, the bytes, the problem's code, and a part of its text.
+type BadModule = (&'static str, Vec<u8>, ProblemCode, &'static str);
+
+fn bad_modules(fleet: &Fleet) -> anyhow::Result<Vec<BadModule>> {
     let filter = fleet.kit.read_module("sensor-filter.wasm")?;
     let simd = wat::parse_str("(module (func (result v128) (v128.const i64x2 1 2)))")?;
     let import = wat::parse_str(r#"(module (import "env" "launch_missiles" (func)))"#)?;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Values that each device must have published before they count as compared.
 const AVERAGES_MIN: usize = 20;
@@ -66,7 +67,7 @@ async fn demo(arguments: Arguments) -> anyhow::Result<()> {
     let job = run(kit, &data);
     let (mut fleet, verified) = tokio::select! {
         result = job => result?,
-        _ = tokio::signal::ctrl_c() => bail!("interrupted before everything was verified"),
+        signal = interruption() => bail!("{} before everything was verified", signal?),
     };
 
     let apps = fleet.client().ps().await?.items;
@@ -90,11 +91,20 @@ async fn demo(arguments: Arguments) -> anyhow::Result<()> {
     if !arguments.once {
         eprintln!("\nRunning until Ctrl-C.");
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => eprintln!("\nEnding."),
+            signal = interruption() => eprintln!("\n{}: ending.", signal?),
             result = watch(&mut fleet) => result?,
         }
     }
     Ok(())
+}
+
+/// Waits for Ctrl-C or SIGTERM: either way every process that was started ends too.
+async fn interruption() -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result.map(|()| "interrupted").map_err(Into::into),
+        _ = terminate.recv() => Ok("told to end"),
+    }
 }
 
 /// Ends only when a process has.
