@@ -147,6 +147,10 @@ pub struct AppEntry {
     /// `best-effort`: other classes are refused by this version.
     #[n(6)]
     pub class: String,
+    /// The number of the deployment that this entry is from. What was stopped for
+    /// a fault of its own is started again by another deployment only.
+    #[n(7)]
+    pub deployment: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -85,6 +85,7 @@ fn manifest() -> Manifest {
             sensors: vec!["temperature".into()],
             channels: vec!["average".into()],
             class: "best-effort".into(),
+            deployment: 1,
         }],
     }
 }
@@ -302,7 +303,7 @@ fn the_bytes_of_the_documents_are_what_they_have_been() {
         [
             "7c1fc768e2b27753f0cb1c2f1786addd97bf8f8beaa71d7603d103027d5e7847",
             "808c38412548f6144a6e372c57376fd637a0d6d7572cc19425656b9815e419e2",
-            "24bd9144c543e98ff279a46561e5e77eb6e2c725aca62ca81eb16f379ee1d9d4"
+            "8b339d5266ceca71d756092ef42d41401c1614a4c91a02ff1583d3d55980d6e3"
         ]
     );
 }

@@ -96,6 +96,7 @@ fn enrolled_device(data: &Path, artifact: &str) -> State {
         sensors: vec![],
         channels: vec![],
         class: "best-effort".into(),
+        deployment: 1,
     };
     let manifest = Manifest {
         version: DOCUMENT_VERSION,

@@ -128,6 +128,7 @@ fn to_entry(deployment: &DeploymentRecord, release: &ReleaseRecord) -> AppEntry 
         sensors: deployment.sensors.clone(),
         channels: deployment.channels.clone(),
         class: "best-effort".into(),
+        deployment: deployment.number,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The dashboard in a real browser: `tests/browser/run.mjs` against a fleet.
 
 use anyhow::{Context, ensure};
+use gateway_api::DeviceSelector;
 use harness::{DeviceClass, Fleet, Kit};
 use std::path::Path;
 use std::process::Command;
@@ -14,6 +15,12 @@ async fn an_operator_uploads_deploys_and_watches_in_the_browser() -> anyhow::Res
     }
     for class in DeviceClass::ALL {
         fleet.wait_online(&class.device_name()).await?;
+    }
+    let xxhash = fleet.push_xxhash().await?;
+    let new = Fleet::deployment(&xxhash.id, DeviceSelector::All);
+    fleet.client().create_deployment(&new).await?;
+    for class in DeviceClass::ALL {
+        fleet.wait_running(&class.device_name(), "xxhash", 1).await?;
     }
     let login = fleet.client().create_login_link().await?.url;
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../browser");

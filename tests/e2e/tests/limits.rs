@@ -39,8 +39,16 @@ async fn an_endless_call_is_ended_and_stays_so_until_the_next_deployment() -> an
         "{stopped:?}"
     );
     fleet.check_filter_went_on(&before).await?;
+
+    // Deploying another module does not start it again; deploying it does.
+    deploy_wat(&fleet, "flood", "", "").await?;
+    fleet.wait_running(DEVICE, "flood", 1).await?;
     let still = fleet.status(DEVICE, "spin").await?;
-    ensure!(still.state == "stopped: time limit", "{still:?}");
+    ensure!(still.state == "stopped: time limit" && still.calls == stopped.calls, "{still:?}");
+    let again = Fleet::deployment("spin", DeviceSelector::All);
+    fleet.client().create_deployment(&again).await?;
+    let runs = |app: &AppStatus| app.state == "running";
+    fleet.wait_app("its own deployment", DEVICE, "spin", runs).await?;
     Ok(())
 }
 

@@ -39,6 +39,7 @@ pub fn entry(app: &str) -> AppEntry {
         sensors: vec!["temperature".into()],
         channels: vec!["average".into()],
         class: "best-effort".into(),
+        deployment: 1,
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::{Action, Ids, Slot, SlotId, Stage, WorkerId};
 use crate::Moment;
+use crate::refusal::Refusal;
 use crate::state::Proven;
+use device_protocol::RefusalCode;
 use module_package::AppEntry;
 
 pub struct App {
@@ -64,7 +66,7 @@ impl App {
     ) -> Vec<WorkerId> {
         if let Some(wanted) = &self.wanted
             && wanted.entry == entry
-            && wanted.failure().is_none()
+            && wanted.failure().is_none_or(is_own_fault)
         {
             return Vec::new();
         }
@@ -187,4 +189,11 @@ impl App {
 
 fn new_slot(entry: AppEntry, ids: &mut Ids) -> Slot {
     Slot::new(SlotId(ids.next()), entry, ids.seed)
+}
+
+/// Whether the module itself is to blame: trying the same again, because another
+/// application was deployed, would do the same harm again. Everything else may
+/// have passed since, such as a full disk or a lost connection.
+fn is_own_fault(refusal: &Refusal) -> bool {
+    matches!(refusal.code, RefusalCode::TimeLimit | RefusalCode::CrashLoop)
 }

@@ -55,7 +55,8 @@ pub enum Stage {
         started: bool,
         trapped: bool,
     },
-    /// Not tried again until the next manifest.
+    /// Not tried again until the next manifest, or, where the module is to blame,
+    /// until its next deployment.
     Failed(Refusal),
 }
 

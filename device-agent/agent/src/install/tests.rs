@@ -132,7 +132,7 @@ fn one_refused_application_does_not_block_another() {
 }
 
 #[test]
-fn a_repeated_entry_changes_nothing_and_a_failed_one_is_tried_again() {
+fn a_repeated_entry_changes_nothing_and_a_stopped_one_waits_for_its_own_deployment() {
     let (mut world, worker) = running();
     world.accept(vec![entry("a", 1), entry("b", 1)]);
     world.settle();
@@ -140,9 +140,12 @@ fn a_repeated_entry_changes_nothing_and_a_failed_one_is_tried_again() {
     world.worker(worker, WorkerInput::Overran(refusal(RefusalCode::TimeLimit)));
     world.settle();
     assert_eq!(world.running("a"), None, "it stays stopped");
-    world.accept(vec![entry("a", 1), entry("b", 1)]);
+    world.accept(vec![entry("a", 1), entry("b", 2)]);
     world.settle();
-    assert!(world.running("a").is_some(), "a new generation tries it again");
+    assert_eq!(world.running("a"), None, "that deployment was about b");
+    world.accept(vec![AppEntry { deployment: 2, ..entry("a", 1) }, entry("b", 2)]);
+    world.settle();
+    assert!(world.running("a").is_some(), "a deployment of its own tries it again");
 }
 
 #[test]

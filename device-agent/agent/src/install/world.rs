@@ -62,6 +62,7 @@ pub fn entry(app: &str, version: u32) -> AppEntry {
         sensors: vec![],
         channels: vec![],
         class: "best-effort".into(),
+        deployment: 1,
     }
 }
 
