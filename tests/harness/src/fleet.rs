@@ -21,7 +21,7 @@ pub const SENSOR_SEED: u64 = 2_026;
 const ENROL_WITHIN: Duration = Duration::from_secs(90);
 
 /// Compile, check under emulation, sign, fetch, install.
-pub const DEPLOY_WITHIN: Duration = Duration::from_secs(40);
+pub const DEPLOY_WITHIN: Duration = Duration::from_secs(90);
 
 pub struct Fleet {
     pub kit: Kit,

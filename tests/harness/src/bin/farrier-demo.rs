@@ -3,7 +3,7 @@
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use gateway_api::{AppStatus, Deployment, DeviceSelector, ProgressState};
+use gateway_api::{AppStatus, Deployment, Device, DeviceSelector, ProgressState};
 use harness::{DeviceClass, FILTER_WINDOW, Fleet, Kit, wait_for};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -41,6 +41,7 @@ struct Summary {
     data: PathBuf,
     seconds: f64,
     verified: Vec<String>,
+    devices: Vec<Device>,
     apps: Vec<AppStatus>,
 }
 
@@ -85,7 +86,9 @@ async fn demo(arguments: Arguments) -> anyhow::Result<()> {
     );
     if arguments.json {
         let seconds = started.elapsed().as_secs_f64();
-        let summary = Summary { dashboard, login_link: link, data, seconds, verified, apps };
+        let devices = fleet.client().devices().await?.items;
+        let summary =
+            Summary { dashboard, login_link: link, data, seconds, verified, devices, apps };
         println!("{}", serde_json::to_string_pretty(&summary)?);
     }
     if !arguments.once {
