@@ -14,6 +14,7 @@ mod web;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Builds, demonstrates and tests Farrier.")]
@@ -60,9 +61,20 @@ enum Command {
     },
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run_command(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not `{error:?}`: its backtrace would hide what to do.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_command(command: Command) -> anyhow::Result<()> {
     let workspace = workspace_root()?;
-    match Arguments::parse().command {
+    match command {
         Command::Demo { once, json, data } => demo(&workspace, once, json, data),
         Command::Test => test::run(&workspace),
         Command::Check => {

@@ -129,7 +129,7 @@ fn install_rust_targets(needs: &[Need]) -> anyhow::Result<()> {
     let mut command = Command::new("rustup");
     command.args(["target", "add"]).args(&missing);
     run::step("install Rust targets by rustup", &mut command)
-        .context("install them yourself: rustup target add …")
+        .with_context(|| format!("could not run `rustup target add {}`", missing.join(" ")))
 }
 
 /// Asks the compiler that cargo uses, not rustup: a toolchain may be linked.
