@@ -7,6 +7,7 @@
 // CHROMIUM            the browser, /usr/bin/chromium unless set
 // FARRIER_MODULE_NAME, FARRIER_SENSORS  how to deploy it, else what the form says
 // FARRIER_CHANNELS    where it publishes, "average" unless set
+// FARRIER_REFUSED_APP an application that some device has refused or stopped
 //
 // Waits are for conditions, never for time. The last line is `N passed, N failed`.
 
@@ -84,10 +85,10 @@ async function walk(page, checks, { complaints, allow }) {
     await checks.picture("refused-upload");
   });
 
-  await check("a module is uploaded by the file button", async () => {
+  await check("a module is uploaded by dropping it on the page", async () => {
     const name = process.env.FARRIER_MODULE_NAME;
     if (name) await page.getByLabel("Name").fill(name);
-    await upload(page, path.basename(settings.wasm), fs.readFileSync(settings.wasm));
+    await drop(page, path.basename(settings.wasm), fs.readFileSync(settings.wasm));
     const id = await page.locator("[data-uploaded]").getAttribute("data-uploaded");
     await page.locator(`[data-module-row="${id}"]`).waitFor();
     deployment = { module: id };
@@ -147,6 +148,17 @@ async function walk(page, checks, { complaints, allow }) {
       const marks = page.locator(`[data-app-row="${row.device}/${row.app}"] .mark`);
       if (row.emulated) await marks.waitFor();
       else expect((await marks.count()) === 0, `${row.device_name} is marked as emulated`);
+    }
+  });
+
+  await check("what a device refused is explained on its page", async () => {
+    const refused = (await ps(settings)).filter((row) => row.refusal);
+    expect(!process.env.FARRIER_REFUSED_APP || refused.length > 0, "no application is refused");
+    for (const { device, app, refusal } of refused) {
+      await page.goto(`${settings.url}/devices/${device}`);
+      const card = page.locator(`[data-app-card="${app}"]`);
+      await card.getByText(refusal.title, { exact: false }).first().waitFor();
+      await card.getByText(refusal.advice, { exact: false }).first().waitFor();
     }
   });
 
@@ -226,6 +238,23 @@ async function open(page, name) {
 
 async function upload(page, name, buffer) {
   await page.locator("[data-upload]").setInputFiles({ name, mimeType: "application/wasm", buffer });
+}
+
+// As a hand would: the file first hovers, then is let go.
+async function drop(page, name, buffer) {
+  const dataTransfer = await page.evaluateHandle(
+    ([name, base64]) => {
+      const bytes = Uint8Array.from(atob(base64), (digit) => digit.charCodeAt(0));
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([bytes], name, { type: "application/wasm" }));
+      return transfer;
+    },
+    [name, buffer.toString("base64")],
+  );
+  const zone = page.locator("section.drop");
+  await zone.dispatchEvent("dragover", { dataTransfer });
+  await page.locator("section.drop.dragging").waitFor();
+  await zone.dispatchEvent("drop", { dataTransfer });
 }
 
 async function fill(dialog, name, value) {

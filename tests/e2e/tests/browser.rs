@@ -1,7 +1,8 @@
 //! The dashboard in a real browser: `tests/browser/run.mjs` against a fleet.
 
 use anyhow::{Context, ensure};
-use gateway_api::DeviceSelector;
+use gateway_api::{AppStatus, DeviceSelector, NewDeployment};
+use gateway_client::Upload;
 use harness::{DeviceClass, Fleet, Kit};
 use std::path::Path;
 use std::process::Command;
@@ -22,6 +23,19 @@ async fn an_operator_uploads_deploys_and_watches_in_the_browser() -> anyhow::Res
     for class in DeviceClass::ALL {
         fleet.wait_running(&class.device_name(), "xxhash", 1).await?;
     }
+    let spin = String::from_utf8(fleet.kit.read_module("spin.wat")?)?;
+    // Late enough for the gateway's own check, which runs one tick.
+    let spin = spin.replace(
+        "gt_u (global.get $ticks) (i32.const 1)",
+        "gt_u (global.get $ticks) (i32.const 5)",
+    );
+    let upload = Upload::from_bytes(wat::parse_str(spin)?);
+    let spin = fleet.client().push_module(Some("spin"), &upload, |_, _| {}).await?.module;
+    let there = DeviceSelector::These(vec!["demo-x86-64".into()]);
+    let new = NewDeployment { interval_ms: Some(20), ..Fleet::deployment(&spin.id, there) };
+    fleet.client().create_deployment(&new).await?;
+    let is_stopped = |app: &AppStatus| app.state == "stopped: time limit";
+    fleet.wait_app("the time limit", "demo-x86-64", "spin", is_stopped).await?;
     let login = fleet.client().create_login_link().await?.url;
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../browser");
     let mut node = Command::new("node");
@@ -34,6 +48,7 @@ async fn an_operator_uploads_deploys_and_watches_in_the_browser() -> anyhow::Res
         .env("FARRIER_GATEWAY", fleet.gateway().url())
         .env("FARRIER_WASM", fleet.kit.module("sensor-filter.wasm"))
         .env("FARRIER_SCREENSHOTS", scripts.join("../../target/screenshots"))
+        .env("FARRIER_REFUSED_APP", "spin")
         .env("CHROMIUM", "/usr/bin/chromium");
     let status = tokio::task::spawn_blocking(move || node.status()).await?.context("start node")?;
     ensure!(status.success(), "the browser's checks ended with {status}\n{}", fleet.logs());
