@@ -44,7 +44,7 @@ fn card(app: AppStatus) -> impl IntoView {
                 <EmulatedMark emulated=app.emulated/>
             </header>
             {app.refusal.clone().map(|refusal| view! { <RefusalBox refusal/> })}
-            {(!app.detail.is_empty()).then(|| view! { <p class="muted">{app.detail.clone()}</p> })}
+            {has_more_to_say(&app).then(|| view! { <p class="muted">{app.detail.clone()}</p> })}
             {figure_list(figures(&app))}
             <p class="muted">
                 {report}
@@ -57,6 +57,12 @@ fn card(app: AppStatus) -> impl IntoView {
             </p>
         </article>
     }
+}
+
+/// The refusal's box shows the device's own words already.
+fn has_more_to_say(app: &AppStatus) -> bool {
+    let said = app.refusal.as_ref().map_or("", |refusal| refusal.detail.as_str());
+    !app.detail.is_empty() && app.detail != said
 }
 
 /// In the order in which a person asks: does it work, what does it cost, what
