@@ -1,4 +1,5 @@
-//! The endpoints, one method each, in the order of `gateway-api`'s table.
+//! The endpoints, one method each, in the order of `gateway-api`'s table. Those
+//! that a browser or a device alone calls have none: login, and enrolment.
 
 use crate::client::Client;
 use crate::error::ClientError;
@@ -64,14 +65,6 @@ impl Client {
 
     pub async fn create_claim_token(&self, new: &NewClaimToken) -> Result<ClaimToken, ClientError> {
         self.post(&["claim-tokens"], new, "a claim token").await
-    }
-
-    /// Enrols a device; the types are `device-protocol`'s. Needs no login.
-    pub async fn enroll<Q: Serialize, A: DeserializeOwned>(
-        &self,
-        request: &Q,
-    ) -> Result<A, ClientError> {
-        self.post(&["enroll"], request, "an enrolment").await
     }
 
     pub async fn overview(&self) -> Result<Overview, ClientError> {

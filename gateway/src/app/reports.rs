@@ -5,7 +5,7 @@
 //! every number on every page comes from them and the broker is not trusted.
 
 use super::{App, AppError, State, views};
-use crate::telemetry::{ReportRefusal, StoredLog, StoredPublished, cut};
+use crate::telemetry::{DeviceTelemetry, ReportRefusal, StoredLog, StoredPublished, cut};
 use device_protocol::{
     LOG_LINES_MAX, LogMessage, MESSAGE_VERSION, PublishedMessage, REPORT_BYTES_MAX, Report, Topic,
     UP_MESSAGE_BYTES_MAX, Want,
@@ -157,51 +157,44 @@ impl App {
     }
 
     pub fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>, AppError> {
-        let state = self.state();
-        let only = query.device.as_deref().map(|r| state.model.find_device(r)).transpose()?;
-        let telemetry = self.telemetry();
-        let mut found = Vec::new();
-        for (device, of_device) in telemetry.devices() {
-            if only.is_some_and(|only| only.device != *device) {
-                continue;
-            }
-            let Ok(name) = self.device_name(&state, device) else { continue };
+        self.newest_of(query.device.as_deref(), query.limit, |device, name, telemetry| {
             let is_asked =
                 |line: &&StoredLog| query.app.as_ref().is_none_or(|app| *app == line.app);
-            found.extend(
-                of_device
-                    .logs
-                    .iter()
-                    .filter(is_asked)
-                    .map(|line| (line.arrival, views::log_line(device, &name, line))),
-            );
-        }
-        Ok(newest(found, query.limit))
+            let asked = telemetry.logs.iter().filter(is_asked);
+            asked.map(|line| (line.arrival, views::log_line(device, name, line))).collect()
+        })
     }
 
     pub fn published(&self, query: &PublishedQuery) -> Result<Vec<Published>, AppError> {
-        let state = self.state();
-        let only = query.device.as_deref().map(|r| state.model.find_device(r)).transpose()?;
-        let telemetry = self.telemetry();
-        let mut found = Vec::new();
-        for (device, of_device) in telemetry.devices() {
-            if only.is_some_and(|only| only.device != *device) {
-                continue;
-            }
-            let Ok(name) = self.device_name(&state, device) else { continue };
+        self.newest_of(query.device.as_deref(), query.limit, |device, name, telemetry| {
             let is_asked = |value: &&StoredPublished| {
                 query.app.as_ref().is_none_or(|app| *app == value.app)
                     && query.channel.as_ref().is_none_or(|channel| *channel == value.channel)
             };
-            found.extend(
-                of_device
-                    .published
-                    .iter()
-                    .filter(is_asked)
-                    .map(|value| (value.arrival, views::published(device, &name, value))),
-            );
+            let asked = telemetry.published.iter().filter(is_asked);
+            asked.map(|value| (value.arrival, views::published(device, name, value))).collect()
+        })
+    }
+
+    /// What `find` gives, with its arrival, of one device or of each.
+    fn newest_of<T>(
+        &self,
+        device: Option<&str>,
+        limit: Option<usize>,
+        find: impl Fn(&DeviceId, &str, &DeviceTelemetry) -> Vec<(u64, T)>,
+    ) -> Result<Vec<T>, AppError> {
+        let state = self.state();
+        let only = device.map(|r| state.model.find_device(r)).transpose()?;
+        let telemetry = self.telemetry();
+        let mut found = Vec::new();
+        for (device, of_device) in telemetry.devices() {
+            if only.is_some_and(|only| only.device != *device) {
+                continue;
+            }
+            let Ok(name) = self.device_name(&state, device) else { continue };
+            found.extend(find(device, &name, of_device));
         }
-        Ok(newest(found, query.limit))
+        Ok(newest(found, limit))
     }
 }
 

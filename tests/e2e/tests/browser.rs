@@ -2,7 +2,6 @@
 
 use anyhow::{Context, ensure};
 use gateway_api::{AppStatus, DeviceSelector, NewDeployment};
-use gateway_client::Upload;
 use harness::{DeviceClass, Fleet, Kit};
 use std::path::Path;
 use std::process::Command;
@@ -23,14 +22,8 @@ async fn an_operator_uploads_deploys_and_watches_in_the_browser() -> anyhow::Res
     for class in DeviceClass::ALL {
         fleet.wait_running(&class.device_name(), "xxhash", 1).await?;
     }
-    let spin = String::from_utf8(fleet.kit.read_module("spin.wat")?)?;
-    // Late enough for the gateway's own check, which runs one tick.
-    let spin = spin.replace(
-        "gt_u (global.get $ticks) (i32.const 1)",
-        "gt_u (global.get $ticks) (i32.const 5)",
-    );
-    let upload = Upload::from_bytes(wat::parse_str(spin)?);
-    let spin = fleet.client().push_module(Some("spin"), &upload, |_, _| {}).await?.module;
+    let late = "gt_u (global.get $ticks) (i32.const 5)";
+    let spin = fleet.push_wat("spin", "gt_u (global.get $ticks) (i32.const 1)", late).await?;
     let there = DeviceSelector::These(vec!["demo-x86-64".into()]);
     let new = NewDeployment { interval_ms: Some(20), ..Fleet::deployment(&spin.id, there) };
     fleet.client().create_deployment(&new).await?;

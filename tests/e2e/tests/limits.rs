@@ -8,18 +8,13 @@ use harness::{Fleet, Kit};
 const DEVICE: &str = "demo-x86-64";
 const SPIN_LATER: &str = "gt_u (global.get $ticks) (i32.const 40)";
 
-/// Deploys a misbehaving example with a part of its text replaced: as they are,
-/// most misbehave so early that the gateway's own check refuses them.
+/// Deploys a misbehaving example, changed as `Fleet::push_wat` says.
 async fn deploy_wat(fleet: &Fleet, name: &str, part: &str, by: &str) -> anyhow::Result<()> {
-    let text = String::from_utf8(fleet.kit.read_module(&format!("{name}.wat"))?)?;
-    ensure!(text.contains(part), "{name}.wat does not contain {part}");
-    let wasm = wat::parse_str(if part.is_empty() { text } else { text.replace(part, by) })?;
-    let pushed =
-        fleet.client().push_module(Some(name), &Upload::from_bytes(wasm), |_, _| {}).await?;
+    let module = fleet.push_wat(name, part, by).await?;
     let new = NewDeployment {
         interval_ms: Some(20),
         channels: vec!["flood".into()],
-        ..Fleet::deployment(&pushed.module.id, DeviceSelector::All)
+        ..Fleet::deployment(&module.id, DeviceSelector::All)
     };
     fleet.client().create_deployment(&new).await?;
     Ok(())
