@@ -33,6 +33,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "artifacts are run in a process of their own, never in the gateway",
     ),
     (
+        "harness",
+        &["wamrx-sys", "farrier-gateway"],
+        "the tests start the programs and link none of them",
+    ),
+    (
         "farrier",
         &["wamrx-sys", "farrier-gateway", "device-protocol"],
         "the command line asks the gateway",
