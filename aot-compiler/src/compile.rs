@@ -17,6 +17,13 @@ pub struct CompileOptions {
     pub bounds_checks: BoundsChecks,
 }
 
+impl CompileOptions {
+    /// Everything else as a module is without a policy.
+    pub fn new(bounds_checks: BoundsChecks) -> Self {
+        Self { bounds_checks }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
     /// The AoT file.

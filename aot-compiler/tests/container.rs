@@ -10,7 +10,7 @@ use target_spec::profile::{AotProfile, SECTION_NAME};
 #[test]
 fn sections_come_in_the_order_that_the_loader_enforces() {
     for (target, bounds_checks) in all_targets() {
-        let options = CompileOptions { bounds_checks };
+        let options = CompileOptions::new(bounds_checks);
         for text in ["(module)", EVERYTHING] {
             let artifact = compile(&wasm(text), target, &options).unwrap();
             let file = AotFile::read(&artifact.aot);
@@ -24,7 +24,7 @@ fn sections_come_in_the_order_that_the_loader_enforces() {
 #[test]
 fn the_target_section_says_what_the_target_file_says() {
     for (target, bounds_checks) in all_targets() {
-        let options = CompileOptions { bounds_checks };
+        let options = CompileOptions::new(bounds_checks);
         let artifact = compile(&wasm(EVERYTHING), target, &options).unwrap();
         let file = AotFile::read(&artifact.aot);
         let mut info = file.section(0);
@@ -98,7 +98,7 @@ fn an_imported_start_function_is_called_by_an_added_one() {
 #[test]
 fn functions_start_at_multiples_of_16_with_the_smallest_equal_type() {
     for (target, bounds_checks) in all_targets() {
-        let options = CompileOptions { bounds_checks };
+        let options = CompileOptions::new(bounds_checks);
         let artifact = compile(&wasm(EVERYTHING), target, &options).unwrap();
         let file = AotFile::read(&artifact.aot);
         let mut text = file.section(2);
@@ -145,7 +145,7 @@ fn exports_keep_kind_index_and_name() {
 #[test]
 fn relocations_are_calls_of_the_helpers_in_use() {
     for (target, bounds_checks) in all_targets() {
-        let options = CompileOptions { bounds_checks };
+        let options = CompileOptions::new(bounds_checks);
         let artifact = compile(&wasm(EVERYTHING), target, &options).unwrap();
         let file = AotFile::read(&artifact.aot);
         let relocations = read_relocations(&file);
@@ -179,7 +179,7 @@ fn relocations_are_calls_of_the_helpers_in_use() {
 
 #[test]
 fn a_module_that_calls_no_helper_has_an_empty_relocation_section() {
-    let options = CompileOptions { bounds_checks: target_spec::BoundsChecks::Hardware };
+    let options = CompileOptions::new(target_spec::BoundsChecks::Hardware);
     let module = wasm("(module (func (export \"f\") (result i32) (i32.const 1)))");
     let artifact = compile(&module, support::x86_64(), &options).unwrap();
     let relocations = read_relocations(&AotFile::read(&artifact.aot));
@@ -189,7 +189,7 @@ fn a_module_that_calls_no_helper_has_an_empty_relocation_section() {
 #[test]
 fn the_note_tells_target_mode_features_and_compiler() {
     for (target, bounds_checks) in all_targets() {
-        let options = CompileOptions { bounds_checks };
+        let options = CompileOptions::new(bounds_checks);
         let artifact = compile(&wasm("(module)"), target, &options).unwrap();
         let file = AotFile::read(&artifact.aot);
         let mut note = file.section(100);

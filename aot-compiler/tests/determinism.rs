@@ -10,7 +10,7 @@ fn two_compilations_give_the_same_bytes_also_at_the_same_time() {
     let module = wasm(EVERYTHING);
     for (target, bounds_checks) in all_targets() {
         let compile_once =
-            || compile(&module, target, &CompileOptions { bounds_checks }).unwrap().aot;
+            || compile(&module, target, &CompileOptions::new(bounds_checks)).unwrap().aot;
         let first = compile_once();
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(compile_once)).collect();

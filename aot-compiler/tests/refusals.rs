@@ -129,7 +129,7 @@ fn a_name_with_a_nul_cannot_be_written() {
 #[test]
 fn a_bounds_check_mode_that_a_target_lacks_is_refused() {
     let target = Registry::built_in().find("riscv64-linux").unwrap();
-    let options = CompileOptions { bounds_checks: BoundsChecks::Hardware };
+    let options = CompileOptions::new(BoundsChecks::Hardware);
     let error = compile(&wasm("(module)"), target, &options).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -141,7 +141,7 @@ fn a_bounds_check_mode_that_a_target_lacks_is_refused() {
 fn a_cpu_feature_that_the_compiler_does_not_know_is_an_error() {
     let mut target = x86_64().clone();
     target.cpu_features.push("sse4.9".to_owned());
-    let options = CompileOptions { bounds_checks: BoundsChecks::Software };
+    let options = CompileOptions::new(BoundsChecks::Software);
     let error = compile(&wasm("(module)"), &target, &options).unwrap_err();
     assert!(matches!(error, CompileError::TargetCannot { .. }), "{error}");
     assert!(error.to_string().contains("\"sse4.9\""), "{error}");

@@ -57,7 +57,7 @@ proptest! {
     fn generated_modules_compile(bytes in proptest::collection::vec(any::<u8>(), 0..800)) {
         let module = wasm(&random_program::generate(&bytes));
         for (target, bounds_checks) in all_targets() {
-            match compile(&module, target, &CompileOptions { bounds_checks }) {
+            match compile(&module, target, &CompileOptions::new(bounds_checks)) {
                 Ok(_) => {}
                 Err(error) => prop_assert!(false, "{} {}: {}", target.id, bounds_checks, error),
             }

@@ -19,7 +19,7 @@ pub fn x86_64() -> &'static Target {
 }
 
 pub fn compile_bytes(wasm: &[u8]) -> Result<Artifact, CompileError> {
-    compile(wasm, x86_64(), &CompileOptions { bounds_checks: BoundsChecks::Software })
+    compile(wasm, x86_64(), &CompileOptions::new(BoundsChecks::Software))
 }
 
 #[track_caller]

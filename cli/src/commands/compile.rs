@@ -57,7 +57,7 @@ pub fn run(args: &CompileArgs, console: &Console) -> Result<(), Failure> {
     let wasm = read_module(&args.input)?;
 
     let started = Instant::now();
-    let compiled = aot_compiler::compile(&wasm, target, &CompileOptions { bounds_checks });
+    let compiled = aot_compiler::compile(&wasm, target, &CompileOptions::new(bounds_checks));
     let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let artifact = compiled.map_err(|error| refuse(&args.input, &error))?;
     write_artifact(args, &artifact)?;

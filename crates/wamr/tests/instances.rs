@@ -17,7 +17,7 @@ fn with_runtime(body: impl FnOnce(&Runtime) + Send + 'static) {
 fn compiled(wat: &str) -> Vec<u8> {
     let profile = Profile::of_this_build();
     let target = Registry::built_in().find(&profile.target).unwrap();
-    let options = CompileOptions { bounds_checks: profile.bounds_checks };
+    let options = CompileOptions::new(profile.bounds_checks);
     compile(&wat::parse_str(wat).unwrap(), target, &options).unwrap().aot
 }
 

@@ -17,7 +17,7 @@ fn the_committed_probes_are_what_the_compiler_makes() {
     let is_update = env::var_os("FARRIER_UPDATE_PROBES").is_some();
     for target in Registry::built_in().all() {
         for bounds_checks in target.bounds_checks.iter().copied() {
-            let artifact = compile(&wasm, target, &CompileOptions { bounds_checks }).unwrap();
+            let artifact = compile(&wasm, target, &CompileOptions::new(bounds_checks)).unwrap();
             let path = folder.join(format!("{}-{bounds_checks}.aot", target.id));
             if is_update {
                 fs::write(&path, &artifact.aot).unwrap();

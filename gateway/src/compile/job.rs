@@ -64,7 +64,7 @@ fn compile(request: &Request) -> Result<Vec<u8>, String> {
     let bounds_checks = request.bounds_checks.parse();
     let bounds_checks =
         bounds_checks.map_err(|e: target_spec::InvalidBoundsChecks| e.to_string())?;
-    let options = CompileOptions { bounds_checks };
+    let options = CompileOptions::new(bounds_checks);
     let artifact = aot_compiler::compile(&request.wasm, target, &options)
         .map_err(|e: CompileError| e.to_string())?;
     Ok(artifact.aot)

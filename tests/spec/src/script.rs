@@ -194,7 +194,7 @@ impl<'r> Script<'r> {
     fn start(&self, wasm: &[u8]) -> Outcome<'r> {
         let stripped = exports::without_nul_names(wasm);
         let wasm = stripped.as_deref().unwrap_or(wasm);
-        let options = CompileOptions { bounds_checks: self.bounds };
+        let options = CompileOptions::new(self.bounds);
         let artifact = match compile(wasm, self.target, &options) {
             Ok(artifact) => artifact,
             Err(CompileError::NotExpressible { why }) => {

@@ -161,7 +161,7 @@ pub fn expected_target() -> String {
 
 pub fn compile_for(wasm: &[u8], target: &str, bounds_checks: BoundsChecks) -> Vec<u8> {
     let target = Registry::built_in().find(target).unwrap();
-    compile(wasm, target, &CompileOptions { bounds_checks }).unwrap().aot
+    compile(wasm, target, &CompileOptions::new(bounds_checks)).unwrap().aot
 }
 
 /// The text of a module in `firmware-examples/misbehaving`.
