@@ -1,11 +1,13 @@
-//! All function bodies → machine code, one function at a time.
+//! All function bodies → machine code, several functions at a time.
 //!
 //! Functions do not depend on each other here, and their order in the output is that
-//! of the module, so the same input always gives the same bytes.
+//! of the module, so the same input always gives the same bytes, with however many
+//! threads.
 
 use crate::abi::{self, CALLED_HELPERS, Helper};
 use crate::error::CompileError;
 use crate::intake::FunctionSurvey;
+use crate::progress::Progress;
 use crate::target_isa::TargetIsas;
 use crate::translate::{self, BIG_FRAME_BYTES, BODIES, Environment, HELPERS, OWN_FUNCTIONS};
 use cranelift_codegen::binemit::Reloc;
@@ -14,6 +16,8 @@ use cranelift_codegen::ir::{self, ExternalName, LibCall};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{CompiledCode, Context, FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_frontend::FunctionBuilderContext;
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use target_spec::BoundsChecks;
 
@@ -45,6 +49,14 @@ pub(crate) struct CompiledFunction {
     pub entry_thunk: Option<MachineCode>,
 }
 
+/// The stack of a compile thread, what Linux gives a main thread: the optimiser
+/// recurses along expressions.
+const THREAD_STACK_BYTES: usize = 8 << 20;
+
+/// Functions that one thread takes at a time at most. Sizes differ by a thousand,
+/// so a thread should not be left with many when the others are done.
+const FUNCTIONS_PER_TASK_MAX: usize = 16;
+
 /// What the generator works in, kept from one function to the next.
 struct Workspace {
     context: Context,
@@ -57,28 +69,37 @@ impl Workspace {
     }
 }
 
-/// Compiles own function `own_index` for each body of `bodies`.
+/// Compiles own function `own_index` for each body of `bodies`, on `threads` threads.
 pub(crate) fn compile_functions(
     env: &Environment<'_>,
     isas: &TargetIsas,
     bodies: &[(&[u8], FunctionSurvey)],
+    threads: NonZeroUsize,
+    progress: &Progress,
 ) -> Result<Vec<CompiledFunction>, CompileError> {
-    let mut workspace = Workspace::new();
-    let mut functions = Vec::with_capacity(bodies.len());
-    for (own_index, (body, survey)) in bodies.iter().enumerate() {
+    // As many as `limits::FUNCTIONS_MAX` and one.
+    progress.begin(bodies.len() as u32);
+    let one = |workspace: &mut Workspace, own_index: usize| {
+        let (body, survey) = &bodies[own_index];
         let own_index = own_index as u32;
-        // The generator asserts what it believes of its input. Should it be wrong,
-        // one module fails and not the process; the workspace is thrown away.
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            workspace.compile(env, isas, own_index, body, *survey)
-        }));
-        let function = outcome.unwrap_or_else(|_| {
-            workspace = Workspace::new();
-            Err(CompileError::bug("the code generator panicked"))
-        });
-        functions.push(function.map_err(|error| name_function(error, env, own_index))?);
+        let outcome = workspace.compile_or_report(env, isas, own_index, body, *survey);
+        progress.finish_one();
+        outcome.map_err(|error| name_function(error, env, own_index))
+    };
+    if threads.get() == 1 || bodies.len() < 2 {
+        let mut workspace = Workspace::new();
+        return (0..bodies.len()).map(|index| one(&mut workspace, index)).collect();
     }
-    Ok(functions)
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get().min(bodies.len()));
+    let pool = pool.stack_size(THREAD_STACK_BYTES).build();
+    let pool = pool.map_err(|e| CompileError::bug(format!("start compile threads: {e}")))?;
+    // All outcomes and then the first error, so that the same module is always
+    // refused in the same words.
+    let outcomes: Vec<_> = pool.install(|| {
+        let indices = (0..bodies.len()).into_par_iter().with_max_len(FUNCTIONS_PER_TASK_MAX);
+        indices.map_init(Workspace::new, one).collect()
+    });
+    outcomes.into_iter().collect()
 }
 
 fn name_function(error: CompileError, env: &Environment<'_>, own_index: u32) -> CompileError {
@@ -92,6 +113,24 @@ fn name_function(error: CompileError, env: &Environment<'_>, own_index: u32) -> 
 }
 
 impl Workspace {
+    /// The generator asserts what it believes of its input. Should it be wrong, one
+    /// module fails and not the process; the workspace is thrown away.
+    fn compile_or_report(
+        &mut self,
+        env: &Environment<'_>,
+        isas: &TargetIsas,
+        own_index: u32,
+        body: &[u8],
+        survey: FunctionSurvey,
+    ) -> Result<CompiledFunction, CompileError> {
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| self.compile(env, isas, own_index, body, survey)));
+        outcome.unwrap_or_else(|_| {
+            *self = Self::new();
+            Err(CompileError::bug("the code generator panicked"))
+        })
+    }
+
     fn compile(
         &mut self,
         env: &Environment<'_>,
@@ -217,7 +256,10 @@ mod tests {
             };
             let isas = TargetIsas::build(target, bounds).unwrap();
             let bodies = [(module.info.bodies[0].as_bytes(), module.survey.functions[0])];
-            compile_functions(&env, &isas, &bodies).unwrap()[0].entry_thunk.is_some()
+            let (threads, progress) = (NonZeroUsize::MIN, Progress::new());
+            let functions = compile_functions(&env, &isas, &bodies, threads, &progress).unwrap();
+            assert_eq!(progress.functions(), (1, 1));
+            functions[0].entry_thunk.is_some()
         };
         Registry::built_in().all().iter().map(of_target).collect()
     }

@@ -5,9 +5,11 @@ use crate::aot_file::{self, AotParts};
 use crate::census::describe_function;
 use crate::error::{CompileError, check_limit};
 use crate::intake::{self, FunctionSurvey, ModuleInfo, ReadModule};
+use crate::progress::Progress;
 use crate::target_isa::TargetIsas;
 use crate::translate::Environment;
 use crate::{COMPILER_ID, codegen, limits, link};
+use std::num::NonZeroUsize;
 use target_spec::profile::AotProfile;
 use target_spec::{BoundsChecks, Target};
 use wasmparser::TypeRef;
@@ -15,12 +17,14 @@ use wasmparser::TypeRef;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompileOptions {
     pub bounds_checks: BoundsChecks,
+    /// Threads that generate code. The artifact is the same with any number.
+    pub threads: NonZeroUsize,
 }
 
 impl CompileOptions {
     /// Everything else as a module is without a policy.
     pub fn new(bounds_checks: BoundsChecks) -> Self {
-        Self { bounds_checks }
+        Self { bounds_checks, threads: NonZeroUsize::MIN }
     }
 }
 
@@ -39,6 +43,16 @@ pub fn compile(
     wasm: &[u8],
     target: &Target,
     options: &CompileOptions,
+) -> Result<Artifact, CompileError> {
+    compile_observed(wasm, target, options, &Progress::new())
+}
+
+/// The same, while `progress` tells other threads how far it is.
+pub fn compile_observed(
+    wasm: &[u8],
+    target: &Target,
+    options: &CompileOptions,
+    progress: &Progress,
 ) -> Result<Artifact, CompileError> {
     check_target(target, options)?;
     let ReadModule { mut info, survey } = intake::read_module(wasm)?;
@@ -62,7 +76,7 @@ pub fn compile(
         bounds: options.bounds_checks,
         arch: target.arch,
     };
-    let functions = codegen::compile_functions(&env, &isas, &bodies)?;
+    let functions = codegen::compile_functions(&env, &isas, &bodies, options.threads, progress)?;
     let text = link::link(&functions, target.arch)?;
     let profile = AotProfile {
         target: target.id.clone(),

@@ -21,12 +21,14 @@ mod error;
 mod intake;
 pub mod limits;
 mod link;
+mod progress;
 mod target_isa;
 mod translate;
 
 pub use census::{Census, Export, ExternKind, Import, MemoryNeeds, census};
-pub use compile::{Artifact, CompileOptions, compile};
+pub use compile::{Artifact, CompileOptions, compile, compile_observed};
 pub use error::{CompileError, ModuleError};
+pub use progress::Progress;
 
 /// Name and versions of everything that decides the bytes of an artifact.
 ///
