@@ -144,9 +144,11 @@ impl Workspace {
         let frontend = isas.frontend_config();
         self.context.clear();
         let func = &mut self.context.func;
-        let stack_height_max =
-            translate::translate_function(env, function, body, &mut self.builder, func, frontend)?;
-        let isa = isas.of_effort(survey.effort(env.bounds, stack_height_max as u64));
+        let builder = &mut self.builder;
+        let translated =
+            translate::translate_function(env, function, body, survey, builder, func, frontend)?;
+        let stack_height_max = translated.stack_height_max as u64;
+        let isa = isas.of_effort(translated.survey.effort(env.bounds, stack_height_max));
         let body = self.emit(isa)?;
         let needs_thunk =
             env.bounds == BoundsChecks::Software && body.frame_bytes > BIG_FRAME_BYTES;

@@ -46,6 +46,24 @@ pub const LOOP_LOCALS_MAX: u64 = 500_000;
 /// Machine code of a module. A call on aarch64 reaches 128 MiB.
 pub const TEXT_BYTES_MAX: usize = 100 << 20;
 
+// What is translated in the place of a call (`translate/inline.rs`). Bytes are of
+// function bodies as Wasm; one byte becomes about two of machine code. The numbers
+// are those at which the benchmark stopped gaining, `cargo xtask bench compiler`.
+
+/// A callee with several callers, and one with a single caller.
+pub const INLINED_BYTES_MAX: u64 = 48;
+pub const INLINED_ONCE_BYTES_MAX: u64 = 400;
+/// A function inside of itself, and how often.
+pub const INLINED_RECURSIVE_BYTES_MAX: u64 = 64;
+pub const INLINED_RECURSION_MAX: usize = 2;
+pub const INLINED_LOCALS_MAX: u64 = 40;
+/// Calls inside of calls.
+pub const INLINED_DEPTH_MAX: usize = 4;
+/// All that one function takes in.
+pub const INLINED_TOTAL_BYTES_MAX: u64 = 2_000;
+/// A caller beyond this stays as it is, so that it keeps its effort.
+pub const INLINING_CALLER_BYTES_MAX: u64 = 8_000;
+
 // How much work a function gets. Each number is where a hostile function begins to
 // take more than a few seconds; measured on a slow two-core machine with functions
 // that only load and add, or that keep all their locals alive.

@@ -27,6 +27,8 @@ pub(crate) struct ModuleSurvey {
     pub uses_bulk_memory: bool,
     pub uses_reference_types: bool,
     pub functions: Vec<FunctionSurvey>,
+    /// For each function, imported ones first, how many `call`s name it.
+    pub call_sites: Vec<u32>,
 }
 
 /// What decides how one function is compiled.
@@ -39,6 +41,7 @@ pub(crate) struct FunctionSurvey {
     /// Divisions, conversions and table accesses, which always test first.
     pub tests: u64,
     pub loop_depth_max: u64,
+    pub has_tail_calls: bool,
 }
 
 /// How much time a function may take, in steps that do not depend on the clock.
@@ -53,6 +56,15 @@ pub(crate) enum Effort {
 }
 
 impl FunctionSurvey {
+    /// Adds what was translated in a call's place.
+    pub fn take_in(&mut self, callee: &Self) {
+        self.body_bytes += callee.body_bytes;
+        self.locals += callee.locals;
+        self.accesses_and_calls += callee.accesses_and_calls;
+        self.tests += callee.tests;
+        self.loop_depth_max += callee.loop_depth_max;
+    }
+
     /// `stack_height_max`: operands that the body has on the stack at once.
     pub fn effort(&self, bounds: BoundsChecks, stack_height_max: u64) -> Effort {
         let branches = self.branch_weight(bounds);
@@ -77,7 +89,8 @@ impl FunctionSurvey {
 }
 
 pub(crate) fn survey(info: &ModuleInfo<'_>) -> Result<ModuleSurvey, ModuleError> {
-    let mut survey = ModuleSurvey::default();
+    let call_sites = vec![0; info.function_types.len()];
+    let mut survey = ModuleSurvey { call_sites, ..Default::default() };
     survey.note_declarations(info);
     for (index, body) in info.bodies.iter().enumerate() {
         let function = info.imported_functions.len() + index;
@@ -146,6 +159,13 @@ impl ModuleSurvey {
                 }
                 Operator::Block { .. } | Operator::If { .. } => blocks.push(false),
                 Operator::End => open_loops -= u64::from(blocks.pop().unwrap_or(false)),
+                Operator::Call { function_index } => {
+                    self.call_sites[function_index as usize] += 1;
+                    function.accesses_and_calls += 1;
+                }
+                Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. } => {
+                    function.has_tail_calls = true;
+                }
                 _ => {
                     function.accesses_and_calls += u64::from(is_access_or_call(&operator));
                     function.tests += u64::from(is_tested(&operator));

@@ -16,8 +16,12 @@ impl Translator<'_, '_> {
     pub fn call(&mut self, function: u32) -> Result<(), CompileError> {
         let ty = self.info().function_type(function);
         self.spend_values(ty.params().len() + ty.results().len())?;
+        let is_import = function < self.info().imported_function_count();
+        if !is_import && self.should_inline(function) {
+            return self.inline_call(function);
+        }
         let arguments = self.pop_many(ty.params().len());
-        let results = if function < self.info().imported_function_count() {
+        let results = if is_import {
             self.call_import(function, ty, &arguments)
         } else {
             let callee = self.own_function(function);

@@ -13,6 +13,8 @@ use wasmparser::{BlockType, BrTable, Operator, ValType};
 
 pub(super) enum FrameKind {
     Function,
+    /// The body of a function that is translated in its caller's place.
+    Inlined,
     Block,
     Loop {
         header: ir::Block,
@@ -53,6 +55,19 @@ impl Translator<'_, '_> {
             params: 0,
             results: results.len(),
             height: 0,
+        });
+    }
+
+    /// The arguments are off the operand stack already; the results come on it.
+    pub fn open_inlined_frame(&mut self, results: &[ValType]) {
+        let exit = self.create_block_with(results);
+        self.frames.push(Frame {
+            kind: FrameKind::Inlined,
+            exit,
+            is_exit_used: false,
+            params: 0,
+            results: results.len(),
+            height: self.stack.len(),
         });
     }
 
@@ -117,7 +132,7 @@ impl Translator<'_, '_> {
                     frame.is_exit_used = true;
                 }
             }
-            FrameKind::Function | FrameKind::Block => {}
+            FrameKind::Function | FrameKind::Inlined | FrameKind::Block => {}
         }
         self.stack.truncate(frame.height);
         self.is_reachable = frame.is_exit_used;
@@ -198,7 +213,9 @@ impl Translator<'_, '_> {
     }
 
     pub fn return_from_function(&mut self) -> Result<(), CompileError> {
-        self.branch(self.frames.len() as u32 - 1)
+        let frame = self.inlining.innermost_frame().unwrap_or(0);
+        // Nesting is bounded by the body's size, limits::FUNCTION_BYTES_MAX.
+        self.branch((self.frames.len() - 1 - frame) as u32)
     }
 
     fn branch_target(&mut self, depth: u32) -> (ir::Block, usize) {

@@ -1,10 +1,11 @@
 //! The state of one translation, and the walk over a body.
 
 use super::control::Frame;
+use super::inline::Inlining;
 use super::{Environment, HELPERS, OWN_FUNCTIONS, STACK_RESERVE_BYTES};
 use crate::abi::{self, CALLED_HELPERS, Helper, TrapId, exec_env};
 use crate::error::{CompileError, ModuleError, check_limit};
-use crate::intake::ModuleInfo;
+use crate::intake::{FunctionSurvey, ModuleInfo};
 use crate::limits;
 use cranelift_codegen::ir::{
     self, AliasRegion, AliasRegionData, ExtFuncData, ExternalName, FuncRef, InstBuilder,
@@ -49,35 +50,49 @@ pub(super) struct Translator<'m, 'f> {
     signatures: BTreeMap<u32, SigRef>,
     scratch: Option<StackSlot>,
     values_spent: u64,
+    /// The function that is being compiled, and what is known of its body.
+    pub function: u32,
+    pub own_survey: FunctionSurvey,
+    pub inlining: Inlining,
 }
 
-/// Fills `func` with the translation of `function`, and returns how many operands
-/// were on the stack at most.
+/// What the choice of the effort rests on.
+pub(crate) struct Translated {
+    /// Operands on the stack at most.
+    pub stack_height_max: usize,
+    /// The body's survey with those of the functions that were inlined.
+    pub survey: FunctionSurvey,
+}
+
+/// Fills `func` with the translation of `function`.
 pub(crate) fn translate_function(
     env: &Environment<'_>,
     function: u32,
     body_bytes: &[u8],
+    survey: FunctionSurvey,
     context: &mut FunctionBuilderContext,
     func: &mut ir::Function,
     frontend: TargetFrontendConfig,
-) -> Result<usize, CompileError> {
+) -> Result<Translated, CompileError> {
     func.signature = abi::function_signature(env.info.function_type(function));
     let body = FunctionBody::new(BinaryReader::new(body_bytes, 0));
-    let mut translator = Translator::enter(env, function, func, context);
+    let mut translator = Translator::enter(env, function, survey, func, context);
     translator.declare_locals(&body)?;
     let mut operators = body.get_operators_reader().map_err(CompileError::bug)?;
     translator.walk(&mut operators)?;
     translator.fill_trap_blocks();
-    let stack_height_max = translator.stack_height_max;
+    let mut translated = Translated { stack_height_max: translator.stack_height_max, survey };
+    translated.survey.take_in(&translator.inlining.survey);
     translator.builder.seal_all_blocks();
     translator.builder.finalize(frontend);
-    Ok(stack_height_max)
+    Ok(translated)
 }
 
 impl<'m, 'f> Translator<'m, 'f> {
     fn enter(
         env: &'m Environment<'m>,
         function: u32,
+        own_survey: FunctionSurvey,
         func: &'f mut ir::Function,
         context: &'f mut FunctionBuilderContext,
     ) -> Self {
@@ -113,6 +128,9 @@ impl<'m, 'f> Translator<'m, 'f> {
             signatures: BTreeMap::new(),
             scratch: None,
             values_spent: 0,
+            function,
+            own_survey,
+            inlining: Inlining::default(),
         };
         if env.checks_in_software() {
             translator.check_stack();
@@ -137,7 +155,7 @@ impl<'m, 'f> Translator<'m, 'f> {
         self.builder.ins().bitcast(types::F32, MemFlagsData::new(), bits)
     }
 
-    fn declare_locals(&mut self, body: &FunctionBody<'_>) -> Result<(), CompileError> {
+    pub fn declare_locals(&mut self, body: &FunctionBody<'_>) -> Result<(), CompileError> {
         for local in body.get_locals_reader().map_err(CompileError::bug)? {
             let (count, ty) = local.map_err(CompileError::bug)?;
             let initial = self.initial_value(ty);
@@ -148,7 +166,7 @@ impl<'m, 'f> Translator<'m, 'f> {
         Ok(())
     }
 
-    fn add_local(&mut self, ty: ValType, value: Value) {
+    pub fn add_local(&mut self, ty: ValType, value: Value) {
         let variable = self.builder.declare_var(abi::value_type(ty));
         self.builder.def_var(variable, value);
         self.locals.push(variable);
@@ -161,7 +179,7 @@ impl<'m, 'f> Translator<'m, 'f> {
         }
     }
 
-    fn walk(&mut self, operators: &mut OperatorsReader<'_>) -> Result<(), CompileError> {
+    pub fn walk(&mut self, operators: &mut OperatorsReader<'_>) -> Result<(), CompileError> {
         while !operators.eof() {
             let operator = operators.read().map_err(CompileError::bug)?;
             if self.is_reachable {

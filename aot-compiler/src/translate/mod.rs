@@ -15,6 +15,7 @@ mod control;
 mod conversions;
 mod entry_thunk;
 mod function;
+mod inline;
 mod memory;
 mod numeric;
 mod operators;
