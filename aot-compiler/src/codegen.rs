@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn only_a_large_frame_with_software_checks_gets_a_thunk() {
         let small = "(module (func (param i32) (result i32) local.get 0))";
-        assert_eq!(has_thunk(small, BoundsChecks::Software), [false; 3]);
+        assert_eq!(has_thunk(small, BoundsChecks::Software), [false; 4]);
         // 1,200 values that all live across a call: 9,600 bytes.
         let loads = "(i64.load (local.get 0)) ".repeat(1_200);
         let sum = "i64.add ".repeat(1_199);
@@ -277,7 +277,7 @@ mod tests {
             "(module (memory 1) (func $f (param i32) (result i64)
                {loads} (drop (call $f (local.get 0))) {sum}))"
         );
-        assert_eq!(has_thunk(&large, BoundsChecks::Software), [true; 3]);
-        assert_eq!(has_thunk(&large, BoundsChecks::Hardware), [false; 3]);
+        assert_eq!(has_thunk(&large, BoundsChecks::Software), [true; 4]);
+        assert_eq!(has_thunk(&large, BoundsChecks::Hardware), [false; 4]);
     }
 }

@@ -132,15 +132,26 @@ pub struct Target {
     pub id: TargetId,
     pub name: String,
     pub triple: String,
+    /// The target whose runtime runs this code, if it is another one.
+    pub runtime: Option<TargetId>,
     pub arch: Arch,
     pub abi: String,
     pub cpu_features: Vec<String>,
     pub bounds_checks: Vec<BoundsChecks>,
     pub simd: bool,
+    /// 1: all tests run on real processors of this kind; 2: emulated, or in part.
+    pub tier: u8,
+    /// What the tier rests on.
+    pub evidence: String,
     pub aot: AotTarget,
 }
 
 impl Target {
+    /// The target that a runtime for this one is built as.
+    pub fn runtime_id(&self) -> &TargetId {
+        self.runtime.as_ref().unwrap_or(&self.id)
+    }
+
     /// The mode used when nobody asks for one; the registry refuses an empty list.
     pub fn default_bounds_checks(&self) -> BoundsChecks {
         self.bounds_checks[0]

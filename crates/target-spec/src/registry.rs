@@ -4,10 +4,11 @@ use crate::{Target, TargetId};
 use std::sync::LazyLock;
 
 /// File name without `.toml`, and content. The name must equal the file's `id`.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("aarch64-linux", include_str!("../../../targets/aarch64-linux.toml")),
     ("riscv64-linux", include_str!("../../../targets/riscv64-linux.toml")),
     ("x86_64-linux", include_str!("../../../targets/x86_64-linux.toml")),
+    ("x86_64-v3-linux", include_str!("../../../targets/x86_64-v3-linux.toml")),
 ];
 
 /// The layout of the files that this build reads.
@@ -66,6 +67,9 @@ fn read(name: &str, text: &str) -> Result<Target, String> {
     if target.id.as_str() != name {
         return Err(format!("targets/{name}.toml: id {} is not the file's name", target.id));
     }
+    if !(1..=2).contains(&target.tier) {
+        return Err(format!("targets/{name}.toml: tier {} is not 1 or 2", target.tier));
+    }
     if target.bounds_checks.is_empty() {
         return Err(format!("targets/{name}.toml: bounds_checks is empty"));
     }
@@ -89,7 +93,8 @@ mod tests {
         let refusal = Registry::built_in().find("sparc-linux").unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            "target \"sparc-linux\" is not known; known are: aarch64-linux, riscv64-linux, x86_64-linux"
+            "target \"sparc-linux\" is not known; known are: aarch64-linux, riscv64-linux, x86_64-linux, \
+             x86_64-v3-linux"
         );
     }
 
@@ -106,8 +111,21 @@ mod tests {
                 ("aarch64-linux", BoundsChecks::Software),
                 ("riscv64-linux", BoundsChecks::Software),
                 ("x86_64-linux", BoundsChecks::Hardware),
+                ("x86_64-v3-linux", BoundsChecks::Hardware),
             ]
         );
+    }
+
+    #[test]
+    fn a_target_on_anothers_runtime_adds_only_cpu_features() {
+        let targets = BUILT_IN.targets.iter().filter(|target| target.runtime.is_some());
+        for target in targets.inspect(|target| println!("{}", target.id)) {
+            let base = BUILT_IN.get(target.runtime_id()).unwrap();
+            assert_eq!(base.runtime, None, "the runtime of {} is a real one", target.id);
+            assert!(base.missing_cpu_features(&target.cpu_features).is_empty());
+            assert_eq!((target.arch, &target.abi, &target.aot), (base.arch, &base.abi, &base.aot));
+            assert_eq!(target.bounds_checks, base.bounds_checks);
+        }
     }
 
     #[test]

@@ -32,6 +32,6 @@ pub use aot_file::{AotFile, AotFileError, MemoryInfo};
 pub use host::{Caller, HostFunction, RegisterError};
 pub use instance::{CallError, Instance, InstanceConfig, InstantiateError, OutOfBounds, Trap};
 pub use module::{Export, ExternType, Import, LoadError, Module};
-pub use profile::{Profile, ProfileMismatch};
+pub use profile::{Profile, ProfileMismatch, TargetRefused};
 pub use runtime::{Runtime, RuntimeError};
 pub use value::{FuncType, Value, ValueType};

@@ -2,8 +2,8 @@
 
 use crate::aot_file::{AotFile, AotFileError};
 use std::fmt;
-use target_spec::BoundsChecks;
 use target_spec::profile::{AotProfile, ProfileError, SECTION_NAME};
+use target_spec::{BoundsChecks, Registry, TargetId, UnknownTarget};
 
 /// Of the vendored sources; `Runtime` compares it with what the library says.
 pub(crate) const WAMR_VERSION: (u32, u32, u32) = (2, 4, 3);
@@ -54,6 +54,28 @@ impl Profile {
         }
     }
 
+    /// The same for one of the targets that this build's runtime serves, such as
+    /// `x86_64-v3-linux`; refused where the processor lacks what it needs.
+    pub fn for_target(id: &str) -> Result<Self, TargetRefused> {
+        let own = Self::of_this_build();
+        let target = Registry::built_in().find(id)?;
+        if !own.runs(&target.id) {
+            return Err(TargetRefused::OtherRuntime { asked: id.to_owned(), own: own.target });
+        }
+        let lacking = target.missing_cpu_features(&own.cpu_features);
+        if !lacking.is_empty() {
+            let (asked, features) = (id.to_owned(), lacking.join(", "));
+            return Err(TargetRefused::CpuFeatures { asked, features });
+        }
+        Ok(Self { target: id.to_owned(), ..own })
+    }
+
+    /// Whether code for a target runs here, if the processor has its features.
+    fn runs(&self, target: &TargetId) -> bool {
+        let known = Registry::built_in().get(target);
+        known.is_ok_and(|target| target.runtime_id().as_str() == self.target)
+    }
+
     /// Refuses a file that this build would run wrongly or without protection.
     pub fn check(&self, artifact: &[u8]) -> Result<AotProfile, ProfileMismatch> {
         let file = AotFile::parse(artifact)?;
@@ -62,7 +84,7 @@ impl Profile {
         }
         let note = file.custom_section(SECTION_NAME).ok_or(ProfileMismatch::NoNote)?;
         let note = AotProfile::from_bytes(note)?;
-        if note.target.as_str() != self.target {
+        if !self.runs(&note.target) {
             let (file, own) = (note.target.to_string(), self.target.clone());
             return Err(ProfileMismatch::Target { file, own });
         }
@@ -87,6 +109,17 @@ impl fmt::Display for Profile {
         writeln!(f, "cpu-features {}", self.cpu_features.join(","))?;
         writeln!(f, "wasm-features {}", self.wasm_features.join(","))
     }
+}
+
+/// Why a runtime cannot act as one of a target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetRefused {
+    #[error(transparent)]
+    Unknown(#[from] UnknownTarget),
+    #[error("target {asked} is not served by this runtime, which is one for {own}")]
+    OtherRuntime { asked: String, own: String },
+    #[error("target {asked} needs the CPU features {features}, which this processor has not")]
+    CpuFeatures { asked: String, features: String },
 }
 
 /// Why a file is not for this runtime.
@@ -167,6 +200,25 @@ mod tests {
         let own = Profile::of_this_build();
         let note = note_of(&own);
         assert_eq!(own.check(&file_with_note(&note.to_bytes())), Ok(note));
+    }
+
+    #[test]
+    fn a_target_with_more_features_is_served_where_the_processor_has_them() {
+        let own = Profile::of_this_build();
+        for target in Registry::built_in().all() {
+            let has_features = target.missing_cpu_features(&own.cpu_features).is_empty();
+            let outcome = Profile::for_target(target.id.as_str());
+            match target.runtime_id().as_str() == own.target {
+                true if has_features => assert_eq!(outcome.unwrap().target, target.id.as_str()),
+                true => assert!(matches!(outcome, Err(TargetRefused::CpuFeatures { .. }))),
+                false => assert!(matches!(outcome, Err(TargetRefused::OtherRuntime { .. }))),
+            }
+            let mut note = note_of(&own);
+            (note.target, note.cpu_features) = (target.id.clone(), target.cpu_features.clone());
+            let is_served = target.runtime_id().as_str() == own.target && has_features;
+            assert_eq!(own.check(&file_with_note(&note.to_bytes())).is_ok(), is_served);
+        }
+        assert!(Profile::for_target("sparc-linux").is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //!
 //! [runtime]
 //! path = "/usr/lib/farrier/farrier-runtime"
+//! # target = "x86_64-v3-linux"   # this processor has AVX2 and more
 //! launcher = []   # or ["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu"]
 //!
 //! [[sensor]]
@@ -56,6 +57,9 @@ pub struct RuntimeConfig {
     /// Put before the path, for a runtime of another architecture.
     #[serde(default)]
     pub launcher: Vec<String>,
+    /// A target with more CPU features than the runtime's usual one, such as
+    /// `x86_64-v3-linux`. The runtime refuses it where the processor lacks them.
+    pub target: Option<String>,
     /// Whether figures of workers include an emulator; by default if there is a
     /// launcher.
     pub emulated: Option<bool>,

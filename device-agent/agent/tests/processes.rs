@@ -23,7 +23,7 @@ fn in_runtime<T>(test: impl Future<Output = T>) -> T {
 /// A runtime that behaves as `mode` says, see `examples/fake_worker.rs`.
 fn runtime(mode: &str) -> RuntimeConfig {
     let launcher = vec![support::fake_worker().to_str().unwrap().to_owned()];
-    RuntimeConfig { path: mode.into(), launcher, emulated: None }
+    RuntimeConfig { path: mode.into(), launcher, target: None, emulated: None }
 }
 
 fn launcher(mode: &str) -> Launcher {

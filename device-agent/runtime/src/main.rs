@@ -29,21 +29,34 @@ use wamr::Profile;
 const USAGE: &str = "\
 farrier-runtime runs one module for farrier-agent, which starts it with a socket as standard input.
 
-  farrier-runtime [--app NAME] run the module that comes over the socket; the name is for lists of processes
+  farrier-runtime [--app NAME] [--target ID]
+                               run the module that comes over the socket; the name is for lists of
+                               processes, the target one with more CPU features than the usual one
   farrier-runtime --profile    print how this runtime was built, one `key value` a line
   farrier-runtime --version    print the version
 ";
 
 fn main() -> ExitCode {
-    let argument = std::env::args().nth(1);
-    match argument.as_deref() {
-        Some("--version") => print(&format!("{}\n", version())),
-        Some("--profile") => print(&profile_text()),
-        Some(other) if other != "--app" => refuse(USAGE),
-        Some(_) | None => match inherited_socket() {
-            Ok(socket) => worker::run(socket),
-            Err(error) => refuse(&format!("standard input is no socket ({error}).\n{USAGE}")),
-        },
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["--version"] => print(&format!("{}\n", version())),
+        ["--profile"] => print(&profile_text()),
+        [] | ["--app", _] => run_worker(Profile::of_this_build()),
+        ["--target", target] | ["--target", target, "--app", _] => {
+            match Profile::for_target(target) {
+                Ok(profile) => run_worker(profile),
+                Err(error) => refuse(&format!("{error}\n")),
+            }
+        }
+        _ => refuse(USAGE),
+    }
+}
+
+fn run_worker(profile: Profile) -> ExitCode {
+    match inherited_socket() {
+        Ok(socket) => worker::run(socket, profile),
+        Err(error) => refuse(&format!("standard input is no socket ({error}).\n{USAGE}")),
     }
 }
 

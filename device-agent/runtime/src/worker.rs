@@ -17,21 +17,20 @@ pub enum Request {
     Stop,
 }
 
-pub fn run(socket: UnixStream) -> ExitCode {
+pub fn run(socket: UnixStream, profile: Profile) -> ExitCode {
     let Ok(incoming) = socket.try_clone() else { return ExitCode::FAILURE };
     let shared = Arc::new(Shared::new(socket));
     let self_test_failure = self_test::run();
     let confinement = confine::confine();
     let has_failed = self_test_failure.is_some();
-    shared.send(&Event::Hello(hello(self_test_failure, confinement)));
+    shared.send(&Event::Hello(hello(profile, self_test_failure, confinement)));
     if has_failed {
         return ExitCode::FAILURE;
     }
     serve(&incoming, &shared)
 }
 
-fn hello(self_test_failure: Option<String>, confinement: Vec<String>) -> Hello {
-    let profile = Profile::of_this_build();
+fn hello(profile: Profile, self_test_failure: Option<String>, confinement: Vec<String>) -> Hello {
     Hello {
         protocol_version: PROTOCOL_VERSION,
         runtime: version(),

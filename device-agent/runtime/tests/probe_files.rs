@@ -15,7 +15,8 @@ fn the_committed_probes_are_what_the_compiler_makes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("probe");
     let wasm = wat::parse_file(folder.join("probe.wat")).unwrap();
     let is_update = env::var_os("FARRIER_UPDATE_PROBES").is_some();
-    for target in Registry::built_in().all() {
+    // A runtime tests itself as what it was built for, whatever target it then serves.
+    for target in Registry::built_in().all().iter().filter(|target| target.runtime.is_none()) {
         for bounds_checks in target.bounds_checks.iter().copied() {
             let artifact = compile(&wasm, target, &CompileOptions::new(bounds_checks)).unwrap();
             let path = folder.join(format!("{}-{bounds_checks}.aot", target.id));

@@ -312,7 +312,9 @@ fn a_file_of_another_profile_is_refused() {
     for target in Registry::built_in().all() {
         for bounds_checks in [BoundsChecks::Hardware, BoundsChecks::Software] {
             let mut worker = Worker::start();
-            let is_own = worker.hello.target == target.id.as_str()
+            let has_features = target.missing_cpu_features(&worker.hello.cpu_features).is_empty();
+            let is_own = worker.hello.target == target.runtime_id().as_str()
+                && has_features
                 && worker.hello.bounds_checks == bounds_checks.as_str();
             if is_own || !target.supports_bounds_checks(bounds_checks) {
                 continue;
@@ -323,6 +325,26 @@ fn a_file_of_another_profile_is_refused() {
             assert_eq!(reason, LoadFailure::WrongProfile);
             assert!(detail.contains("this runtime"), "{detail}");
         }
+    }
+}
+
+#[test]
+fn a_worker_serves_a_target_with_more_features_or_says_what_is_missing() {
+    let own = Worker::start().hello.clone();
+    for target in Registry::built_in().all() {
+        let lacking = target.missing_cpu_features(&own.cpu_features);
+        if target.runtime_id().as_str() == own.target && lacking.is_empty() {
+            let mut worker = Worker::start_as(&["--target", target.id.as_str()]);
+            assert_eq!(worker.hello.target, target.id.as_str());
+            let artifact = worker.compile("(module (func (export \"tick\")))");
+            assert!(matches!(worker.load(artifact, limits()), Event::Loaded { .. }));
+            continue;
+        }
+        let ended = runtime().args(["--target", target.id.as_str()]).output().unwrap();
+        assert_eq!(ended.status.code(), Some(2));
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(said.contains(target.id.as_str()), "{said}");
+        assert!(lacking.is_empty() || said.contains(&own.target) || said.contains(lacking[0]));
     }
 }
 

@@ -138,6 +138,7 @@ impl CheckBench {
             .arg("--")
             .args(&runtime.launcher)
             .arg(&runtime.path)
+            .args(["--target", runtime.target.as_str()])
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .current_dir("/")

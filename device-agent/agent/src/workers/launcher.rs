@@ -21,7 +21,7 @@ use worker_protocol::{Event, Hello, PROTOCOL_VERSION};
 
 #[derive(Debug, Clone)]
 pub struct Launcher {
-    /// The launcher and its arguments, then the runtime.
+    /// The launcher and its arguments, then the runtime with its target.
     words: Vec<PathBuf>,
     patience: Patience,
 }
@@ -52,8 +52,9 @@ pub struct RuntimeInfo {
 
 impl Launcher {
     pub fn new(config: &RuntimeConfig) -> Self {
-        let words = config.launcher.iter().map(PathBuf::from);
-        Self { words: words.chain([config.path.clone()]).collect(), patience: Patience::default() }
+        let words = config.launcher.iter().map(PathBuf::from).chain([config.path.clone()]);
+        let target = config.target.iter().flat_map(|id| ["--target".into(), id.into()]);
+        Self { words: words.chain(target).collect(), patience: Patience::default() }
     }
 
     pub fn with_patience(self, patience: Patience) -> Self {

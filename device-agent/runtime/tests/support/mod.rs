@@ -36,9 +36,17 @@ pub struct Worker {
 
 impl Worker {
     pub fn start() -> Self {
+        Self::start_as(&[])
+    }
+
+    pub fn start_as(arguments: &[&str]) -> Self {
         let (socket, its_end) = UnixStream::pair().unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        let child = runtime().stdin(Stdio::from(OwnedFd::from(its_end))).spawn().unwrap();
+        let mut command = runtime();
+        command.args(arguments).stdin(Stdio::from(OwnedFd::from(its_end)));
+        let child = command.spawn().unwrap();
+        // Its copy of the worker's end would keep the socket open.
+        drop(command);
         let first: Event = read_frame(&socket).expect("the worker says hello");
         let Event::Hello(hello) = first else { panic!("expected a hello, got {first:?}") };
         Self { child, socket, hello }
