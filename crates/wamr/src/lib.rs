@@ -20,7 +20,6 @@
 //!
 //! It does not know MQTT, manifests or devices.
 
-mod aot_file;
 mod host;
 mod instance;
 mod module;
@@ -28,7 +27,7 @@ mod profile;
 mod runtime;
 mod value;
 
-pub use aot_file::{AotFile, AotFileError, MemoryInfo};
+pub use aot_reader::{MemoryInfo, ReadError};
 pub use host::{Caller, HostFunction, RegisterError};
 pub use instance::{CallError, Instance, InstanceConfig, InstantiateError, OutOfBounds, Trap};
 pub use module::{Export, ExternType, Import, LoadError, Module};

@@ -1,6 +1,5 @@
 //! A loaded module: compiled code in executable memory, shared by its instances.
 
-use crate::aot_file::AotFile;
 use crate::profile::{Profile, ProfileMismatch};
 use crate::runtime::Runtime;
 use crate::value::{FuncType, ValueType};
@@ -9,7 +8,8 @@ use std::ptr::NonNull;
 use target_spec::profile::AotProfile;
 use wamrx_sys as sys;
 
-pub use crate::aot_file::MemoryInfo;
+use aot_reader::AotFile;
+pub use aot_reader::MemoryInfo;
 
 /// Room for WAMR's messages.
 pub(crate) const ERROR_BYTES: usize = 256;

@@ -1,15 +1,12 @@
 //! What this build of WAMR is, and which files it may therefore load.
 
-use crate::aot_file::{AotFile, AotFileError};
+use aot_reader::{AOT_VERSION, AotFile, ReadError};
 use std::fmt;
 use target_spec::profile::{AotProfile, ProfileError, SECTION_NAME};
 use target_spec::{BoundsChecks, Registry, TargetId, UnknownTarget};
 
 /// Of the vendored sources; `Runtime` compares it with what the library says.
 pub(crate) const WAMR_VERSION: (u32, u32, u32) = (2, 4, 3);
-
-/// The version of AoT files that WAMR loads (`AOT_CURRENT_VERSION`, `core/config.h`).
-pub(crate) const AOT_VERSION: u32 = 6;
 
 const SOFTWARE: bool = matches!(env!("FARRIER_WAMR_BOUNDS_CHECKS").as_bytes(), b"software");
 
@@ -126,7 +123,7 @@ pub enum TargetRefused {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileMismatch {
     #[error(transparent)]
-    File(#[from] AotFileError),
+    File(#[from] ReadError),
     #[error("the file has AoT version {file}, this runtime loads version {own}")]
     AotVersion { file: u32, own: u32 },
     #[error("the file has no note \"{SECTION_NAME}\", so it was not made by Farrier's compiler")]

@@ -1,7 +1,8 @@
 //! WAMR's global state, held by one thread at a time.
 
 use crate::host::{HostFunction, RegisterError, Registered};
-use crate::profile::{AOT_VERSION, Profile, WAMR_VERSION, bounds_checks};
+use crate::profile::{Profile, WAMR_VERSION, bounds_checks};
+use aot_reader::AOT_VERSION;
 use std::cell::RefCell;
 use std::io;
 use std::marker::PhantomData;
