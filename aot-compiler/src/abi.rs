@@ -193,12 +193,38 @@ pub(crate) fn packed_bytes(ty: ValType) -> u32 {
 pub(crate) fn function_signature(ty: &FuncType) -> Signature {
     let mut signature = Signature::new(CallConv::SystemV);
     signature.params.push(AbiParam::new(types::I64));
-    signature.params.extend(ty.params().iter().map(|ty| AbiParam::new(value_type(*ty))));
+    for (ty, is_split) in ty.params().iter().zip(split_vectors(ty.params())) {
+        let (carried, count) = if is_split { (types::F64, 2) } else { (value_type(*ty), 1) };
+        signature.params.extend((0..count).map(|_| AbiParam::new(carried)));
+    }
     if let Some((first, others)) = ty.results().split_first() {
         signature.returns.push(AbiParam::new(value_type(*first)));
         signature.params.extend(others.iter().map(|_| AbiParam::new(types::I64)));
     }
     signature
+}
+
+/// Which of `params` are vectors that travel as two f64.
+///
+/// With the eight vector registers taken, the conventions put a v128 on the stack at
+/// a multiple of 16, but WAMR in the next two of its 8-byte slots
+/// (`common/wasm_runtime_common.c`, `wasm_runtime_invoke_native`). Two f64 lie there.
+pub(crate) fn split_vectors(params: &[ValType]) -> impl Iterator<Item = bool> {
+    let mut registers_left = 8_u32;
+    params.iter().map(move |ty| {
+        let is_vector = *ty == ValType::V128;
+        if !is_vector && !matches!(ty, ValType::F32 | ValType::F64) {
+            return false;
+        }
+        let has_register = registers_left > 0;
+        registers_left = registers_left.saturating_sub(1);
+        is_vector && !has_register
+    })
+}
+
+/// How many values of a signature carry `params`.
+pub(crate) fn carried_count(params: &[ValType]) -> usize {
+    params.len() + split_vectors(params).filter(|is_split| *is_split).count()
 }
 
 /// Byte offsets of a module's memory, globals and tables from its instance.
@@ -215,7 +241,7 @@ impl InstanceLayout {
     pub const MEMORY_DATA_SIZE: i32 = (Self::MEMORY + memory_instance::MEMORY_DATA_SIZE) as i32;
     pub const MEMORY_DATA: i32 = (Self::MEMORY + memory_instance::MEMORY_DATA) as i32;
 
-    /// Sums cannot overflow: `GLOBALS_MAX` × 8 and `TABLE_SLOTS_MAX` × 8 bytes.
+    /// Sums cannot overflow: `GLOBALS_MAX` × 16 and `TABLE_SLOTS_MAX` × 8 bytes.
     pub fn of(info: &ModuleInfo<'_>) -> Self {
         let mut offset = Self::MEMORY + memory_instance::BYTES;
         let mut globals = Vec::with_capacity(info.globals.len());

@@ -3,8 +3,8 @@
 use crate::abi::InstanceLayout;
 use crate::aot_file::{self, AotParts};
 use crate::census::describe_function;
-use crate::error::{CompileError, check_limit};
-use crate::intake::{self, FunctionSurvey, ModuleInfo, ReadModule};
+use crate::error::{CompileError, Place, check_limit};
+use crate::intake::{self, FirstUse, FunctionSurvey, ModuleInfo, ReadModule};
 use crate::progress::Progress;
 use crate::target_isa::TargetIsas;
 use crate::translate::Environment;
@@ -56,6 +56,7 @@ pub fn compile_observed(
 ) -> Result<Artifact, CompileError> {
     check_target(target, options)?;
     let ReadModule { mut info, survey } = intake::read_module(wasm)?;
+    check_vectors(wasm, survey.uses_simd, target)?;
     check_imports(&info)?;
     check_names(&info)?;
     let function_count = info.bodies.len() as u32;
@@ -98,6 +99,23 @@ fn check_target(target: &Target, options: &CompileOptions) -> Result<(), Compile
     Err(CompileError::TargetCannot {
         target: target.id.to_string(),
         why: format!("{mode} bounds checks are not offered there; use {}", supported.join(" or ")),
+    })
+}
+
+/// WAMR switches its vectors off on RISC-V (`build-scripts/config_common.cmake`).
+fn check_vectors(wasm: &[u8], uses_simd: bool, target: &Target) -> Result<(), CompileError> {
+    if !uses_simd || target.simd {
+        return Ok(());
+    }
+    let first_use = intake::first_use_of_simd(wasm);
+    let place = first_use.map(|FirstUse { function, offset }| Place { function, offset });
+    Err(CompileError::TargetCannot {
+        target: target.id.to_string(),
+        why: format!(
+            "the module uses the WebAssembly proposal \"simd\"{}, and the runtime has no vectors \
+             there; build it without that feature",
+            place.map(|place| place.to_string()).unwrap_or_default()
+        ),
     })
 }
 

@@ -56,9 +56,9 @@ pub(crate) fn check_limit(what: &'static str, found: u64, limit: u64) -> Result<
 }
 
 /// " in function 3 at byte 0x1f", as far as it is known.
-struct Place {
-    function: Option<u32>,
-    offset: u64,
+pub(crate) struct Place {
+    pub function: Option<u32>,
+    pub offset: u64,
 }
 
 impl fmt::Display for Place {

@@ -19,7 +19,6 @@ fn check_proposal(expected: &str, function: Option<u32>, text: &str) {
 
 #[test]
 fn a_proposal_beyond_ours_is_refused_by_its_name() {
-    check_proposal("simd", Some(0), "(module (func (drop (v128.const i32x4 1 2 3 4))))");
     check_proposal("threads", None, "(module (memory 1 1 shared))");
     check_proposal(
         "threads",

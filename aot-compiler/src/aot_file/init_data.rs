@@ -33,6 +33,7 @@ const EXPR_I32_CONST: u32 = 0x41;
 const EXPR_I64_CONST: u32 = 0x42;
 const EXPR_F32_CONST: u32 = 0x43;
 const EXPR_F64_CONST: u32 = 0x44;
+const EXPR_V128_CONST: u32 = 0xfd;
 const EXPR_REF_NULL: u32 = 0xd0;
 const EXPR_REF_FUNC: u32 = 0xd2;
 
@@ -180,6 +181,10 @@ fn write_expr(out: &mut SectionWriter, value: Option<ConstValue>) {
         Some(ConstValue::F32(bits)) => write_expr32(out, EXPR_F32_CONST, bits),
         Some(ConstValue::I64(value)) => write_expr64(out, EXPR_I64_CONST, value),
         Some(ConstValue::F64(bits)) => write_expr64(out, EXPR_F64_CONST, bits),
+        Some(ConstValue::V128(bytes)) => {
+            out.u32(EXPR_V128_CONST);
+            out.bytes(&bytes);
+        }
         Some(ConstValue::Global(index)) => write_expr32(out, EXPR_GLOBAL_GET, index),
         Some(ConstValue::Function(index)) => write_expr32(out, EXPR_REF_FUNC, index),
         // The operand is copied into the table or global as it is.

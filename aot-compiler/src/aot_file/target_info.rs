@@ -15,6 +15,7 @@ const E_VERSION: u32 = 1;
 
 /// `WASM_FEATURE_*` (`aot/aot_runtime.h`). Each bit that is set demands a switch of
 /// the runtime, so only what the module uses is set.
+const FEATURE_SIMD: u64 = 1 << 0;
 const FEATURE_BULK_MEMORY: u64 = 1 << 1;
 const FEATURE_REF_TYPES: u64 = 1 << 3;
 
@@ -28,6 +29,9 @@ pub(super) fn write(target: &Target, survey: &ModuleSurvey) -> Result<SectionWri
         return Err(CompileError::TargetCannot { target: target.id.to_string(), why });
     }
     let mut features = 0;
+    if survey.uses_simd {
+        features |= FEATURE_SIMD;
+    }
     if survey.uses_bulk_memory {
         features |= FEATURE_BULK_MEMORY;
     }

@@ -5,6 +5,7 @@
 //! the compiler works with, `survey` walks all instructions once and counts.
 
 mod module_info;
+mod operator_groups;
 mod sniff;
 mod survey;
 mod validate;
@@ -17,6 +18,7 @@ pub(crate) use module_info::{
     ImportedFunction, ModuleInfo, RefKind, TableInfo, WASM_PAGE_BYTES,
 };
 pub(crate) use survey::{Effort, FunctionSurvey, ModuleSurvey};
+pub(crate) use validate::{FirstUse, first_use_of_simd};
 
 /// A module that is valid, supported and within the limits.
 pub(crate) struct ReadModule<'a> {

@@ -4,6 +4,7 @@
 //! need the rest, and the census lists the proposals.
 
 use super::module_info::{ModuleInfo, to_invalid};
+use super::operator_groups::group_of;
 use crate::error::{ModuleError, check_limit};
 use crate::limits;
 use std::collections::BTreeSet;
@@ -17,6 +18,8 @@ const SATURATING_CONVERSION: &str = "saturating-float-to-int";
 const MULTI_VALUE: &str = "multi-value";
 const BULK_MEMORY: &str = "bulk-memory";
 const REFERENCE_TYPES: &str = "reference-types";
+const SIMD: &str = "simd";
+const RELAXED_SIMD: &str = "relaxed-simd";
 
 #[derive(Debug, Default)]
 pub(crate) struct ModuleSurvey {
@@ -26,6 +29,7 @@ pub(crate) struct ModuleSurvey {
     pub grows_memory: bool,
     pub uses_bulk_memory: bool,
     pub uses_reference_types: bool,
+    pub uses_simd: bool,
     pub functions: Vec<FunctionSurvey>,
     /// For each function, imported ones first, how many `call`s name it.
     pub call_sites: Vec<u32>,
@@ -100,15 +104,18 @@ pub(crate) fn survey(info: &ModuleInfo<'_>) -> Result<ModuleSurvey, ModuleError>
     }
     survey.uses_bulk_memory = survey.proposals.contains(BULK_MEMORY);
     survey.uses_reference_types = survey.proposals.contains(REFERENCE_TYPES);
+    survey.uses_simd = survey.proposals.contains(SIMD);
     Ok(survey)
 }
 
 impl ModuleSurvey {
     fn note_declarations(&mut self, info: &ModuleInfo<'_>) {
         let is_reference = |ty: &ValType| matches!(ty, ValType::Ref(_));
+        let is_vector = |ty: &ValType| *ty == ValType::V128;
         for ty in &info.types {
             self.note(MULTI_VALUE, ty.results().len() > 1);
             self.note(REFERENCE_TYPES, ty.params().iter().chain(ty.results()).any(is_reference));
+            self.note(SIMD, ty.params().iter().chain(ty.results()).any(is_vector));
         }
         let imports_mutable =
             |ty: &TypeRef| matches!(ty, TypeRef::Global(global) if global.mutable);
@@ -117,6 +124,7 @@ impl ModuleSurvey {
             self.note(MUTABLE_GLOBAL, info.globals[export.index as usize].mutable);
         }
         self.note(REFERENCE_TYPES, info.globals.iter().any(|global| is_reference(&global.ty)));
+        self.note(SIMD, info.globals.iter().any(|global| is_vector(&global.ty)));
         self.note(REFERENCE_TYPES, info.tables.len() > 1);
         let is_extern = |kind| kind == super::RefKind::Extern;
         self.note(REFERENCE_TYPES, info.tables.iter().any(|table| is_extern(table.element)));
@@ -141,7 +149,9 @@ impl ModuleSurvey {
             FunctionSurvey { body_bytes: body.as_bytes().len() as u64, ..Default::default() };
         function.locals = params;
         for local in body.get_locals_reader().map_err(to_invalid)? {
-            function.locals += u64::from(local.map_err(to_invalid)?.0);
+            let (count, ty) = local.map_err(to_invalid)?;
+            function.locals += u64::from(count);
+            self.note(SIMD, ty == ValType::V128);
         }
         check_limit("locals of a function", function.locals, limits::LOCALS_MAX)?;
 
@@ -179,6 +189,9 @@ impl ModuleSurvey {
 
     fn note_operator(&mut self, operator: &Operator<'_>) {
         use Operator as O;
+        let group = group_of(operator);
+        self.note(SIMD, matches!(group, "simd" | "relaxed_simd"));
+        self.note(RELAXED_SIMD, group == "relaxed_simd");
         match operator {
             O::Block { blockty } | O::Loop { blockty } | O::If { blockty } => {
                 self.note(MULTI_VALUE, matches!(blockty, BlockType::FuncType(_)));
@@ -249,6 +262,28 @@ fn is_access_or_call(operator: &Operator<'_>) -> bool {
             | O::I64Store8 { .. }
             | O::I64Store16 { .. }
             | O::I64Store32 { .. }
+            | O::V128Load { .. }
+            | O::V128Load8x8S { .. }
+            | O::V128Load8x8U { .. }
+            | O::V128Load16x4S { .. }
+            | O::V128Load16x4U { .. }
+            | O::V128Load32x2S { .. }
+            | O::V128Load32x2U { .. }
+            | O::V128Load8Splat { .. }
+            | O::V128Load16Splat { .. }
+            | O::V128Load32Splat { .. }
+            | O::V128Load64Splat { .. }
+            | O::V128Load32Zero { .. }
+            | O::V128Load64Zero { .. }
+            | O::V128Load8Lane { .. }
+            | O::V128Load16Lane { .. }
+            | O::V128Load32Lane { .. }
+            | O::V128Load64Lane { .. }
+            | O::V128Store { .. }
+            | O::V128Store8Lane { .. }
+            | O::V128Store16Lane { .. }
+            | O::V128Store32Lane { .. }
+            | O::V128Store64Lane { .. }
     )
 }
 

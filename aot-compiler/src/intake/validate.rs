@@ -9,13 +9,14 @@ const SUPPORTED: WasmFeatures = WasmFeatures::WASM1
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
     .union(WasmFeatures::MULTI_VALUE)
     .union(WasmFeatures::BULK_MEMORY)
-    .union(WasmFeatures::REFERENCE_TYPES);
+    .union(WasmFeatures::REFERENCE_TYPES)
+    .union(VECTORS);
+
+const VECTORS: WasmFeatures = WasmFeatures::SIMD.union(WasmFeatures::RELAXED_SIMD);
 
 /// Proposals that are refused by name, with what each needs switched on to be
 /// recognised. Where several would explain an error, the first is named.
-const NAMED: [(&str, WasmFeatures); 16] = [
-    ("simd", WasmFeatures::SIMD),
-    ("relaxed-simd", WasmFeatures::SIMD.union(WasmFeatures::RELAXED_SIMD)),
+const NAMED: [(&str, WasmFeatures); 14] = [
     ("threads", WasmFeatures::THREADS),
     ("tail-call", WasmFeatures::TAIL_CALL),
     ("extended-const", WasmFeatures::EXTENDED_CONST),
@@ -72,6 +73,20 @@ fn explain(wasm: &[u8], error: &Error) -> ModuleError {
         function: find_function(wasm, offset),
         offset,
     }
+}
+
+/// Where a valid module first uses something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FirstUse {
+    /// None outside of function bodies.
+    pub function: Option<u32>,
+    pub offset: u64,
+}
+
+/// Where the first vector is, for a target that has none.
+pub(crate) fn first_use_of_simd(wasm: &[u8]) -> Option<FirstUse> {
+    let error = validate_with(wasm, SUPPORTED.difference(VECTORS)).err()?;
+    Some(FirstUse { function: find_function(wasm, error.offset()), offset: error.offset() })
 }
 
 /// The first proposal with which validation passes or at least gets further.

@@ -11,6 +11,13 @@ use wasmparser::{FuncType, ValType};
 /// A value in the argument buffer: WAMR packs 4-byte cells without alignment.
 const CELL_BYTES: u32 = 4;
 const POINTER_BYTES: u32 = 8;
+/// The runtime may write the largest value where the first result goes.
+const FIRST_RESULT_BYTES: u32 = 16;
+
+/// What a further result takes of a stack slot of ours.
+fn slot_bytes(ty: ValType) -> u32 {
+    packed_bytes(ty).next_multiple_of(POINTER_BYTES)
+}
 
 impl Translator<'_, '_> {
     pub fn call(&mut self, function: u32) -> Result<(), CompileError> {
@@ -52,23 +59,25 @@ impl Translator<'_, '_> {
         let others = ty.results().get(1..).unwrap_or_default();
         let mut all = Vec::with_capacity(1 + arguments.len() + others.len());
         all.push(self.exec_env);
-        all.extend_from_slice(arguments);
+        all.extend(self.split_arguments(ty.params(), arguments));
         let mut scratch = None;
         if !others.is_empty() {
-            let address = self.scratch_address(others.len() as u32 * POINTER_BYTES);
+            let address = self.scratch_address(others.iter().copied().map(slot_bytes).sum());
             scratch = Some(address);
-            for index in 0..others.len() {
-                let offset = index as i64 * i64::from(POINTER_BYTES);
+            let mut offset = 0;
+            for ty in others {
                 all.push(self.builder.ins().iadd_imm_s(address, offset));
+                offset += i64::from(slot_bytes(*ty));
             }
         }
         let call = emit(self, &all);
         let mut results = self.builder.inst_results(call).to_vec();
         self.check_exception();
         if let Some(address) = scratch {
-            for (index, ty) in others.iter().enumerate() {
-                let offset = index as i32 * POINTER_BYTES as i32;
+            let mut offset = 0;
+            for ty in others {
                 results.push(self.load_scratch(*ty, address, offset));
+                offset += slot_bytes(*ty) as i32;
             }
         }
         results
@@ -83,15 +92,18 @@ impl Translator<'_, '_> {
         let others = ty.results().get(1..).unwrap_or_default();
         let params_bytes: u32 = ty.params().iter().map(|ty| packed_bytes(*ty)).sum();
         let pointers_bytes = others.len() as u32 * POINTER_BYTES;
-        let values_offset = (params_bytes + pointers_bytes).next_multiple_of(POINTER_BYTES);
-        let total = (values_offset + pointers_bytes).max(POINTER_BYTES);
+        let values_offset = (params_bytes + pointers_bytes).max(FIRST_RESULT_BYTES);
+        let values_offset = values_offset.next_multiple_of(POINTER_BYTES);
+        let values_bytes: u32 = others.iter().copied().map(slot_bytes).sum();
+        let total = (values_offset + values_bytes).max(FIRST_RESULT_BYTES);
         let argv = self.store_arguments(ty, arguments, total);
-        for index in 0..others.len() as u32 {
-            let value_offset = i64::from(values_offset + index * POINTER_BYTES);
-            let pointer = self.builder.ins().iadd_imm_s(argv, value_offset);
+        let (mut pointer_offset, mut value_offset) = (params_bytes, values_offset);
+        for ty in others {
+            let pointer = self.builder.ins().iadd_imm_s(argv, i64::from(value_offset));
             let flags = self.scratch_flags();
-            let pointer_offset = (params_bytes + index * POINTER_BYTES) as i32;
-            self.builder.ins().store(flags, pointer, argv, pointer_offset);
+            self.builder.ins().store(flags, pointer, argv, pointer_offset as i32);
+            pointer_offset += POINTER_BYTES;
+            value_offset += slot_bytes(*ty);
         }
         let function = self.builder.ins().iconst(types::I32, i64::from(function));
         let argc = i64::from(params_bytes / CELL_BYTES);
@@ -101,9 +113,10 @@ impl Translator<'_, '_> {
         self.bail_unless(is_ok.expect("aot_invoke_native returns a bool"));
         let mut results = Vec::with_capacity(ty.results().len());
         results.extend(ty.results().first().map(|ty| self.load_scratch(*ty, argv, 0)));
-        for (index, ty) in others.iter().enumerate() {
-            let offset = (values_offset + index as u32 * POINTER_BYTES) as i32;
-            results.push(self.load_scratch(*ty, argv, offset));
+        let mut value_offset = values_offset;
+        for ty in others {
+            results.push(self.load_scratch(*ty, argv, value_offset as i32));
+            value_offset += slot_bytes(*ty);
         }
         results
     }
@@ -219,7 +232,7 @@ impl Translator<'_, '_> {
         self.check_stack_before_host();
         let packed = |types: &[ValType]| types.iter().map(|ty| packed_bytes(*ty)).sum::<u32>();
         let params_bytes = packed(ty.params());
-        let total = params_bytes.max(packed(ty.results())).max(POINTER_BYTES);
+        let total = params_bytes.max(packed(ty.results())).max(FIRST_RESULT_BYTES);
         let argv = self.store_arguments(ty, arguments, total);
         let table = self.builder.ins().iconst(types::I32, i64::from(table));
         let argc = i64::from(params_bytes / CELL_BYTES);

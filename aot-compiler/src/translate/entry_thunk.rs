@@ -6,6 +6,7 @@
 //! function gets a thunk of the same signature as its entry, which tests for the
 //! whole frame and only then calls the body.
 
+use super::simd_lanes::vector_constant;
 use super::{BODIES, STACK_RESERVE_BYTES};
 use crate::abi::{Helper, TrapId, exec_env};
 use crate::error::CompileError;
@@ -74,6 +75,7 @@ fn zero(builder: &mut FunctionBuilder<'_>, ty: cranelift_codegen::ir::Type) -> V
     match ty {
         types::F32 => builder.ins().f32const(0.0),
         types::F64 => builder.ins().f64const(0.0),
+        types::I8X16 => vector_constant(builder, ty, [0; 16]),
         _ => builder.ins().iconst(ty, 0),
     }
 }

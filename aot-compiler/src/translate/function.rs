@@ -2,6 +2,7 @@
 
 use super::control::Frame;
 use super::inline::Inlining;
+use super::simd_lanes::vector_constant;
 use super::{Environment, HELPERS, OWN_FUNCTIONS, STACK_RESERVE_BYTES};
 use crate::abi::{self, CALLED_HELPERS, Helper, TrapId, exec_env};
 use crate::error::{CompileError, ModuleError, check_limit};
@@ -104,6 +105,7 @@ impl<'m, 'f> Translator<'m, 'f> {
         builder.seal_block(entry);
         let params = builder.block_params(entry).to_vec();
         let ty = env.info.function_type(function);
+        let carried = abi::carried_count(ty.params());
         let exec_env = params[0];
         let fixed = MemFlagsData::trusted().with_readonly().with_can_move();
         let fixed = fixed.with_alias_region(Some(regions.instance));
@@ -114,7 +116,7 @@ impl<'m, 'f> Translator<'m, 'f> {
             regions,
             exec_env,
             instance,
-            result_pointers: params[1 + ty.params().len()..].to_vec(),
+            result_pointers: params[1 + carried..].to_vec(),
             result_types: ty.results().to_vec(),
             locals: Vec::new(),
             stack: Vec::new(),
@@ -136,8 +138,9 @@ impl<'m, 'f> Translator<'m, 'f> {
             translator.check_stack();
         }
         translator.open_function_frame();
-        for (param, ty) in params[1..].iter().zip(ty.params()) {
-            let value = translator.repair_f32_param(*param, *ty);
+        let params = translator.join_params(ty.params(), &params[1..1 + carried]);
+        for (param, ty) in params.into_iter().zip(ty.params()) {
+            let value = translator.repair_f32_param(param, *ty);
             translator.add_local(*ty, value);
         }
         translator
@@ -206,6 +209,7 @@ impl<'m, 'f> Translator<'m, 'f> {
         match ty {
             types::F32 => self.builder.ins().f32const(0.0),
             types::F64 => self.builder.ins().f64const(0.0),
+            types::I8X16 => vector_constant(&mut self.builder, ty, [0; 16]),
             _ => self.builder.ins().iconst(ty, 0),
         }
     }

@@ -76,7 +76,7 @@ impl Translator<'_, '_> {
     }
 
     /// The native address of a guest access, as a value and a constant to add.
-    fn checked_address(&mut self, index: Value, offset: u64, bytes: u32) -> (Value, i32) {
+    pub fn checked_address(&mut self, index: Value, offset: u64, bytes: u32) -> (Value, i32) {
         let index = self.builder.ins().uextend(types::I64, index);
         if self.env.checks_in_software() {
             // No overflow: all three are below 2^32, and the sum is 64 bits wide.
@@ -95,7 +95,7 @@ impl Translator<'_, '_> {
 
     /// With hardware checks the access itself is the check, so it must stay even
     /// when its value is not used. With software checks it cannot fault.
-    fn guest_flags(&self) -> MemFlagsData {
+    pub fn guest_flags(&self) -> MemFlagsData {
         let flags = MemFlagsData::new()
             .with_endianness(Endianness::Little)
             .with_alias_region(Some(self.regions.linear_memory));
@@ -196,7 +196,7 @@ impl Translator<'_, '_> {
         self.builder.ins().store(flags, value, self.instance, offset);
     }
 
-    /// WAMR packs globals, so an 8-byte one may lie on a multiple of 4.
+    /// WAMR packs globals, so an 8-byte or 16-byte one may lie on a multiple of 4.
     fn global_flags(&self) -> MemFlagsData {
         MemFlagsData::new().with_notrap().with_alias_region(Some(self.regions.globals))
     }

@@ -20,6 +20,10 @@ mod memory;
 mod numeric;
 mod operators;
 mod references;
+mod simd;
+mod simd_arithmetic;
+mod simd_lanes;
+mod simd_memory;
 mod traps;
 
 use crate::abi::InstanceLayout;

@@ -190,8 +190,7 @@ impl Translator<'_, '_> {
             O::F32ReinterpretI32 => self.reinterpret(F32),
             O::F64ReinterpretI64 => self.reinterpret(F64),
 
-            // Validation admits nothing else.
-            other => return Err(CompileError::bug(format!("no translation of {other:?}"))),
+            vector => self.translate_vector_operator(vector)?,
         }
         Ok(())
     }

@@ -57,6 +57,65 @@ fn every_type_goes_in_and_comes_out() {
     });
 }
 
+/// Vectors in each place where a value can be: WAMR packs them without alignment.
+#[test]
+#[cfg(not(target_arch = "riscv64"))] // WAMR has no vectors there.
+fn vectors_cross_every_boundary() {
+    let module = r#"
+        (module
+          (type $pair (func (param v128 i32 v128) (result v128 v128 i64 v128)))
+          (table funcref (elem $turn))
+          (global $odd i32 (i32.const 5))
+          (global $vector (export "vector") (mut v128) (v128.const i64x2 11 22))
+          (func $turn (type $pair)
+            (local.get 2) (local.get 0) (i64.extend_i32_s (local.get 1)) (global.get $vector))
+          (func (export "turn") (type $pair)
+            (call $turn (local.get 0) (local.get 1) (local.get 2)))
+          (func (export "turn_by_table") (type $pair)
+            (call_indirect (type $pair)
+              (local.get 0) (local.get 1) (local.get 2) (i32.const 0)))
+          (func (export "set") (param v128) (global.set $vector (local.get 0)))
+          (func (export "zero") (result v128) (local v128) (local.get 0)))"#;
+    with_instance(module, |instance| {
+        let (first, second) = (Value::V128(u128::MAX - 7), Value::V128(0x0123_4567 << 90));
+        let initial = Value::V128(22 << 64 | 11);
+        assert_eq!(instance.global("vector"), Some(initial));
+        for name in ["turn", "turn_by_table"] {
+            let found = instance.call(name, &[first, Value::I32(-3), second]);
+            assert_eq!(found, Ok(vec![second, first, Value::I64(-3), initial]), "{name}");
+        }
+        assert_eq!(instance.call("set", &[second]), Ok(vec![]));
+        assert_eq!(instance.global("vector"), Some(second));
+        assert!(instance.set_global("vector", first));
+        assert_eq!(instance.call("zero", &[]), Ok(vec![Value::V128(0)]));
+    });
+}
+
+/// Beyond the eight registers WAMR puts vectors at any multiple of 8 on the stack,
+/// and the calling conventions at multiples of 16 only.
+#[test]
+#[cfg(not(target_arch = "riscv64"))]
+fn vectors_on_the_stack_are_where_wamr_puts_them() {
+    // Nine integers beside the environment, so that an odd number is on the stack
+    // whether six or eight registers take them.
+    let params = format!("{} {} f32 v128 i64 v128", "i64 ".repeat(9), "v128 ".repeat(7));
+    let gets: String = (0..20).map(|index| format!("local.get {index} ")).collect();
+    let module = format!(
+        r#"(module
+             (func $inner (param {params}) (result {params}) {gets})
+             (func (export "mirror") (param {params}) (result {params}) {gets} call $inner))"#
+    );
+    with_runtime(move |runtime| {
+        let module = Module::load(runtime, &compiled(&module)).unwrap();
+        let mut instance = Instance::new(&module, InstanceConfig::default()).unwrap();
+        let vector = |number: u128| Value::V128(number << 64 | 0x7ff4_0000_0000_0001);
+        let mut args: Vec<_> = (0..9).map(|number| Value::I64(number << 40)).collect();
+        args.extend((100..107).map(vector));
+        args.extend([Value::F32(7), vector(200), Value::I64(-1), vector(300)]);
+        assert_eq!(instance.call("mirror", &args), Ok(args.clone()));
+    });
+}
+
 #[test]
 fn a_call_may_have_more_than_64_cells() {
     let params = "i64 ".repeat(40);

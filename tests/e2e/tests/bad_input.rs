@@ -13,7 +13,7 @@ type BadModule = (&'static str, Vec<u8>, ProblemCode, &'static str);
 
 fn bad_modules(fleet: &Fleet) -> anyhow::Result<Vec<BadModule>> {
     let filter = fleet.kit.read_module("sensor-filter.wasm")?;
-    let simd = wat::parse_str("(module (func (result v128) (v128.const i64x2 1 2)))")?;
+    let gc = wat::parse_str("(module (type (struct (field i32))))")?;
     let import = wat::parse_str(r#"(module (import "env" "launch_missiles" (func)))"#)?;
     let invalid = wat::parse_str("(module (func (result i32) (i64.const 1)))")?;
     let half = filter[..filter.len() / 2].to_vec();
@@ -26,7 +26,7 @@ fn bad_modules(fleet: &Fleet) -> anyhow::Result<Vec<BadModule>> {
         ),
         ("empty", vec![], ProblemCode::NotWasm, "empty"),
         ("truncated", half, ProblemCode::TruncatedModule, "ends"),
-        ("unsupported", simd, ProblemCode::UnsupportedProposal, "\"simd\""),
+        ("unsupported", gc, ProblemCode::UnsupportedProposal, "\"gc\""),
         ("unknown import", import, ProblemCode::UnknownImport, "env.launch_missiles"),
         ("invalid", invalid, ProblemCode::InvalidModule, "type mismatch"),
         ("too large", vec![0; 33 * 1024 * 1024], ProblemCode::TooLarge, "larger than"),
