@@ -3,6 +3,7 @@
 //! Plain: it installs what is missing, builds, and starts programs of the
 //! workspace. What the product does stands elsewhere.
 
+mod bench;
 mod check;
 mod firmware;
 mod kit;
@@ -47,6 +48,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Measure what this project makes against what it could use instead.
+    #[command(subcommand)]
+    Bench(Bench),
     /// Install what is missing on this machine, by name.
     Setup,
     /// Build the binaries for all devices into `target/kit`.
@@ -58,6 +62,16 @@ enum Command {
         /// Unoptimised, for the warm loop.
         #[arg(long)]
         dev: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Compile time, size and speed of compiled modules: native code, ours, wasmtime.
+    Compiler {
+        /// Handed to the benchmark, such as `--filter sha --quick`; `--help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
 }
 
@@ -84,6 +98,10 @@ fn run_command(command: Command) -> anyhow::Result<()> {
         Command::Spec { arguments } => {
             system::install(&[system::Need::Runtimes])?;
             test::spec(&workspace, &arguments)
+        }
+        Command::Bench(Bench::Compiler { arguments }) => {
+            system::install(&[system::Need::Runtimes, system::Need::WasmTarget])?;
+            bench::compiler(&workspace, &arguments)
         }
         Command::Setup => system::install(system::Need::ALL),
         Command::Devices => {

@@ -1,0 +1,68 @@
+//! Builds what `cargo xtask bench compiler` compares, and runs it.
+//!
+//! `tests/bench` is a workspace of its own, because it builds a second WebAssembly
+//! engine. Its programs are compiled once for WebAssembly with vector instructions
+//! and once without, into an archive; from that, one module for each program is
+//! linked with nothing but that program exported.
+
+use crate::run;
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub fn compiler(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
+    let bench = workspace.join("tests/bench");
+    let target_dir = workspace.join("target/bench");
+    let mut build = run::cargo(&bench);
+    run::step("build the benchmark", build.args(["build", "--release", "--locked"]))?;
+    let binary = target_dir.join("release/compiler-bench");
+    let modules = target_dir.join("modules");
+    std::fs::create_dir_all(&modules).with_context(|| format!("make {}", modules.display()))?;
+
+    let programs = run::output_of(Command::new(&binary).arg("--list"))?;
+    let plain = build_archive(&bench, &target_dir.join("plain"), "")?;
+    let simd = build_archive(&bench, &target_dir.join("simd"), "-C target-feature=+simd128")?;
+    let linker = linker()?;
+    for program in programs.lines() {
+        let (name, kind) = program.split_once(' ').context("read the list of programs")?;
+        let archive = if kind == "simd" { &simd } else { &plain };
+        link(&linker, archive, name, &modules.join(name).with_extension("wasm"))?;
+    }
+
+    let mut command = Command::new(&binary);
+    command.current_dir(workspace).arg("--modules").arg(&modules).args(arguments);
+    Err(std::os::unix::process::CommandExt::exec(&mut command)).context("start the benchmark")
+}
+
+fn build_archive(bench: &Path, target_dir: &Path, flags: &str) -> anyhow::Result<PathBuf> {
+    let mut command = run::cargo(bench);
+    command
+        .args(["rustc", "--release", "--locked", "-p", "kernels", "--crate-type", "staticlib"])
+        .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
+        .arg(target_dir)
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags);
+    run::step(&format!("build the programs for WebAssembly {flags}"), &mut command)?;
+    Ok(target_dir.join("wasm32-unknown-unknown/release/libkernels.a"))
+}
+
+/// The linker that comes with the Rust toolchain, which rustc uses for WebAssembly.
+fn linker() -> anyhow::Result<PathBuf> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let folder = run::output_of(Command::new(rustc).args(["--print", "target-libdir"]))?;
+    // The folder `bin` is the neighbour of the host's `lib`.
+    let folder = Path::new(folder.trim()).parent().context("find the toolchain's programs")?;
+    Ok(folder.join("bin/rust-lld"))
+}
+
+/// The stack comes first and has 1 MiB, as rustc has it.
+fn link(linker: &Path, archive: &Path, export: &str, module: &Path) -> anyhow::Result<()> {
+    let mut command = Command::new(linker);
+    command
+        .args(["-flavor", "wasm", "--no-entry", "--gc-sections", "--strip-all", "-O3"])
+        .args(["--stack-first", "-z", "stack-size=1048576", "--export", export])
+        .arg(archive)
+        .arg("-o")
+        .arg(module);
+    run::output_of(&mut command).with_context(|| format!("link the program {export}"))?;
+    Ok(())
+}
