@@ -1,4 +1,5 @@
-# What every target of libiwasm has in common: the AoT loader and nothing else.
+# What every target of libiwasm has in common: the AoT loader and nothing else
+# (in the tests' second mode, the interpreter and nothing else).
 #
 # Each toolchain file includes this one last. `wamrx-sys` passes its own choices
 # as -D cache entries (interpreter on, AoT off); a plain variable set in a
@@ -15,19 +16,31 @@ set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 # the one that ships.
 set(CMAKE_BUILD_TYPE MinSizeRel)
 
-# Running mode: compiled files only. Without the interpreter WAMR needs no
-# SIMDe either, whose search path would drag in the host's headers.
-set(WAMR_BUILD_AOT 1)
-set(WAMR_BUILD_INTERP 0)
-set(WAMR_BUILD_FAST_INTERP 0)
+# Running mode: compiled files only, or for the tests' comparison WAMR's fast
+# interpreter only. crates/wamr reads the same variable in its build script.
+set(FARRIER_WAMR_MODE "$ENV{FARRIER_WAMR_MODE}")
+if(FARRIER_WAMR_MODE STREQUAL "" OR FARRIER_WAMR_MODE STREQUAL "aot")
+  set(WAMR_BUILD_AOT 1)
+  set(WAMR_BUILD_INTERP 0)
+  set(WAMR_BUILD_FAST_INTERP 0)
+elseif(FARRIER_WAMR_MODE STREQUAL "interpreter")
+  set(WAMR_BUILD_AOT 0)
+  set(WAMR_BUILD_INTERP 1)
+  set(WAMR_BUILD_FAST_INTERP 1)
+else()
+  message(FATAL_ERROR
+    "FARRIER_WAMR_MODE is \"${FARRIER_WAMR_MODE}\": use aot or interpreter")
+endif()
 set(WAMR_BUILD_JIT 0)
 set(WAMR_BUILD_FAST_JIT 0)
+# SIMDe's search path would drag in the host's headers, and WAMR fetches it from
+# the network. Compiled code does not need it, the interpreter's SIMD does.
 set(WAMR_BUILD_LIB_SIMDE 0)
 
 # Proposals. GC must stay off: it changes the layout of an AoT file.
 set(WAMR_BUILD_BULK_MEMORY 1)
 set(WAMR_BUILD_REF_TYPES 1)
-set(WAMR_BUILD_SIMD 1) # WAMR switches it off again on RISC-V.
+set(WAMR_BUILD_SIMD ${WAMR_BUILD_AOT}) # WAMR switches it off again on RISC-V.
 set(WAMR_BUILD_GC 0)
 set(WAMR_BUILD_MEMORY64 0)
 set(WAMR_BUILD_SHARED_MEMORY 0)

@@ -38,6 +38,16 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "the tests start the programs and link none of them",
     ),
     (
+        "executor",
+        &["wamr", "wamrx-sys", "cranelift-codegen"],
+        "tests run compiled code in other processes, so that these can be emulated",
+    ),
+    (
+        "farrier-executor",
+        &["cranelift-codegen", "aot-compiler"],
+        "it is built once for each machine, and only what was compiled runs there",
+    ),
+    (
         "farrier",
         &["wamrx-sys", "farrier-gateway", "device-protocol"],
         "the command line asks the gateway",

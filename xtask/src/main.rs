@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod executors;
 mod firmware;
 mod kit;
 mod run;
@@ -55,6 +56,8 @@ enum Command {
     Setup,
     /// Build the binaries for all devices into `target/kit`.
     Devices,
+    /// Build the tests' executors for all machines into `target/kit/executors`.
+    Executors,
     /// Build the example modules into `target/kit/modules`.
     Firmware,
     /// Build the dashboard into `target/web-dist`.
@@ -107,6 +110,12 @@ fn run_command(command: Command) -> anyhow::Result<()> {
         Command::Devices => {
             system::install(&[system::Need::Runtimes, system::Need::CrossCompilers])?;
             kit::build_devices(&workspace)
+        }
+        Command::Executors => {
+            system::install(&[system::Need::Runtimes, system::Need::CrossCompilers])?;
+            executors::build(&workspace)?;
+            println!("{}", kit::directory(&workspace).join("executors").display());
+            Ok(())
         }
         Command::Firmware => {
             system::install(&[system::Need::Modules])?;

@@ -1,11 +1,14 @@
 //! A running module: its memory, globals and calls.
 
 use crate::module::{ERROR_BYTES, ExternType, Module, error_text, text};
+use crate::profile::{MODE, Mode};
 use crate::value::{FuncType, Value, ValueType, cell_count, push_cells, take_values};
 use std::any::Any;
 use std::ffi::{CString, c_char};
 use std::fmt;
+use std::ops::Deref;
 use std::ptr::{self, NonNull};
+use std::rc::Rc;
 use wamrx_sys as sys;
 
 /// Why a module's code stopped, such as `unreachable` or
@@ -71,7 +74,10 @@ impl Default for InstanceConfig {
 }
 
 /// WAMR's interpreter stack. Compiled code uses the thread's, so the smallest.
-const WASM_STACK_BYTES: u32 = 8 * 1024;
+const WASM_STACK_BYTES: u32 = match MODE {
+    Mode::Aot => 8 * 1024,
+    Mode::Interpreter => 1024 * 1024,
+};
 
 /// What host functions reach through the instance's custom data.
 pub(crate) struct InstanceData {
@@ -84,16 +90,46 @@ pub struct Instance<'m> {
     exec_env: NonNull<sys::WASMExecEnv>,
     /// Owned: a box turned into a pointer, because WAMR holds a copy of it.
     data: NonNull<InstanceData>,
-    module: &'m Module<'m>,
+    /// Dropped after the instance was freed: `Drop::drop` runs before the fields'.
+    module: ModuleHandle<'m>,
+}
+
+/// How an instance keeps its module alive.
+enum ModuleHandle<'m> {
+    Borrowed(&'m Module<'m>),
+    Shared(Rc<Module<'m>>),
+}
+
+impl<'m> Deref for ModuleHandle<'m> {
+    type Target = Module<'m>;
+
+    fn deref(&self) -> &Module<'m> {
+        match self {
+            Self::Borrowed(module) => module,
+            Self::Shared(module) => module,
+        }
+    }
 }
 
 impl<'m> Instance<'m> {
     /// Allocates, copies the segments and runs the start function.
     pub fn new(module: &'m Module<'_>, config: InstanceConfig) -> Result<Self, InstantiateError> {
-        let max_pages = max_pages(module, config.memory_bytes_max)?;
+        Self::of(ModuleHandle::Borrowed(module), config)
+    }
+
+    /// The same for a module that lives as long as its last instance.
+    pub fn of_shared(
+        module: Rc<Module<'m>>,
+        config: InstanceConfig,
+    ) -> Result<Self, InstantiateError> {
+        Self::of(ModuleHandle::Shared(module), config)
+    }
+
+    fn of(module: ModuleHandle<'m>, config: InstanceConfig) -> Result<Self, InstantiateError> {
+        let max_pages = max_pages(&module, config.memory_bytes_max)?;
         let data = Box::new(InstanceData { state: config.state, host_trap: None });
         let data = NonNull::from(Box::leak(data));
-        match instantiate(module, data, max_pages) {
+        match instantiate(&module, data, max_pages) {
             Ok((raw, exec_env)) => Ok(Self { raw, exec_env, data, module }),
             Err(trap) => {
                 // SAFETY: leaked above, and no instance that knew it is left.
@@ -106,6 +142,7 @@ impl<'m> Instance<'m> {
     /// Calls an exported function. After a trap the instance can be called
     /// again as WebAssembly allows, though what its memory holds is anyone's guess.
     pub fn call(&mut self, name: &str, args: &[Value]) -> Result<Vec<Value>, CallError> {
+        self.clear_trap();
         let no_such = || CallError::NoSuchFunction(name.to_owned());
         let func_type = self.module.function_type(name).ok_or_else(no_such)?;
         let given: Vec<_> = args.iter().map(|arg| arg.value_type()).collect();
@@ -125,7 +162,6 @@ impl<'m> Instance<'m> {
         args.iter().for_each(|arg| push_cells(&mut cells, *arg));
         let arg_cells = cells.len() as u32; // a few thousand at most, by validation
         cells.resize(cells.len().max(cell_count(&func_type.results)), 0);
-        self.clear_trap();
         // SAFETY: the environment belongs to this instance and thread; the cells
         // hold the arguments by the function's own type and have room for its
         // results, which WAMR writes over them (wasm_export.h,

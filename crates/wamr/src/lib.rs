@@ -1,7 +1,8 @@
 //! A safe face for WAMR, the WebAssembly Micro Runtime, as Farrier uses it:
-//! files compiled ahead of time and nothing else.
+//! files compiled ahead of time and nothing else. Only the tests have another
+//! build, which interprets ([`MODE`]).
 //!
-//! `farrier-runtime` and the specification tests call it. This is the only
+//! `farrier-runtime` and the tests' `farrier-executor` call it. This is the only
 //! package that contains `unsafe`; each block names the promise of the C side
 //! that it relies on. Paths in those comments are relative to the WAMR sources
 //! in the crate `wamrx-sys`, mostly `core/iwasm/include/wasm_export.h`.
@@ -26,11 +27,12 @@ mod module;
 mod profile;
 mod runtime;
 mod value;
+mod wasm_file;
 
 pub use aot_reader::{MemoryInfo, ReadError};
 pub use host::{Caller, HostFunction, RegisterError};
 pub use instance::{CallError, Instance, InstanceConfig, InstantiateError, OutOfBounds, Trap};
 pub use module::{Export, ExternType, Import, LoadError, Module};
-pub use profile::{Profile, ProfileMismatch, TargetRefused};
+pub use profile::{MODE, Mode, Profile, ProfileMismatch, TargetRefused};
 pub use runtime::{Runtime, RuntimeError};
 pub use value::{FuncType, Value, ValueType};

@@ -1,8 +1,12 @@
 //! A loaded module: compiled code in executable memory, shared by its instances.
+//!
+//! In a build for the interpreter (`profile::MODE`) it is a WebAssembly module and
+//! not an AoT file that is loaded; all else is the same.
 
-use crate::profile::{Profile, ProfileMismatch};
+use crate::profile::{MODE, Mode, Profile, ProfileMismatch};
 use crate::runtime::Runtime;
 use crate::value::{FuncType, ValueType};
+use crate::wasm_file;
 use std::ffi::{CStr, c_char};
 use std::ptr::NonNull;
 use target_spec::profile::AotProfile;
@@ -18,6 +22,8 @@ pub(crate) const ERROR_BYTES: usize = 256;
 pub enum LoadError {
     #[error(transparent)]
     Profile(#[from] ProfileMismatch),
+    #[error("this build of WAMR interprets: it loads WebAssembly modules, and this is none")]
+    NotWasm,
     #[error("WAMR refuses the file: {0}")]
     Malformed(String),
     #[error("the module imports {}, which nothing offers; offered are: {}", names.join(", "), offered.join(", "))]
@@ -55,7 +61,8 @@ pub struct Export {
 
 pub struct Module<'r> {
     raw: NonNull<sys::WASMModuleCommon>,
-    profile: AotProfile,
+    /// None for a module that is interpreted.
+    profile: Option<AotProfile>,
     memories: Vec<MemoryInfo>,
     exports: Vec<Export>,
     /// Only to hold the borrow: the runtime must outlive the module.
@@ -70,9 +77,17 @@ impl<'r> Module<'r> {
     ///
     /// Whoever calls this vouches for the bytes; see the top of this crate.
     pub fn load(runtime: &'r Runtime, artifact: &[u8]) -> Result<Self, LoadError> {
-        let profile = Profile::of_this_build().check(artifact)?;
-        let memories = AotFile::parse(artifact).and_then(|file| file.memories());
-        let memories = memories.map_err(|e| LoadError::Malformed(e.to_string()))?;
+        let (profile, memories) = match MODE {
+            Mode::Aot => {
+                let profile = Profile::of_this_build().check(artifact)?;
+                let memories = AotFile::parse(artifact).and_then(|file| file.memories());
+                (Some(profile), memories.map_err(|e| LoadError::Malformed(e.to_string()))?)
+            }
+            Mode::Interpreter if !wasm_file::is_module(artifact) => {
+                return Err(LoadError::NotWasm);
+            }
+            Mode::Interpreter => (None, wasm_file::memories(artifact).unwrap_or_default()),
+        };
         let mut file = aligned_copy(artifact);
         let raw = load_unresolved(&mut file, artifact.len())?;
         let exports = Vec::new();
@@ -86,9 +101,9 @@ impl<'r> Module<'r> {
         Ok(module)
     }
 
-    /// The note that the compiler left in the file.
-    pub fn profile(&self) -> &AotProfile {
-        &self.profile
+    /// The note that the compiler left in the file; none if it is interpreted.
+    pub fn profile(&self) -> Option<&AotProfile> {
+        self.profile.as_ref()
     }
 
     pub fn exports(&self) -> &[Export] {
@@ -302,7 +317,12 @@ pub(crate) fn error_text(error: &[c_char; ERROR_BYTES]) -> String {
     let bytes: Vec<u8> =
         error.iter().flat_map(|c| c.to_ne_bytes()).take_while(|b| *b != 0).collect();
     let text = String::from_utf8_lossy(&bytes);
-    let text = text.strip_prefix("AOT module load failed: ").unwrap_or(&text);
-    let text = text.strip_prefix("AOT module instantiate failed: ").unwrap_or(text);
+    let mut text = text.as_ref();
+    for engine in ["AOT", "WASM"] {
+        text = text.strip_prefix(engine).unwrap_or(text);
+    }
+    for phase in [" module load failed: ", " module instantiate failed: "] {
+        text = text.strip_prefix(phase).unwrap_or(text);
+    }
     text.strip_prefix("Exception: ").unwrap_or(text).to_owned()
 }

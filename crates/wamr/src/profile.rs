@@ -10,6 +10,31 @@ pub(crate) const WAMR_VERSION: (u32, u32, u32) = (2, 4, 3);
 
 const SOFTWARE: bool = matches!(env!("FARRIER_WAMR_BOUNDS_CHECKS").as_bytes(), b"software");
 
+/// What a build of WAMR runs. Devices have the first; the second exists to compare
+/// our compiler with, on the machine that runs the tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Files compiled ahead of time.
+    Aot,
+    /// WebAssembly modules, by WAMR's fast interpreter.
+    Interpreter,
+}
+
+impl Mode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aot => "aot",
+            Self::Interpreter => "interpreter",
+        }
+    }
+}
+
+/// Of this build.
+pub const MODE: Mode = match env!("FARRIER_WAMR_MODE_OF_BUILD").as_bytes() {
+    b"interpreter" => Mode::Interpreter,
+    _ => Mode::Aot,
+};
+
 /// Optional processor features that a target may name, with their test here.
 #[cfg(not(target_arch = "riscv64"))]
 macro_rules! detect {
@@ -37,8 +62,9 @@ impl Profile {
     pub fn of_this_build() -> Self {
         let (major, minor, patch) = WAMR_VERSION;
         let mut wasm_features = vec!["bulk-memory", "reference-types"];
-        // WAMR has no vector instructions on RISC-V (build-scripts/config_common.cmake).
-        if cfg!(not(target_arch = "riscv64")) {
+        // WAMR has no vector instructions on RISC-V (build-scripts/config_common.cmake),
+        // and its interpreter's need SIMDe, which cmake/common.cmake leaves out.
+        if cfg!(not(target_arch = "riscv64")) && MODE == Mode::Aot {
             wasm_features.push("simd");
         }
         Self {

@@ -1,7 +1,7 @@
 //! WAMR's global state, held by one thread at a time.
 
 use crate::host::{HostFunction, RegisterError, Registered};
-use crate::profile::{Profile, WAMR_VERSION, bounds_checks};
+use crate::profile::{MODE, Mode, Profile, WAMR_VERSION, bounds_checks};
 use aot_reader::AOT_VERSION;
 use std::cell::RefCell;
 use std::io;
@@ -26,6 +26,12 @@ pub enum RuntimeError {
         "the C library is WAMR {found} with AoT version {aot}, which this wrapper was not written for"
     )]
     WrongVersion { found: String, aot: u32 },
+    #[error(
+        "this binary's two halves disagree: the Rust part is for the mode {}, the C library is not; \
+         build each mode in a target directory of its own",
+        MODE.as_str()
+    )]
+    WrongMode,
     #[error("WAMR could not be initialised")]
     Init,
 }
@@ -117,6 +123,15 @@ fn check_library() -> Result<(), RuntimeError> {
     let aot = unsafe { sys::wasm_runtime_get_current_package_version(sys::Wasm_Module_AoT) };
     if (major, minor, patch) != WAMR_VERSION || aot != AOT_VERSION {
         return Err(RuntimeError::WrongVersion { found: format!("{major}.{minor}.{patch}"), aot });
+    }
+    // SAFETY: as above; true where the interpreter was built in.
+    let interprets = unsafe { sys::wasm_runtime_is_running_mode_supported(sys::Mode_Interp) };
+    if interprets != (MODE == Mode::Interpreter) {
+        return Err(RuntimeError::WrongMode);
+    }
+    if MODE == Mode::Interpreter {
+        // It does its checks itself, so there is no file to disagree with.
+        return Ok(());
     }
     // A library with hardware checks asks here whether this thread's signal
     // handling was set up, which on a fresh thread it was not; one without has

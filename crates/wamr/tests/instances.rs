@@ -355,3 +355,17 @@ fn a_failed_instantiation_gives_the_modules_own_reason() {
         assert!(segment.contains("out of bounds memory access"), "{segment}");
     });
 }
+
+#[test]
+fn a_shared_module_lives_as_long_as_its_last_instance() {
+    with_runtime(|runtime| {
+        let module =
+            r#"(module (data "x") (memory 1) (func (export "f") (result i32) i32.const 5))"#;
+        let module = Rc::new(Module::load(runtime, &compiled(module)).unwrap());
+        let mut first = Instance::of_shared(Rc::clone(&module), InstanceConfig::default()).unwrap();
+        let mut second = Instance::of_shared(module, InstanceConfig::default()).unwrap();
+        assert_eq!(first.call("f", &[]), Ok(vec![Value::I32(5)]));
+        drop(first);
+        assert_eq!(second.call("f", &[]), Ok(vec![Value::I32(5)]));
+    });
+}
