@@ -79,6 +79,30 @@ fn initial_data_is_what_the_module_declares() {
 }
 
 #[test]
+fn a_constant_expression_that_calculates_is_written_as_its_value() {
+    let text = r#"
+        (module
+          (memory 1)
+          (table 9 funcref)
+          (global i32 (i32.sub (i32.const 3) (i32.mul (i32.const -2) (i32.const 5))))
+          (global i64 (i64.add (i64.const 0x7fffffffffffffff) (i64.const 2)))
+          (elem (offset (i32.add (i32.const 1) (i32.const 2))) func $f)
+          (data (offset (i32.mul (i32.const 16) (i32.const 4))) "x")
+          (func $f))"#;
+    let artifact = compile_text(text);
+    let outline = outline_of_init_data(&AotFile::read(&artifact.aot));
+    for line in [
+        "global type 0x7f mutable 0 0x41 13\n",
+        "global type 0x7e mutable 0 0x42 9223372036854775809\n",
+        "elements mode 0 type 0x70 table 0 offset 0x41 3: 0xd2 0\n",
+        "data passive 0 memory 0 offset 0x41 64 \"x\"\n",
+    ] {
+        assert!(outline.contains(line), "{line} in {outline}");
+    }
+    assert_eq!(aot_compiler::census(&wasm(text)).unwrap().proposals, ["extended-const"]);
+}
+
+#[test]
 fn a_module_without_memory_gets_an_empty_one_that_wamr_needs() {
     let artifact = compile_text("(module (func (export \"f\")))");
     let file = AotFile::read(&artifact.aot);

@@ -32,11 +32,6 @@ fn a_proposal_beyond_ours_is_refused_by_its_name() {
     );
     check_proposal("multi-memory", None, "(module (memory 1) (memory 1))");
     check_proposal("memory64", None, "(module (memory i64 1))");
-    check_proposal(
-        "extended-const",
-        None,
-        "(module (global i32 (i32.add (i32.const 1) (i32.const 2))))",
-    );
     check_proposal("exception-handling", None, "(module (tag))");
     check_proposal("gc", None, "(module (type (struct (field i32))))");
     check_proposal(

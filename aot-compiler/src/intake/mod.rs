@@ -2,8 +2,10 @@
 //!
 //! `sniff` looks at the first bytes, `validate` runs the complete validation and
 //! names missing proposals, `module_info` reads the sections into what the rest of
-//! the compiler works with, `survey` walks all instructions once and counts.
+//! the compiler works with, `constants` evaluates what is constant, `survey` walks
+//! all instructions once and counts.
 
+mod constants;
 mod module_info;
 mod operator_groups;
 mod sniff;
@@ -13,8 +15,9 @@ mod validate;
 use crate::error::{ModuleError, check_limit};
 use crate::limits;
 
+pub(crate) use constants::ConstValue;
 pub(crate) use module_info::{
-    ConstValue, DataSegment, ElementMode, ElementSegment, ExportEntry, GlobalInfo, ImportEntry,
+    DataSegment, ElementMode, ElementSegment, ExportEntry, GlobalInfo, ImportEntry,
     ImportedFunction, ModuleInfo, RefKind, TableInfo, WASM_PAGE_BYTES,
 };
 pub(crate) use survey::{Effort, FunctionSurvey, ModuleSurvey};

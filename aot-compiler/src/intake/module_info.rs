@@ -3,13 +3,14 @@
 //! Nothing here depends on a target. The bytes of names, data and function bodies
 //! stay where they are in the input.
 
+use super::constants::{ConstValue, ConstantReader};
 use super::survey;
 use crate::error::{ModuleError, check_limit};
 use crate::limits;
 use std::collections::HashMap;
 use wasmparser::{
     ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, FuncType, FunctionBody,
-    GlobalType, MemoryType, Operator, Parser, Payload, RefType, TableType, TypeRef, ValType,
+    GlobalType, MemoryType, Parser, Payload, RefType, TableType, TypeRef, ValType,
 };
 
 /// What WAMR calls a page and core WebAssembly too.
@@ -84,19 +85,6 @@ pub(crate) struct GlobalInfo {
     pub value: Option<ConstValue>,
 }
 
-/// An initial value, in the forms that constant expressions of 2.0 have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ConstValue {
-    I32(u32),
-    I64(u64),
-    F32(u32),
-    F64(u64),
-    V128([u8; 16]),
-    Global(u32),
-    Function(u32),
-    NullRef,
-}
-
 pub(crate) enum ElementMode {
     Active { table: u32, offset: ConstValue },
     Passive,
@@ -133,6 +121,8 @@ pub(crate) struct ModuleInfo<'a> {
     pub elements: Vec<ElementSegment>,
     pub data: Vec<DataSegment<'a>>,
     pub bodies: Vec<FunctionBody<'a>>,
+    /// Whether a constant expression calculates, which is a proposal of its own.
+    pub has_extended_constants: bool,
 }
 
 impl<'a> ModuleInfo<'a> {
@@ -174,7 +164,8 @@ impl<'a> ModuleInfo<'a> {
                     check_limit("globals", globals.count().into(), limits::GLOBALS_MAX as u64)?;
                     for global in globals {
                         let global = global.map_err(to_invalid)?;
-                        info.add_global(&global.ty, Some(read_const(&global.init_expr)?));
+                        let value = info.read_const(&global.init_expr)?;
+                        info.add_global(&global.ty, Some(value));
                     }
                 }
                 Payload::ExportSection(exports) => {
@@ -188,7 +179,7 @@ impl<'a> ModuleInfo<'a> {
                 Payload::StartSection { func, .. } => info.start = Some(func),
                 Payload::ElementSection(elements) => {
                     for element in elements {
-                        let segment = read_element(&element.map_err(to_invalid)?)?;
+                        let segment = info.read_element(&element.map_err(to_invalid)?)?;
                         element_entries += segment.entries.len();
                         let limit = limits::ELEMENT_ENTRIES_MAX as u64;
                         check_limit("element segment entries", element_entries as u64, limit)?;
@@ -197,7 +188,8 @@ impl<'a> ModuleInfo<'a> {
                 }
                 Payload::DataSection(data) => {
                     for segment in data {
-                        info.data.push(read_data(&segment.map_err(to_invalid)?)?);
+                        let segment = info.read_data(&segment.map_err(to_invalid)?)?;
+                        info.data.push(segment);
                     }
                 }
                 Payload::CodeSectionEntry(body) => {
@@ -298,53 +290,50 @@ pub(super) fn to_invalid(error: wasmparser::Error) -> ModuleError {
     ModuleError::Invalid { message, function: None, offset }
 }
 
-fn read_const(expr: &ConstExpr<'_>) -> Result<ConstValue, ModuleError> {
-    let mut operators = expr.get_operators_reader();
-    Ok(match operators.read().map_err(to_invalid)? {
-        Operator::I32Const { value } => ConstValue::I32(value as u32),
-        Operator::I64Const { value } => ConstValue::I64(value as u64),
-        Operator::F32Const { value } => ConstValue::F32(value.bits()),
-        Operator::F64Const { value } => ConstValue::F64(value.bits()),
-        Operator::V128Const { value } => ConstValue::V128(*value.bytes()),
-        Operator::GlobalGet { global_index } => ConstValue::Global(global_index),
-        Operator::RefFunc { function_index } => ConstValue::Function(function_index),
-        Operator::RefNull { .. } => ConstValue::NullRef,
-        other => {
-            let message = format!("constant expression with {other:?}");
-            let offset = expr.get_binary_reader().original_position();
-            return Err(ModuleError::Invalid { message, function: None, offset });
-        }
-    })
-}
+impl ModuleInfo<'_> {
+    fn read_const(&mut self, expr: &ConstExpr<'_>) -> Result<ConstValue, ModuleError> {
+        let mut reader = ConstantReader { globals: &self.globals, is_extended: false };
+        let value = reader.read(expr)?;
+        self.has_extended_constants |= reader.is_extended;
+        Ok(value)
+    }
 
-fn read_element(element: &wasmparser::Element<'_>) -> Result<ElementSegment, ModuleError> {
-    let mode = match &element.kind {
-        ElementKind::Passive => ElementMode::Passive,
-        ElementKind::Declared => ElementMode::Declared,
-        ElementKind::Active { table_index, offset_expr } => ElementMode::Active {
-            table: table_index.unwrap_or(0),
-            offset: read_const(offset_expr)?,
-        },
-    };
-    let (element, entries) = match &element.items {
-        ElementItems::Functions(functions) => {
-            let entries = functions.clone().into_iter();
-            let entries = entries.map(|index| index.map(ConstValue::Function).map_err(to_invalid));
-            (RefKind::Func, entries.collect::<Result<_, _>>()?)
-        }
-        ElementItems::Expressions(ty, expressions) => {
-            let entries = expressions.clone().into_iter();
-            let entries = entries.map(|expr| read_const(&expr.map_err(to_invalid)?));
-            (RefKind::from_wasm(*ty), entries.collect::<Result<_, _>>()?)
-        }
-    };
-    Ok(ElementSegment { mode, element, entries })
-}
+    fn read_element(
+        &mut self,
+        element: &wasmparser::Element<'_>,
+    ) -> Result<ElementSegment, ModuleError> {
+        let mode = match &element.kind {
+            ElementKind::Passive => ElementMode::Passive,
+            ElementKind::Declared => ElementMode::Declared,
+            ElementKind::Active { table_index, offset_expr } => ElementMode::Active {
+                table: table_index.unwrap_or(0),
+                offset: self.read_const(offset_expr)?,
+            },
+        };
+        let (element, entries) = match &element.items {
+            ElementItems::Functions(functions) => {
+                let entries = functions.clone().into_iter();
+                let entries =
+                    entries.map(|index| index.map(ConstValue::Function).map_err(to_invalid));
+                (RefKind::Func, entries.collect::<Result<_, _>>()?)
+            }
+            ElementItems::Expressions(ty, expressions) => {
+                let entries = expressions.clone().into_iter();
+                let entries = entries.map(|expr| self.read_const(&expr.map_err(to_invalid)?));
+                (RefKind::from_wasm(*ty), entries.collect::<Result<_, _>>()?)
+            }
+        };
+        Ok(ElementSegment { mode, element, entries })
+    }
 
-fn read_data<'a>(data: &wasmparser::Data<'a>) -> Result<DataSegment<'a>, ModuleError> {
-    let offset = match &data.kind {
-        DataKind::Passive => None,
-        DataKind::Active { offset_expr, .. } => Some(read_const(offset_expr)?),
-    };
-    Ok(DataSegment { offset, bytes: data.data })
+    fn read_data<'d>(
+        &mut self,
+        data: &wasmparser::Data<'d>,
+    ) -> Result<DataSegment<'d>, ModuleError> {
+        let offset = match &data.kind {
+            DataKind::Passive => None,
+            DataKind::Active { offset_expr, .. } => Some(self.read_const(offset_expr)?),
+        };
+        Ok(DataSegment { offset, bytes: data.data })
+    }
 }

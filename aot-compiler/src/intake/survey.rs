@@ -18,6 +18,7 @@ const SATURATING_CONVERSION: &str = "saturating-float-to-int";
 const MULTI_VALUE: &str = "multi-value";
 const BULK_MEMORY: &str = "bulk-memory";
 const REFERENCE_TYPES: &str = "reference-types";
+const EXTENDED_CONST: &str = "extended-const";
 const SIMD: &str = "simd";
 const RELAXED_SIMD: &str = "relaxed-simd";
 
@@ -126,6 +127,7 @@ impl ModuleSurvey {
         self.note(REFERENCE_TYPES, info.globals.iter().any(|global| is_reference(&global.ty)));
         self.note(SIMD, info.globals.iter().any(|global| is_vector(&global.ty)));
         self.note(REFERENCE_TYPES, info.tables.len() > 1);
+        self.note(EXTENDED_CONST, info.has_extended_constants);
         let is_extern = |kind| kind == super::RefKind::Extern;
         self.note(REFERENCE_TYPES, info.tables.iter().any(|table| is_extern(table.element)));
         let is_active =

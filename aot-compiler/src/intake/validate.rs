@@ -10,16 +10,16 @@ const SUPPORTED: WasmFeatures = WasmFeatures::WASM1
     .union(WasmFeatures::MULTI_VALUE)
     .union(WasmFeatures::BULK_MEMORY)
     .union(WasmFeatures::REFERENCE_TYPES)
+    .union(WasmFeatures::EXTENDED_CONST)
     .union(VECTORS);
 
 const VECTORS: WasmFeatures = WasmFeatures::SIMD.union(WasmFeatures::RELAXED_SIMD);
 
 /// Proposals that are refused by name, with what each needs switched on to be
 /// recognised. Where several would explain an error, the first is named.
-const NAMED: [(&str, WasmFeatures); 14] = [
+const NAMED: [(&str, WasmFeatures); 13] = [
     ("threads", WasmFeatures::THREADS),
     ("tail-call", WasmFeatures::TAIL_CALL),
-    ("extended-const", WasmFeatures::EXTENDED_CONST),
     ("multi-memory", WasmFeatures::MULTI_MEMORY),
     ("memory64", WasmFeatures::MEMORY64),
     ("exception-handling", WasmFeatures::EXCEPTIONS),
