@@ -269,7 +269,13 @@ impl Translator<'_, '_> {
         self.builder.ins().load(abi::value_type(ty), flags, address, offset)
     }
 
+    /// A constant where nothing in the module grows the table: then WAMR allocates
+    /// its initial slots and no more (`TableInfo::allocated_slots`).
     pub fn load_table_size(&mut self, table: u32) -> Value {
+        let info = &self.info().tables[table as usize];
+        if !info.may_grow {
+            return self.builder.ins().iconst(types::I32, i64::from(info.initial));
+        }
         let flags = self.table_flags();
         let offset = self.env.layout.table_size(table);
         self.builder.ins().load(types::I32, flags, self.instance, offset)

@@ -9,6 +9,7 @@
 //! except accesses to linear memory under hardware checks: WAMR's signal handler
 //! takes only faults in that range, and any other would end the process. So each
 //! division, conversion and table access tests first and branches to a trap block.
+//! (What follows the call that raises such a trap is never reached.)
 
 mod calls;
 mod control;

@@ -1,14 +1,19 @@
 //! Leaving a function with an exception.
 //!
-//! Raising is a call of `aot_set_exception_with_id` and a return of zeros. With
-//! hardware checks that helper jumps out to the host and never returns; with
-//! software checks it returns, and each caller looks at the exception after each
-//! call and returns in turn (`aot/aot_runtime.c`, `aot_set_exception_with_id`).
+//! Raising is a call of `aot_set_exception_with_id`, at one place in each function.
+//! With hardware checks that helper jumps out to the host and never returns: it
+//! touches the guard page that `invoke_native_with_hw_bound_check` waits for, and
+//! that is the only way into compiled code. So nothing but an invalid instruction
+//! follows it. With software checks it returns, the function returns zeros, and each
+//! caller looks at the exception after each call and returns in turn
+//! (`aot/aot_runtime.c`, `aot_set_exception_with_id`).
 
+use super::control::to_args;
 use super::function::Translator;
 use crate::abi::{self, Helper, TrapId, instance};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Value, types};
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, TrapCode, Value, types};
+use std::collections::BTreeMap;
 
 impl Translator<'_, '_> {
     /// Continues only when `condition` is zero.
@@ -81,15 +86,31 @@ impl Translator<'_, '_> {
 
     /// Gives the blocks that were branched to their instructions, at the very end.
     pub fn fill_trap_blocks(&mut self) {
-        for (id, block) in std::mem::take(&mut self.trap_blocks) {
-            self.builder.switch_to_block(block);
-            let id = self.builder.ins().iconst(types::I32, id as i64);
-            self.call_helper(Helper::SetExceptionWithId, &[self.instance, id]);
-            self.return_zeros();
+        let traps = std::mem::take(&mut self.trap_blocks);
+        if !traps.is_empty() {
+            self.raise_in_one_place(traps);
         }
         if let Some(block) = self.bail_block.take() {
             self.builder.switch_to_block(block);
             self.return_zeros();
+        }
+    }
+
+    fn raise_in_one_place(&mut self, traps: BTreeMap<TrapId, ir::Block>) {
+        let raise = self.create_cold_block();
+        let id = self.builder.append_block_param(raise, types::I32);
+        for (id, block) in traps {
+            self.builder.switch_to_block(block);
+            let id = self.builder.ins().iconst(types::I32, id as i64);
+            self.builder.ins().jump(raise, &to_args(&[id]));
+        }
+        self.builder.switch_to_block(raise);
+        self.call_helper(Helper::SetExceptionWithId, &[self.instance, id]);
+        if self.env.checks_in_software() {
+            let bail = self.bail_block();
+            self.builder.ins().jump(bail, &[]);
+        } else {
+            self.builder.ins().trap(TrapCode::unwrap_user(1));
         }
     }
 
