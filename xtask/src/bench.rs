@@ -25,6 +25,7 @@ pub fn compiler(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
     let programs = run::output_of(Command::new(&binary).arg("--list"))?;
     let plain = build_archive(&bench, &target_dir.join("plain"), "")?;
     let simd = build_archive(&bench, &target_dir.join("simd"), "-C target-feature=+simd128")?;
+    let interpreter = build_interpreter(&bench, &target_dir.join("interpreter"))?;
     let linker = linker()?;
     for program in programs.lines() {
         let (name, kind) = program.split_once(' ').context("read the list of programs")?;
@@ -33,8 +34,24 @@ pub fn compiler(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
     }
 
     let mut command = Command::new(&binary);
-    command.current_dir(workspace).arg("--modules").arg(&modules).args(arguments);
+    command.current_dir(workspace).arg("--modules").arg(&modules);
+    // A quick run does not wait for the slowest.
+    if !arguments.iter().any(|argument| argument == "--quick") {
+        command.arg("--interpreter").arg(&interpreter);
+    }
+    command.args(arguments);
     Err(std::os::unix::process::CommandExt::exec(&mut command)).context("start the benchmark")
+}
+
+/// Another build of WAMR, so another target directory.
+fn build_interpreter(bench: &Path, target_dir: &Path) -> anyhow::Result<PathBuf> {
+    let mut command = run::cargo(bench);
+    command
+        .args(["build", "--release", "-p", "interpreter-child", "--target-dir"])
+        .arg(target_dir)
+        .env("FARRIER_WAMR_MODE", "interpreter");
+    run::step("build WAMR's interpreter", &mut command)?;
+    Ok(target_dir.join("release/interpreter-child"))
 }
 
 fn build_archive(bench: &Path, target_dir: &Path, flags: &str) -> anyhow::Result<PathBuf> {

@@ -13,10 +13,13 @@
 
 mod clock;
 mod compilers;
+mod docs;
+mod interpreter;
 mod machine;
 mod measure;
 mod report;
 mod statistics;
+mod variant;
 mod wasmtime_engine;
 
 use anyhow::{Context, anyhow};
@@ -38,7 +41,7 @@ struct Options {
     /// How often each program runs on each engine.
     #[arg(long, default_value_t = 15)]
     rounds: usize,
-    /// Five rounds: enough to see a change of a tenth.
+    /// Five rounds, only ours and wasmtime at the base target: to see a change of a tenth.
     #[arg(long)]
     quick: bool,
     /// Write every sample to this file.
@@ -53,6 +56,9 @@ struct Options {
     /// Where the modules are.
     #[arg(long, hide = true, default_value = "target/bench/modules")]
     modules: PathBuf,
+    /// The program that runs WAMR's interpreter.
+    #[arg(long, hide = true)]
+    interpreter: Option<PathBuf>,
     /// Print the programs' names, one a line with `simd` behind those that need it.
     #[arg(long, hide = true)]
     list: bool,
@@ -61,6 +67,11 @@ struct Options {
 impl Options {
     fn rounds(&self) -> usize {
         if self.quick { 5 } else { self.rounds.max(3) }
+    }
+
+    /// Compiling takes long for large modules and varies little.
+    fn compile_rounds(&self) -> usize {
+        self.rounds().min(5)
     }
 
     fn kernels(&self) -> Vec<&'static Kernel> {
@@ -92,7 +103,11 @@ fn run(options: Options) -> anyhow::Result<()> {
         Runtime::spawn("bench", STACK_BYTES, move |runtime| measure::all(runtime, &for_thread));
     let joined = thread.context("start the thread that measures")?.join();
     let rows = joined.map_err(|_| anyhow!("the thread that measures panicked"))???;
-    println!("{}", report::text(&rows));
+    let report = report::text(&rows);
+    println!("\n{report}");
+    if options.write_docs {
+        docs::write(&machine, &report)?;
+    }
     if let Some(path) = &options.json {
         let json = serde_json::to_string_pretty(&rows).context("write the samples as JSON")?;
         std::fs::write(path, json).with_context(|| format!("write {}", path.display()))?;

@@ -6,20 +6,18 @@ use crate::random::{Random, mix};
 pub fn sieve(size: u32) -> u64 {
     let mut is_composite = vec![false; size as usize];
     let mut checksum = 0;
-    for number in 2..size as usize {
+    for number in 2..is_composite.len() {
         if is_composite[number] {
             continue;
         }
         checksum = mix(checksum, number as u64);
-        let mut multiple = number * number;
-        while multiple < is_composite.len() {
-            is_composite[multiple] = true;
-            multiple += number;
-        }
-        // A prime above the root of 32 bits has no multiple to cross out, and its
-        // square would not fit where `usize` has 32 bits.
-        if number > 0xffff {
-            return checksum;
+        // The square of a larger number would not fit where `usize` has 32 bits.
+        if number <= 0xffff {
+            let mut multiple = number * number;
+            while multiple < is_composite.len() {
+                is_composite[multiple] = true;
+                multiple += number;
+            }
         }
     }
     checksum
@@ -88,8 +86,7 @@ pub fn queens(size: u32) -> u64 {
         }
         count
     }
-    let free = (1 << size) - 1;
-    (0..8).fold(0, |checksum, _| mix(checksum, place(free, 0, 0, 0)))
+    place((1 << size) - 1, 0, 0, 0)
 }
 
 /// Most flips of a prefix over all permutations: the benchmark "fannkuch".

@@ -86,21 +86,21 @@ macro_rules! kernels {
 }
 
 kernels! {
-    Integer: integer::sieve(1_500_000), integer::collatz(60_000), integer::modular_power(30_000),
-        integer::bit_tricks(3_000_000), integer::queens(9);
-    Float: float::nbody(100_000), float::mandelbrot(150), float::spectral_norm(220),
-        float::fourier(14), float::matrix(160);
-    Memory: memory::quicksort(200_000), memory::shortest_paths(30_000), memory::levenshtein(1_800),
-        memory::histogram(4_000_000), memory::linked_list(100_000), memory::binary_trees(13);
-    Calls: calls::fibonacci(31), calls::ackermann(7), calls::small_functions(4_000_000);
-    IndirectCalls: calls::trait_objects(3_000_000), calls::function_table(4_000_000);
-    Branches: calls::interpreter(2_000_000), integer::fannkuch(8), integer::sudoku(12),
-        parsing::state_machine(2_000_000);
-    Hashing: hashing::sha256(1_500_000), hashing::blake3(2_500_000), hashing::crc32(10_000_000),
-        hashing::siphash(6_000_000), hashing::hash_map(150_000);
-    Parsing: parsing::json(250), parsing::regex(100), parsing::base64(2_500_000),
-        parsing::utf8(2_000_000), parsing::arithmetic(2_500), parsing::markdown(120);
-    Simd: vectors::dot_product(1_500), vectors::grey_image(3_000_000), vectors::find_bytes(12_000_000),
-        vectors::mandelbrot_lanes(200), vectors::matrix_f32(200);
-    Program: programs::deflate(250_000), programs::inflate(3_000_000), programs::script(12_000);
+    Integer: integer::sieve(6_000_000), integer::collatz(90_000), integer::modular_power(120_000),
+        integer::bit_tricks(5_000_000), integer::queens(12);
+    Float: float::nbody(160_000), float::mandelbrot(250), float::spectral_norm(600),
+        float::fourier(17), float::matrix(320);
+    Memory: memory::quicksort(150_000), memory::shortest_paths(60_000), memory::levenshtein(3_000),
+        memory::histogram(30_000_000), memory::linked_list(200_000), memory::binary_trees(16);
+    Calls: calls::fibonacci(33), calls::ackermann(8), calls::small_functions(5_000_000);
+    IndirectCalls: calls::trait_objects(1_200_000), calls::function_table(5_000_000);
+    Branches: calls::interpreter(8_000_000), integer::fannkuch(9), integer::sudoku(14),
+        parsing::state_machine(3_000_000);
+    Hashing: hashing::sha256(1_500_000), hashing::blake3(2_500_000), hashing::crc32(16_000_000),
+        hashing::siphash(9_000_000), hashing::hash_map(250_000);
+    Parsing: parsing::json(1_500), parsing::regex(1_500), parsing::base64(2_500_000),
+        parsing::utf8(5_000_000), parsing::arithmetic(7_000), parsing::markdown(3_000);
+    Simd: vectors::dot_product(15_000), vectors::grey_image(80_000_000), vectors::find_bytes(400_000_000),
+        vectors::mandelbrot_rows(600), vectors::matrix_f32(450);
+    Program: programs::deflate(300_000), programs::inflate(6_000_000), programs::script(8_000);
 }

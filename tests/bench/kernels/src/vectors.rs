@@ -59,28 +59,28 @@ pub fn find_bytes(size: u32) -> u64 {
     checksum
 }
 
-/// The Mandelbrot set with four points in a vector.
-pub fn mandelbrot_lanes(size: u32) -> u64 {
+/// The Mandelbrot set, all points of a row step by step.
+pub fn mandelbrot_rows(size: u32) -> u64 {
+    let width = size as usize;
+    let real: Vec<f32> = (0..size).map(|x| x as f32 * 3.0 / size as f32 - 2.0).collect();
+    let (mut x, mut y, mut steps) = (vec![0f32; width], vec![0f32; width], vec![0u32; width]);
     let mut checksum = 0;
-    for row in 0..size {
-        for block in 0..size as usize / LANES {
-            let real: [f32; LANES] =
-                std::array::from_fn(|lane| (block * LANES + lane) as f32 * 3.0 / size as f32 - 2.0);
-            let imaginary = row as f32 * 2.0 / size as f32 - 1.0;
-            let (mut x, mut y, mut steps) = ([0f32; LANES], [0f32; LANES], [0u32; LANES]);
-            for _ in 0..100 {
-                for lane in 0..LANES {
-                    let (xx, yy) = (x[lane] * x[lane], y[lane] * y[lane]);
-                    let is_inside = xx + yy <= 4.0;
-                    steps[lane] += u32::from(is_inside);
-                    // A point that has left stays where it is, as a mask would have it.
-                    let next_y = 2.0 * x[lane] * y[lane] + imaginary;
-                    x[lane] = if is_inside { xx - yy + real[lane] } else { x[lane] };
-                    y[lane] = if is_inside { next_y } else { y[lane] };
-                }
+    for row in 0..size / 4 {
+        let imaginary = row as f32 * 8.0 / size as f32 - 1.0;
+        x.fill(0.0);
+        y.fill(0.0);
+        steps.fill(0);
+        for _ in 0..100 {
+            for (((x, y), steps), real) in x.iter_mut().zip(&mut y).zip(&mut steps).zip(&real) {
+                let (xx, yy) = (*x * *x, *y * *y);
+                let is_inside = xx + yy <= 4.0;
+                *steps += u32::from(is_inside);
+                // A point that has left stays where it is, as a mask would have it.
+                *y = if is_inside { 2.0 * *x * *y + imaginary } else { *y };
+                *x = if is_inside { xx - yy + real } else { *x };
             }
-            checksum = steps.iter().fold(checksum, |sum, steps| mix(sum, u64::from(*steps)));
         }
+        checksum = steps.iter().fold(checksum, |sum, steps| mix(sum, u64::from(*steps)));
     }
     checksum
 }
