@@ -204,6 +204,20 @@ pub(crate) fn function_signature(ty: &FuncType) -> Signature {
     signature
 }
 
+/// The same in the convention for tail calls, which only our own code knows.
+pub(crate) fn tail_signature(ty: &FuncType) -> Signature {
+    let mut signature = function_signature(ty);
+    signature.call_conv = CallConv::Tail;
+    signature
+}
+
+/// With the index of the function to call at the end.
+pub(crate) fn dispatcher_signature(ty: &FuncType) -> Signature {
+    let mut signature = tail_signature(ty);
+    signature.params.push(AbiParam::new(types::I32));
+    signature
+}
+
 /// Which of `params` are vectors that travel as two f64.
 ///
 /// With the eight vector registers taken, the conventions put a v128 on the stack at

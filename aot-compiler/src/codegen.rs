@@ -4,12 +4,15 @@
 //! of the module, so the same input always gives the same bytes, with however many
 //! threads.
 
-use crate::abi::{self, CALLED_HELPERS, Helper};
+use crate::abi::{CALLED_HELPERS, Helper};
 use crate::error::CompileError;
-use crate::intake::FunctionSurvey;
+use crate::intake::{Effort, FunctionSurvey};
+use crate::limits;
 use crate::progress::Progress;
 use crate::target_isa::TargetIsas;
-use crate::translate::{self, BIG_FRAME_BYTES, BODIES, Environment, HELPERS, OWN_FUNCTIONS};
+use crate::translate::{
+    self, BIG_FRAME_BYTES, BODIES, DISPATCHERS, Environment, HELPERS, OWN_FUNCTIONS,
+};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{self, ExternalName, LibCall};
@@ -17,16 +20,19 @@ use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{CompiledCode, Context, FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_frontend::FunctionBuilderContext;
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use target_spec::BoundsChecks;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Callee {
-    /// The entry of an own function, by its index among these.
+    /// Where other compiled code enters an own function, by its index among these.
     Own(u32),
-    /// The translated body of one, behind its thunk.
+    /// The translated body of one, behind its stack test.
     Body(u32),
+    /// The dispatcher of a canonical type.
+    Dispatcher(u32),
     Helper(Helper),
 }
 
@@ -46,7 +52,10 @@ pub(crate) struct MachineCode {
 
 pub(crate) struct CompiledFunction {
     pub body: MachineCode,
-    pub entry_thunk: Option<MachineCode>,
+    /// In front of a body with a large frame.
+    pub stack_test: Option<MachineCode>,
+    /// For the runtime, where the body has the convention for tail calls.
+    pub host_entry: Option<MachineCode>,
 }
 
 /// The stack of a compile thread, what Linux gives a main thread: the optimiser
@@ -102,6 +111,24 @@ pub(crate) fn compile_functions(
     outcomes.into_iter().collect()
 }
 
+/// The dispatchers of tail calls through tables, by canonical type.
+pub(crate) fn compile_dispatchers(
+    env: &Environment<'_>,
+    isas: &TargetIsas,
+) -> Result<BTreeMap<u32, MachineCode>, CompileError> {
+    // There can be as many branches as functions, and nothing in them to optimise.
+    let isa = isas.of_effort(Effort::Linear);
+    let mut workspace = Workspace::new();
+    let types = env.survey.tail_calls.indirect_types.iter();
+    let outcomes = types.map(|ty| {
+        let compile = AssertUnwindSafe(|| workspace.compile_dispatcher(env, isa, *ty));
+        let outcome = catch_unwind(compile);
+        let code = outcome.unwrap_or_else(|_| Err(CompileError::bug("a dispatcher panicked")))?;
+        Ok((*ty, code))
+    });
+    outcomes.collect()
+}
+
 fn name_function(error: CompileError, env: &Environment<'_>, own_index: u32) -> CompileError {
     match error {
         CompileError::Bug { message } => {
@@ -150,26 +177,31 @@ impl Workspace {
         let stack_height_max = translated.stack_height_max as u64;
         let isa = isas.of_effort(translated.survey.effort(env.bounds, stack_height_max));
         let body = self.emit(isa)?;
-        let needs_thunk =
-            env.bounds == BoundsChecks::Software && body.frame_bytes > BIG_FRAME_BYTES;
-        let entry_thunk = match needs_thunk {
-            true => Some(self.compile_thunk(env, isa, own_index, body.frame_bytes)?),
+        // The frame as Cranelift tells it is without the room for tail arguments.
+        let tail_bytes = if survey.has_tail_calls { limits::TAIL_CALL_BYTES_MAX } else { 0 };
+        let frame_bytes = body.frame_bytes + tail_bytes;
+        let needs_test = env.bounds == BoundsChecks::Software && frame_bytes > BIG_FRAME_BYTES;
+        let stack_test = match needs_test {
+            true => Some(self.compile_stack_test(env, isa, own_index, frame_bytes)?),
             false => None,
         };
-        Ok(CompiledFunction { body, entry_thunk })
+        let host_entry = match env.survey.tail_calls.contains(own_index) {
+            true => Some(self.compile_host_entry(env, isa, own_index)?),
+            false => None,
+        };
+        Ok(CompiledFunction { body, stack_test, host_entry })
     }
 
-    fn compile_thunk(
+    fn compile_stack_test(
         &mut self,
         env: &Environment<'_>,
         isa: &dyn TargetIsa,
         own_index: u32,
         frame_bytes: u32,
     ) -> Result<MachineCode, CompileError> {
-        let function = env.info.imported_function_count() + own_index;
-        let signature = abi::function_signature(env.info.function_type(function));
+        let signature = env.signature_of(env.info.imported_function_count() + own_index);
         self.context.clear();
-        translate::build_entry_thunk(
+        translate::build_stack_test(
             own_index,
             frame_bytes,
             signature,
@@ -178,6 +210,31 @@ impl Workspace {
             &mut self.context.func,
             isa.frontend_config(),
         )?;
+        self.emit(isa)
+    }
+
+    fn compile_host_entry(
+        &mut self,
+        env: &Environment<'_>,
+        isa: &dyn TargetIsa,
+        own_index: u32,
+    ) -> Result<MachineCode, CompileError> {
+        self.context.clear();
+        let (builder, func) = (&mut self.builder, &mut self.context.func);
+        translate::build_host_entry(env, own_index, builder, func, isa.frontend_config());
+        self.emit(isa)
+    }
+
+    fn compile_dispatcher(
+        &mut self,
+        env: &Environment<'_>,
+        isa: &dyn TargetIsa,
+        canonical_type: u32,
+    ) -> Result<MachineCode, CompileError> {
+        self.context.clear();
+        let (builder, func) = (&mut self.builder, &mut self.context.func);
+        let frontend = isa.frontend_config();
+        translate::build_dispatcher(env, canonical_type, builder, func, frontend)?;
         self.emit(isa)
     }
 
@@ -208,6 +265,7 @@ fn to_call(relocation: &FinalizedMachReloc, func: &ir::Function) -> Result<Call,
             match name.namespace {
                 OWN_FUNCTIONS => Callee::Own(name.index),
                 BODIES => Callee::Body(name.index),
+                DISPATCHERS => Callee::Dispatcher(name.index),
                 HELPERS => Callee::Helper(CALLED_HELPERS[name.index as usize]),
                 other => return Err(CompileError::bug(format!("namespace {other}"))),
             }
@@ -244,7 +302,7 @@ mod tests {
     use crate::intake;
     use target_spec::Registry;
 
-    /// Whether the only function gets an entry thunk, for each target.
+    /// Whether the only function gets an stack test, for each target.
     fn has_thunk(text: &str, bounds: BoundsChecks) -> Vec<bool> {
         let wasm = wat::parse_str(text).unwrap();
         let module = intake::read_module(&wasm).unwrap();
@@ -256,12 +314,12 @@ mod tests {
                 bounds,
                 arch: target.arch,
             };
-            let isas = TargetIsas::build(target, bounds).unwrap();
+            let isas = TargetIsas::build(target, bounds, false).unwrap();
             let bodies = [(module.info.bodies[0].as_bytes(), module.survey.functions[0])];
             let (threads, progress) = (NonZeroUsize::MIN, Progress::new());
             let functions = compile_functions(&env, &isas, &bodies, threads, &progress).unwrap();
             assert_eq!(progress.functions(), (1, 1));
-            functions[0].entry_thunk.is_some()
+            functions[0].stack_test.is_some()
         };
         Registry::built_in().all().iter().map(of_target).collect()
     }

@@ -69,7 +69,7 @@ pub fn compile_observed(
     if let Some(start) = &start_body {
         bodies.push((&start.body, FunctionSurvey::default()));
     }
-    let isas = TargetIsas::build(target, options.bounds_checks)?;
+    let isas = TargetIsas::build(target, options.bounds_checks, survey.tail_calls.are_used())?;
     let env = Environment {
         layout: InstanceLayout::of(&info),
         info: &info,
@@ -78,7 +78,8 @@ pub fn compile_observed(
         arch: target.arch,
     };
     let functions = codegen::compile_functions(&env, &isas, &bodies, options.threads, progress)?;
-    let text = link::link(&functions, target.arch)?;
+    let dispatchers = codegen::compile_dispatchers(&env, &isas)?;
+    let text = link::link(&functions, &dispatchers, target.arch)?;
     let profile = AotProfile {
         target: target.id.clone(),
         bounds_checks: options.bounds_checks,

@@ -19,6 +19,12 @@ pub const LOCALS_MAX: u64 = 50_000;
 /// Parameters of one function, and results of one function or block.
 pub const ARITY_MAX: usize = 1_000;
 
+/// Parameters and results of a tail call together. The callee's prologue makes room
+/// for those on the stack with one step, which must not go beyond the guard pages.
+pub const TAIL_CALL_VALUES_MAX: usize = TAIL_CALL_BYTES_MAX as usize / 16;
+/// One page, the smallest that a guard is made of.
+pub const TAIL_CALL_BYTES_MAX: u32 = 4096;
+
 /// An imported function's type index has 16 bits in the AoT format.
 pub const TYPES_MAX: usize = 65_535;
 pub const IMPORTS_MAX: usize = 10_000;

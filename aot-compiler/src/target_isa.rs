@@ -18,10 +18,21 @@ pub(crate) struct TargetIsas {
 }
 
 impl TargetIsas {
-    pub fn build(target: &Target, bounds: BoundsChecks) -> Result<Self, CompileError> {
+    /// `has_tail_calls`: Cranelift takes a tail caller's frame down by the frame pointer,
+    /// which other functions need not keep.
+    pub fn build(
+        target: &Target,
+        bounds: BoundsChecks,
+        has_tail_calls: bool,
+    ) -> Result<Self, CompileError> {
+        let frame_pointers = if has_tail_calls { "true" } else { "false" };
         let build = |level, allocator| {
-            let effort = [("opt_level", level), ("regalloc_algorithm", allocator)];
-            build_one(target, bounds, &effort)
+            let choices = [
+                ("opt_level", level),
+                ("regalloc_algorithm", allocator),
+                ("preserve_frame_pointers", frame_pointers),
+            ];
+            build_one(target, bounds, &choices)
         };
         Ok(Self {
             full: build("speed", "backtracking")?,
@@ -46,7 +57,7 @@ impl TargetIsas {
 fn build_one(
     target: &Target,
     bounds: BoundsChecks,
-    effort: &[(&str, &str)],
+    choices: &[(&str, &str)],
 ) -> Result<OwnedTargetIsa, CompileError> {
     let mut flags = settings::builder();
     let fixed = [
@@ -60,7 +71,7 @@ fn build_one(
         ("enable_probestack", if bounds == BoundsChecks::Hardware { "true" } else { "false" }),
         ("probestack_strategy", "inline"),
     ];
-    for (name, value) in fixed.iter().chain(effort) {
+    for (name, value) in fixed.iter().chain(choices) {
         flags.set(name, value).map_err(|e| CompileError::bug(format!("setting {name}: {e}")))?;
     }
     let architecture = match target.arch {

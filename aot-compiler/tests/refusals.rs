@@ -25,11 +25,6 @@ fn a_proposal_beyond_ours_is_refused_by_its_name() {
         Some(1),
         "(module (memory 1) (func) (func (drop (i32.atomic.load (i32.const 0)))))",
     );
-    check_proposal(
-        "tail-call",
-        Some(1),
-        "(module (import \"a\" \"b\" (func)) (func (return_call 0)))",
-    );
     check_proposal("multi-memory", None, "(module (memory 1) (memory 1))");
     check_proposal("memory64", None, "(module (memory i64 1))");
     check_proposal("exception-handling", None, "(module (tag))");

@@ -3,13 +3,14 @@
 //! `sniff` looks at the first bytes, `validate` runs the complete validation and
 //! names missing proposals, `module_info` reads the sections into what the rest of
 //! the compiler works with, `constants` evaluates what is constant, `survey` walks
-//! all instructions once and counts.
+//! all instructions once and counts, and `tail_calls` holds who makes and takes these.
 
 mod constants;
 mod module_info;
 mod operator_groups;
 mod sniff;
 mod survey;
+mod tail_calls;
 mod validate;
 
 use crate::error::{ModuleError, check_limit};

@@ -5,6 +5,7 @@
 
 use super::module_info::{ModuleInfo, to_invalid};
 use super::operator_groups::group_of;
+use super::tail_calls::TailCalls;
 use crate::error::{ModuleError, check_limit};
 use crate::limits;
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ const MULTI_VALUE: &str = "multi-value";
 const BULK_MEMORY: &str = "bulk-memory";
 const REFERENCE_TYPES: &str = "reference-types";
 const EXTENDED_CONST: &str = "extended-const";
+const TAIL_CALL: &str = "tail-call";
 const SIMD: &str = "simd";
 const RELAXED_SIMD: &str = "relaxed-simd";
 
@@ -31,6 +33,7 @@ pub(crate) struct ModuleSurvey {
     pub uses_bulk_memory: bool,
     pub uses_reference_types: bool,
     pub uses_simd: bool,
+    pub tail_calls: TailCalls,
     pub functions: Vec<FunctionSurvey>,
     /// For each function, imported ones first, how many `call`s name it.
     pub call_sites: Vec<u32>,
@@ -100,11 +103,12 @@ pub(crate) fn survey(info: &ModuleInfo<'_>) -> Result<ModuleSurvey, ModuleError>
     for (index, body) in info.bodies.iter().enumerate() {
         let function = info.imported_functions.len() + index;
         let params = info.function_type(function as u32).params().len() as u64;
-        let surveyed = survey.walk_function(body, params)?;
+        let surveyed = survey.walk_function(info, function as u32, body, params)?;
         survey.functions.push(surveyed);
     }
     survey.uses_bulk_memory = survey.proposals.contains(BULK_MEMORY);
     survey.uses_reference_types = survey.proposals.contains(REFERENCE_TYPES);
+    survey.tail_calls.close(info);
     survey.uses_simd = survey.proposals.contains(SIMD);
     Ok(survey)
 }
@@ -144,6 +148,8 @@ impl ModuleSurvey {
 
     fn walk_function(
         &mut self,
+        info: &ModuleInfo<'_>,
+        index: u32,
         body: &FunctionBody<'_>,
         params: u64,
     ) -> Result<FunctionSurvey, ModuleError> {
@@ -175,8 +181,15 @@ impl ModuleSurvey {
                     self.call_sites[function_index as usize] += 1;
                     function.accesses_and_calls += 1;
                 }
-                Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. } => {
+                Operator::ReturnCall { function_index } => {
+                    self.tail_calls.note_call(index, function_index);
                     function.has_tail_calls = true;
+                }
+                Operator::ReturnCallIndirect { type_index, .. } => {
+                    let canonical_type = info.canonical_types[type_index as usize];
+                    self.tail_calls.note_indirect(index, canonical_type);
+                    function.has_tail_calls = true;
+                    function.tests += 1;
                 }
                 _ => {
                     function.accesses_and_calls += u64::from(is_access_or_call(&operator));
@@ -192,6 +205,7 @@ impl ModuleSurvey {
     fn note_operator(&mut self, operator: &Operator<'_>) {
         use Operator as O;
         let group = group_of(operator);
+        self.note(TAIL_CALL, group == "tail_call");
         self.note(SIMD, matches!(group, "simd" | "relaxed_simd"));
         self.note(RELAXED_SIMD, group == "relaxed_simd");
         match operator {

@@ -11,15 +11,15 @@ const SUPPORTED: WasmFeatures = WasmFeatures::WASM1
     .union(WasmFeatures::BULK_MEMORY)
     .union(WasmFeatures::REFERENCE_TYPES)
     .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::TAIL_CALL)
     .union(VECTORS);
 
 const VECTORS: WasmFeatures = WasmFeatures::SIMD.union(WasmFeatures::RELAXED_SIMD);
 
 /// Proposals that are refused by name, with what each needs switched on to be
 /// recognised. Where several would explain an error, the first is named.
-const NAMED: [(&str, WasmFeatures); 13] = [
+const NAMED: [(&str, WasmFeatures); 12] = [
     ("threads", WasmFeatures::THREADS),
-    ("tail-call", WasmFeatures::TAIL_CALL),
     ("multi-memory", WasmFeatures::MULTI_MEMORY),
     ("memory64", WasmFeatures::MEMORY64),
     ("exception-handling", WasmFeatures::EXCEPTIONS),

@@ -9,9 +9,10 @@ mod riscv64;
 mod x86_64;
 
 use crate::abi::Helper;
-use crate::codegen::{Call, Callee, CompiledFunction};
+use crate::codegen::{Call, Callee, CompiledFunction, MachineCode};
 use crate::error::{CompileError, check_limit};
 use crate::limits;
+use std::collections::BTreeMap;
 use target_spec::Arch;
 
 /// Functions start here; Cranelift's constants inside them need no more. The loader
@@ -45,25 +46,30 @@ pub(crate) fn relocation_kind(arch: Arch) -> RelocationKind {
     }
 }
 
-/// Lays out the functions in their order.
-pub(crate) fn link(functions: &[CompiledFunction], arch: Arch) -> Result<Text, CompileError> {
+/// Lays out the functions in their order, and the dispatchers behind them.
+pub(crate) fn link(
+    functions: &[CompiledFunction],
+    dispatchers: &BTreeMap<u32, MachineCode>,
+    arch: Arch,
+) -> Result<Text, CompileError> {
     let mut text = Text { code: Vec::new(), entries: Vec::new(), relocations: Vec::new() };
-    let mut bodies = Vec::with_capacity(functions.len());
+    let mut places = Places::default();
+    let mut pieces = Vec::with_capacity(functions.len());
     for function in functions {
-        let body = text.place(&function.body.code)?;
-        bodies.push(body);
-        let entry = match &function.entry_thunk {
-            Some(thunk) => text.place(&thunk.code)?,
-            None => body,
-        };
+        let body = text.place(&function.body, &mut pieces)?;
+        let own = text.place_or(function.stack_test.as_ref(), body, &mut pieces)?;
+        let entry = text.place_or(function.host_entry.as_ref(), own, &mut pieces)?;
+        places.bodies.push(body);
+        places.own.push(own);
         text.entries.push(entry);
     }
-    for (index, function) in functions.iter().enumerate() {
-        for call in &function.body.calls {
-            text.resolve(bodies[index], call, &bodies, arch)?;
-        }
-        for call in function.entry_thunk.iter().flat_map(|thunk| &thunk.calls) {
-            text.resolve(text.entries[index], call, &bodies, arch)?;
+    for (ty, dispatcher) in dispatchers {
+        let place = text.place(dispatcher, &mut pieces)?;
+        places.dispatchers.insert(*ty, place);
+    }
+    for (place, piece) in pieces {
+        for call in &piece.calls {
+            text.resolve(place, call, &places, arch)?;
         }
     }
     // The text section's size is a multiple of 4 for the section that follows.
@@ -71,13 +77,45 @@ pub(crate) fn link(functions: &[CompiledFunction], arch: Arch) -> Result<Text, C
     Ok(text)
 }
 
+/// Where in the text things begin that code calls.
+#[derive(Default)]
+struct Places {
+    bodies: Vec<u64>,
+    own: Vec<u64>,
+    dispatchers: BTreeMap<u32, u64>,
+}
+
+impl Places {
+    fn dispatcher(&self, ty: u32) -> Result<u64, CompileError> {
+        let place = self.dispatchers.get(&ty).copied();
+        place.ok_or_else(|| CompileError::bug(format!("no dispatcher for type {ty}")))
+    }
+}
+
+/// Code to be linked, with the place where it begins.
+type Pieces<'c> = Vec<(u64, &'c MachineCode)>;
+
 impl Text {
-    fn place(&mut self, code: &[u8]) -> Result<u64, CompileError> {
+    fn place_or<'c>(
+        &mut self,
+        piece: Option<&'c MachineCode>,
+        otherwise: u64,
+        pieces: &mut Pieces<'c>,
+    ) -> Result<u64, CompileError> {
+        piece.map_or(Ok(otherwise), |piece| self.place(piece, pieces))
+    }
+
+    fn place<'c>(
+        &mut self,
+        piece: &'c MachineCode,
+        pieces: &mut Pieces<'c>,
+    ) -> Result<u64, CompileError> {
         self.pad();
-        let offset = self.code.len();
+        let (offset, code) = (self.code.len(), &piece.code);
         let end = (offset + code.len()) as u64;
         check_limit("bytes of machine code", end, limits::TEXT_BYTES_MAX as u64)?;
         self.code.extend_from_slice(code);
+        pieces.push((offset as u64, piece));
         Ok(offset as u64)
     }
 
@@ -90,7 +128,7 @@ impl Text {
         &mut self,
         function: u64,
         call: &Call,
-        bodies: &[u64],
+        places: &Places,
         arch: Arch,
     ) -> Result<(), CompileError> {
         let site = function + u64::from(call.offset);
@@ -99,8 +137,9 @@ impl Text {
                 self.relocations.push(Relocation { offset: site, helper });
                 None
             }
-            Callee::Own(index) => Some(self.entries[index as usize]),
-            Callee::Body(index) => Some(bodies[index as usize]),
+            Callee::Own(index) => Some(places.own[index as usize]),
+            Callee::Body(index) => Some(places.bodies[index as usize]),
+            Callee::Dispatcher(ty) => Some(places.dispatcher(ty)?),
         };
         let expected = match arch {
             Arch::X86_64 => x86_64::is_call(call),

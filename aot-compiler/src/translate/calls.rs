@@ -87,7 +87,7 @@ impl Translator<'_, '_> {
     /// the first result in their place. For further results it reads pointers
     /// behind the parameters (`wasm_runtime_invoke_native`), which we point behind
     /// themselves.
-    fn call_import(&mut self, function: u32, ty: &FuncType, arguments: &[Value]) -> Vec<Value> {
+    pub fn call_import(&mut self, function: u32, ty: &FuncType, arguments: &[Value]) -> Vec<Value> {
         self.check_stack_before_host();
         let others = ty.results().get(1..).unwrap_or_default();
         let params_bytes: u32 = ty.params().iter().map(|ty| packed_bytes(*ty)).sum();
@@ -130,11 +130,7 @@ impl Translator<'_, '_> {
         let function = self.load_callee(index, table);
         self.check_callee_type(function, canonical_type);
 
-        let imports = 0..self.info().imported_function_count();
-        let can_be_import = imports
-            .into_iter()
-            .any(|import| self.info().canonical_type_of(import) == canonical_type);
-        let results = if can_be_import {
+        let results = if self.can_be_import(canonical_type) {
             self.call_own_or_import(ty, canonical_type, function, index, table, &arguments)
         } else {
             self.call_through_pointer(ty, canonical_type, function, &arguments)
@@ -143,8 +139,13 @@ impl Translator<'_, '_> {
         Ok(())
     }
 
+    pub fn can_be_import(&self, canonical_type: u32) -> bool {
+        let mut imports = 0..self.info().imported_function_count();
+        imports.any(|import| self.info().canonical_type_of(import) == canonical_type)
+    }
+
     /// The function index in a table's slot, which is neither outside nor null.
-    fn load_callee(&mut self, index: Value, table: u32) -> Value {
+    pub fn load_callee(&mut self, index: Value, table: u32) -> Value {
         let size = self.load_table_size(table);
         let is_outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, size);
         self.trap_if(is_outside, TrapId::UndefinedElement);
@@ -155,7 +156,7 @@ impl Translator<'_, '_> {
         function
     }
 
-    fn check_callee_type(&mut self, function: Value, canonical_type: u32) {
+    pub fn check_callee_type(&mut self, function: Value, canonical_type: u32) {
         let types_list = self.load_fixed(types::I64, instance::FUNC_TYPE_INDEXES);
         let index = self.builder.ins().uextend(types::I64, function);
         let offset = self.builder.ins().ishl_imm_u(index, 2);
@@ -222,7 +223,7 @@ impl Translator<'_, '_> {
     }
 
     /// `aot_call_indirect` leaves all results packed where the parameters were.
-    fn call_import_in_table(
+    pub fn call_import_in_table(
         &mut self,
         ty: &FuncType,
         index: Value,

@@ -1,9 +1,10 @@
 //! The state of one translation, and the walk over a body.
 
 use super::control::Frame;
+use super::entry_thunk::repair_f32;
 use super::inline::Inlining;
 use super::simd_lanes::vector_constant;
-use super::{Environment, HELPERS, OWN_FUNCTIONS, STACK_RESERVE_BYTES};
+use super::{DISPATCHERS, Environment, HELPERS, OWN_FUNCTIONS, STACK_RESERVE_BYTES};
 use crate::abi::{self, CALLED_HELPERS, Helper, TrapId, exec_env};
 use crate::error::{CompileError, ModuleError, check_limit};
 use crate::intake::{FunctionSurvey, ModuleInfo};
@@ -75,7 +76,7 @@ pub(crate) fn translate_function(
     func: &mut ir::Function,
     frontend: TargetFrontendConfig,
 ) -> Result<Translated, CompileError> {
-    func.signature = abi::function_signature(env.info.function_type(function));
+    func.signature = env.signature_of(function);
     let body = FunctionBody::new(BinaryReader::new(body_bytes, 0));
     let mut translator = Translator::enter(env, function, survey, func, context);
     translator.declare_locals(&body)?;
@@ -140,22 +141,14 @@ impl<'m, 'f> Translator<'m, 'f> {
         translator.open_function_frame();
         let params = translator.join_params(ty.params(), &params[1..1 + carried]);
         for (param, ty) in params.into_iter().zip(ty.params()) {
-            let value = translator.repair_f32_param(param, *ty);
+            let mut value = param;
+            if *ty == ValType::F32 && env.must_repair_f32() {
+                let scratch = translator.scratch_address(4);
+                value = repair_f32(&mut translator.builder, param, scratch);
+            }
             translator.add_local(*ty, value);
         }
         translator
-    }
-
-    /// WAMR's `invokeNative_riscv.S` loads f32 arguments without NaN-boxing them, so
-    /// the register reads as NaN. A store of 32 bits takes the low half as it is.
-    fn repair_f32_param(&mut self, param: Value, ty: ValType) -> Value {
-        if ty != ValType::F32 || self.env.arch != target_spec::Arch::Riscv64 {
-            return param;
-        }
-        let slot = self.scratch_address(4);
-        self.builder.ins().store(MemFlagsData::trusted(), param, slot, 0);
-        let bits = self.builder.ins().load(types::I32, MemFlagsData::trusted(), slot, 0);
-        self.builder.ins().bitcast(types::F32, MemFlagsData::new(), bits)
     }
 
     pub fn declare_locals(&mut self, body: &FunctionBody<'_>) -> Result<(), CompileError> {
@@ -287,8 +280,21 @@ impl<'m, 'f> Translator<'m, 'f> {
         if let Some(reference) = self.functions.get(&(OWN_FUNCTIONS, own_index)) {
             return *reference;
         }
-        let signature = self.signature_of_type(self.info().canonical_type_of(function));
+        let signature = if self.env.survey.tail_calls.contains(own_index) {
+            self.builder.import_signature(self.env.signature_of(function))
+        } else {
+            self.signature_of_type(self.info().canonical_type_of(function))
+        };
         self.import_function(OWN_FUNCTIONS, own_index, signature)
+    }
+
+    pub fn dispatcher(&mut self, canonical_type: u32) -> FuncRef {
+        if let Some(reference) = self.functions.get(&(DISPATCHERS, canonical_type)) {
+            return *reference;
+        }
+        let ty = &self.info().types[canonical_type as usize];
+        let signature = self.builder.import_signature(abi::dispatcher_signature(ty));
+        self.import_function(DISPATCHERS, canonical_type, signature)
     }
 
     pub fn helper(&mut self, helper: Helper) -> FuncRef {

@@ -2,8 +2,9 @@
 //!
 //! `function` walks the body, `operators` sends each instruction to the file of its
 //! group, `control` keeps blocks and branches, `traps` ends a function with an
-//! exception. `entry_thunk` makes a function that is no translation: the stack test
-//! in front of a body with a large frame.
+//! exception. `entry_thunk` makes functions that are no translations: the stack test
+//! in front of a body with a large frame, and the host's way into a function with
+//! the convention for tail calls.
 //!
 //! No CLIF instruction that is generated here traps in the CPU on guest input,
 //! except accesses to linear memory under hardware checks: WAMR's signal handler
@@ -25,14 +26,17 @@ mod simd;
 mod simd_arithmetic;
 mod simd_lanes;
 mod simd_memory;
+mod tail_calls;
 mod traps;
 
-use crate::abi::InstanceLayout;
+use crate::abi::{self, InstanceLayout};
 use crate::intake::{ModuleInfo, ModuleSurvey};
+use cranelift_codegen::ir::Signature;
 use target_spec::{Arch, BoundsChecks};
 
-pub(crate) use entry_thunk::{BIG_FRAME_BYTES, build_entry_thunk};
+pub(crate) use entry_thunk::{BIG_FRAME_BYTES, build_host_entry, build_stack_test};
 pub(crate) use function::translate_function;
+pub(crate) use tail_calls::build_dispatcher;
 
 /// What is the same for all functions of one compilation.
 pub(crate) struct Environment<'m> {
@@ -44,8 +48,23 @@ pub(crate) struct Environment<'m> {
 }
 
 impl Environment<'_> {
+    /// Of the body of an own function.
+    pub fn signature_of(&self, function: u32) -> Signature {
+        let ty = self.info.function_type(function);
+        let own_index = function - self.info.imported_function_count();
+        match self.survey.tail_calls.contains(own_index) {
+            true => abi::tail_signature(ty),
+            false => abi::function_signature(ty),
+        }
+    }
+
     fn checks_in_software(&self) -> bool {
         self.bounds == BoundsChecks::Software
+    }
+
+    /// See `entry_thunk::repair_f32`.
+    fn must_repair_f32(&self) -> bool {
+        self.arch == Arch::Riscv64
     }
 
     /// See `Helper::signature`.
@@ -57,8 +76,10 @@ impl Environment<'_> {
 /// Namespaces of `UserExternalName`: what a call in the code refers to.
 pub(crate) const OWN_FUNCTIONS: u32 = 0;
 pub(crate) const HELPERS: u32 = 1;
-/// The translated body behind an entry thunk.
+/// The translated body behind a stack test.
 pub(crate) const BODIES: u32 = 2;
+/// By the canonical type of the functions that it calls.
+pub(crate) const DISPATCHERS: u32 = 3;
 
 /// Native stack that compiled code leaves for what it calls but did not compile:
 /// WAMR's helpers and the host's functions. WAMR's own reserve below

@@ -30,6 +30,10 @@ impl Translator<'_, '_> {
             O::CallIndirect { type_index, table_index } => {
                 self.call_indirect(*type_index, *table_index)?;
             }
+            O::ReturnCall { function_index } => self.return_call(*function_index)?,
+            O::ReturnCallIndirect { type_index, table_index } => {
+                self.return_call_indirect(*type_index, *table_index)?;
+            }
             O::Drop => drop(self.pop()),
             O::Select | O::TypedSelect { .. } => self.select(),
 
