@@ -1,0 +1,167 @@
+//! Where the fuzzer begins: good inputs, made here so that they follow the formats.
+
+use crate::compiler::module_of;
+use crate::decoders::{KEY, root};
+use crate::random::Random;
+use aot_compiler::{CompileOptions, compile};
+use device_protocol::{Bitmap, Block, LogLine, LogMessage, MESSAGE_VERSION, PublishedMessage, Want};
+use known_answer::Step;
+use module_package::{
+    AppEntry, BlobId, DOCUMENT_VERSION, DeviceId, Manifest, ReleaseId, Signer, seal_root,
+};
+use target_spec::profile::AotProfile;
+use target_spec::{BoundsChecks, Registry};
+use worker_protocol::{Command, Event, FailedStep, Grants, LogLevel, LoadFailure, Limits, Load};
+
+/// Every section and every kind of segment.
+const EVERYTHING: &str = include_str!("everything.wat");
+
+/// Modules that `wasm-smith` makes of these seeds join the one written by hand.
+const MADE_MODULES: u64 = 6;
+
+pub(crate) fn nothing() -> Vec<Vec<u8>> {
+    Vec::new()
+}
+
+pub(crate) fn modules() -> Vec<Vec<u8>> {
+    let made = (0..MADE_MODULES).filter_map(|seed| module_of(&Random::new(seed).bytes(600)));
+    // Text that does not parse would leave the fuzzer without its best seed.
+    let written = wat::parse_str(EVERYTHING).expect("the seed module is valid");
+    let header = b"\0asm\x01\0\0\0".to_vec();
+    made.chain([written, header]).collect()
+}
+
+pub(crate) fn aot_files() -> Vec<Vec<u8>> {
+    let options = CompileOptions::new(BoundsChecks::Software);
+    let modules = modules();
+    let compiled = modules.iter().flat_map(|wasm| {
+        let targets = Registry::built_in().all().iter();
+        targets.filter_map(|target| compile(wasm, target, &options).ok())
+    });
+    let files = compiled.map(|artifact| artifact.aot);
+    // Large ones would be cut, so that only their beginnings were ever changed.
+    let files = files.filter(|aot| aot.len() <= crate::mutate::INPUT_BYTES_MAX);
+    files.chain([b"\0aot\x06\0\0\0".to_vec()]).collect()
+}
+
+pub(crate) fn notes() -> Vec<Vec<u8>> {
+    let targets = Registry::built_in().all().iter();
+    let notes = targets.map(|target| AotProfile {
+        target: target.id.clone(),
+        bounds_checks: target.default_bounds_checks(),
+        cpu_features: target.cpu_features.clone(),
+        compiler: aot_compiler::COMPILER_ID.to_owned(),
+    });
+    notes.map(|note| note.to_bytes()).collect()
+}
+
+const STEPS: &str = r#"format = 1
+
+[[step]]
+write = { address = 0, text = "hello" }
+
+[[step]]
+call = "xxh32"
+args = ["i32:0", "i64:-5", "f32:1.5", "f64:nan:0x7ff8000000000000", "i32:0xfb0077f9"]
+expect = ["i32:0xfb0077f9"]
+
+[[step]]
+read = { address = 0, hex = "68656c6c6f" }
+"#;
+
+pub(crate) fn known_answers() -> Vec<Vec<u8>> {
+    vec![STEPS.as_bytes().to_vec(), STEPS.replace("nan:0x7ff8000000000000", "-inf").into_bytes()]
+}
+
+fn cbor<T: minicbor::Encode<()>>(value: &T) -> Vec<u8> {
+    minicbor::to_vec(value).expect("a seed can be encoded")
+}
+
+pub(crate) fn messages() -> Vec<Vec<u8>> {
+    let line = LogLine {
+        app: "filter".into(),
+        level: "warn".into(),
+        text: "warm".into(),
+        time_ms: 1_772_373_787_250,
+    };
+    let published = PublishedMessage {
+        version: MESSAGE_VERSION,
+        app: "filter".into(),
+        channel: "average".into(),
+        seq: 7,
+        payload: vec![1, 2, 3],
+        time_ms: 5,
+    };
+    let blob = BlobId::of(b"blob");
+    vec![
+        cbor(&LogMessage { version: MESSAGE_VERSION, lines: vec![line; 2], dropped: 3 }),
+        cbor(&published),
+        cbor(&Want { version: MESSAGE_VERSION, blob, missing: Some(Bitmap::full(13)) }),
+        cbor(&Block { version: MESSAGE_VERSION, index: 1, blob_bytes: 9, bytes: vec![4; 9] }),
+        b"farrier/v1/device/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef/report"
+            .to_vec(),
+    ]
+}
+
+pub(crate) fn documents() -> Vec<Vec<u8>> {
+    let entry = AppEntry {
+        app: "filter".into(),
+        release: ReleaseId::of(b"release"),
+        run: true,
+        interval_ms: 1_000,
+        sensors: vec!["temperature".into()],
+        channels: vec!["average".into()],
+        class: "best-effort".into(),
+        deployment: 1,
+    };
+    let manifest = Manifest {
+        version: DOCUMENT_VERSION,
+        epoch: 1,
+        seq: 7,
+        device: DeviceId::of_key(&KEY.public_key().0),
+        issued_at_ms: 1_000,
+        not_after_ms: None,
+        apps: vec![entry],
+    };
+    vec![cbor(&manifest), cbor(&root()), seal_root(&root(), &[&*KEY])]
+}
+
+pub(crate) fn frames() -> Vec<Vec<u8>> {
+    let load = Load {
+        artifact: vec![0, 1, 2],
+        app: "filter".into(),
+        limits: Limits {
+            memory_bytes_max: 65_536,
+            stack_bytes: 65_536,
+            call_ms_max: 1_000,
+            log_lines_per_s_max: 10,
+            publishes_per_s_max: 10,
+        },
+        grants: Grants { sensors: Vec::new(), channels: vec!["average".into()] },
+    };
+    let step = Step::Read { address: 3, bytes: vec![1, 2] };
+    let failed = LoadFailure::UnknownImport;
+    let commands =
+        [Command::Load(load), Command::RunChecks { steps: vec![step] }, Command::Stop];
+    let log = worker_protocol::LogLine { level: LogLevel::Warn, text: "warm".into() };
+    let events = [
+        Event::LoadFailed { reason: failed, detail: "no".into() },
+        Event::ChecksDone {
+            passed: 1,
+            failed: Some(FailedStep { number: 2, detail: "gave 3".into() }),
+        },
+        Event::Log(log),
+    ];
+    let mut frames = Vec::new();
+    for command in &commands {
+        let mut frame = Vec::new();
+        worker_protocol::write_frame(&mut frame, command).expect("a seed can be written");
+        frames.push(frame);
+    }
+    for event in &events {
+        let mut frame = Vec::new();
+        worker_protocol::write_frame(&mut frame, event).expect("a seed can be written");
+        frames.push(frame);
+    }
+    frames
+}
