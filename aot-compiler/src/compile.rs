@@ -8,7 +8,7 @@ use crate::intake::{self, FirstUse, FunctionSurvey, ModuleInfo, ReadModule};
 use crate::progress::Progress;
 use crate::target_isa::TargetIsas;
 use crate::translate::Environment;
-use crate::{COMPILER_ID, codegen, limits, link};
+use crate::{COMPILER_ID, codegen, limits, link, object_file};
 use std::num::NonZeroUsize;
 use target_spec::profile::AotProfile;
 use target_spec::{BoundsChecks, Target};
@@ -54,6 +54,32 @@ pub fn compile_observed(
     options: &CompileOptions,
     progress: &Progress,
 ) -> Result<Artifact, CompileError> {
+    generate(wasm, target, options, progress, |parts, function_count| {
+        let aot = aot_file::write(parts)?;
+        Ok(Artifact { aot, code_bytes: parts.text.code.len() as u64, function_count })
+    })
+}
+
+/// The same machine code as an ELF relocatable with names, for people and their tools.
+/// No runtime loads it.
+pub fn compile_object(
+    wasm: &[u8],
+    target: &Target,
+    options: &CompileOptions,
+) -> Result<Vec<u8>, CompileError> {
+    let progress = Progress::new();
+    generate(wasm, target, options, &progress, |parts, _| object_file::write(wasm, parts))
+}
+
+/// Everything before the file, which `write` makes of the parts and of the number of
+/// functions that the module has.
+fn generate<F>(
+    wasm: &[u8],
+    target: &Target,
+    options: &CompileOptions,
+    progress: &Progress,
+    write: impl FnOnce(&AotParts<'_>, u32) -> Result<F, CompileError>,
+) -> Result<F, CompileError> {
     check_target(target, options)?;
     let ReadModule { mut info, survey } = intake::read_module(wasm)?;
     check_vectors(wasm, survey.uses_simd, target)?;
@@ -87,8 +113,7 @@ pub fn compile_observed(
         compiler: COMPILER_ID.to_owned(),
     };
     let parts = AotParts { target, info: &info, survey: &survey, text: &text, profile: &profile };
-    let aot = aot_file::write(&parts)?;
-    Ok(Artifact { aot, code_bytes: text.code.len() as u64, function_count })
+    write(&parts, function_count)
 }
 
 fn check_target(target: &Target, options: &CompileOptions) -> Result<(), CompileError> {

@@ -21,12 +21,13 @@ mod error;
 mod intake;
 pub mod limits;
 mod link;
+mod object_file;
 mod progress;
 mod target_isa;
 mod translate;
 
 pub use census::{Census, Export, ExternKind, Import, MemoryNeeds, census};
-pub use compile::{Artifact, CompileOptions, compile, compile_observed};
+pub use compile::{Artifact, CompileOptions, compile, compile_object, compile_observed};
 pub use error::{CompileError, ModuleError};
 pub use progress::Progress;
 

@@ -13,6 +13,7 @@ use crate::codegen::{Call, Callee, CompiledFunction, MachineCode};
 use crate::error::{CompileError, check_limit};
 use crate::limits;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use target_spec::Arch;
 
 /// Functions start here; Cranelift's constants inside them need no more. The loader
@@ -31,10 +32,22 @@ pub(crate) struct RelocationKind {
     pub addend: i64,
 }
 
+/// What a piece of code is; functions by their index among the own ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Piece {
+    Body(u32),
+    StackTest(u32),
+    HostEntry(u32),
+    Dispatcher(u32),
+}
+
+#[derive(Default)]
 pub(crate) struct Text {
     pub code: Vec<u8>,
     /// Where each own function is entered.
     pub entries: Vec<u64>,
+    /// All code by where it lies, without what fills up to the next.
+    pub pieces: Vec<(Piece, Range<u64>)>,
     pub relocations: Vec<Relocation>,
 }
 
@@ -52,19 +65,21 @@ pub(crate) fn link(
     dispatchers: &BTreeMap<u32, MachineCode>,
     arch: Arch,
 ) -> Result<Text, CompileError> {
-    let mut text = Text { code: Vec::new(), entries: Vec::new(), relocations: Vec::new() };
+    let mut text = Text::default();
     let mut places = Places::default();
     let mut pieces = Vec::with_capacity(functions.len());
-    for function in functions {
-        let body = text.place(&function.body, &mut pieces)?;
-        let own = text.place_or(function.stack_test.as_ref(), body, &mut pieces)?;
-        let entry = text.place_or(function.host_entry.as_ref(), own, &mut pieces)?;
+    for (index, function) in (0..).zip(functions) {
+        let body = text.place(Piece::Body(index), &function.body, &mut pieces)?;
+        let stack_test = function.stack_test.as_ref();
+        let own = text.place_or(Piece::StackTest(index), stack_test, body, &mut pieces)?;
+        let host_entry = function.host_entry.as_ref();
+        let entry = text.place_or(Piece::HostEntry(index), host_entry, own, &mut pieces)?;
         places.bodies.push(body);
         places.own.push(own);
         text.entries.push(entry);
     }
     for (ty, dispatcher) in dispatchers {
-        let place = text.place(dispatcher, &mut pieces)?;
+        let place = text.place(Piece::Dispatcher(*ty), dispatcher, &mut pieces)?;
         places.dispatchers.insert(*ty, place);
     }
     for (place, piece) in pieces {
@@ -98,15 +113,17 @@ type Pieces<'c> = Vec<(u64, &'c MachineCode)>;
 impl Text {
     fn place_or<'c>(
         &mut self,
+        what: Piece,
         piece: Option<&'c MachineCode>,
         otherwise: u64,
         pieces: &mut Pieces<'c>,
     ) -> Result<u64, CompileError> {
-        piece.map_or(Ok(otherwise), |piece| self.place(piece, pieces))
+        piece.map_or(Ok(otherwise), |piece| self.place(what, piece, pieces))
     }
 
     fn place<'c>(
         &mut self,
+        what: Piece,
         piece: &'c MachineCode,
         pieces: &mut Pieces<'c>,
     ) -> Result<u64, CompileError> {
@@ -115,6 +132,7 @@ impl Text {
         let end = (offset + code.len()) as u64;
         check_limit("bytes of machine code", end, limits::TEXT_BYTES_MAX as u64)?;
         self.code.extend_from_slice(code);
+        self.pieces.push((what, offset as u64..end));
         pieces.push((offset as u64, piece));
         Ok(offset as u64)
     }

@@ -34,7 +34,10 @@ pub fn compile_any_bytes(data: &[u8]) -> Outcome {
                 panic!("the census accepts, {} finds: {error}", target.id)
             }
             (Ok(_), Ok(artifact)) => check_readable(&artifact.aot),
-            (Ok(_), Err(CompileError::TargetCannot { .. } | CompileError::NotExpressible { .. })) => {}
+            (
+                Ok(_),
+                Err(CompileError::TargetCannot { .. } | CompileError::NotExpressible { .. }),
+            ) => {}
         }
         outcome = outcome.and(Outcome::of_result(&compiled));
         if listed.is_err() {

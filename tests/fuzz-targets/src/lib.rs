@@ -36,12 +36,7 @@ pub struct Target {
 }
 
 pub const TARGETS: &[Target] = &[
-    Target {
-        name: "compile_any_bytes",
-        check: compile_any_bytes,
-        seeds: seeds::modules,
-        share: 4,
-    },
+    Target { name: "compile_any_bytes", check: compile_any_bytes, seeds: seeds::modules, share: 4 },
     Target { name: "compile_valid", check: compile_valid, seeds: seeds::nothing, share: 5 },
     Target { name: "read_aot", check: read_aot, seeds: seeds::aot_files, share: 2 },
     Target { name: "profile_note", check: profile_note, seeds: seeds::notes, share: 1 },

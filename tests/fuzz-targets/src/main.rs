@@ -85,8 +85,10 @@ fn parse() -> anyhow::Result<Arguments> {
                 let name = parser.value()?.string()?;
                 let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
                 let target = find(&name);
-                arguments.only =
-                    Some(target.with_context(|| format!("no {name:?}; there are {}", names.join(", ")))?);
+                arguments.only = Some(
+                    target
+                        .with_context(|| format!("no {name:?}; there are {}", names.join(", ")))?,
+                );
             }
             Long("input") => arguments.input = Some(parser.value()?.into()),
             Long("findings") => arguments.findings = parser.value()?.into(),

@@ -6,18 +6,8 @@ use crate::random::Random;
 pub(crate) const INPUT_BYTES_MAX: usize = 16 << 10;
 
 /// Values at which counts and offsets turn over.
-const EDGES: [u32; 10] = [
-    0,
-    1,
-    0x7f,
-    0x80,
-    0xff,
-    0xffff,
-    0x7fff_ffff,
-    0x8000_0000,
-    0xffff_fff0,
-    0xffff_ffff,
-];
+const EDGES: [u32; 10] =
+    [0, 1, 0x7f, 0x80, 0xff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_fff0, 0xffff_ffff];
 
 /// Changes `input`, perhaps with parts of `other`.
 pub(crate) fn mutate(random: &mut Random, mut input: Vec<u8>, other: &[u8]) -> Vec<u8> {

@@ -53,7 +53,8 @@ pub struct Finding {
 pub fn run(target: Target, limits: &Limits) -> anyhow::Result<Ran> {
     std::fs::create_dir_all(&limits.findings)
         .with_context(|| format!("make {}", limits.findings.display()))?;
-    let current_path = limits.findings.join(format!("{}-running-{}", target.name, std::process::id()));
+    let current_path =
+        limits.findings.join(format!("{}-running-{}", target.name, std::process::id()));
     let current = File::create(&current_path);
     let current = current.with_context(|| format!("write {}", current_path.display()))?;
     let beat = watch(target.name, current_path.clone());

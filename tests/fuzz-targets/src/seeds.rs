@@ -4,14 +4,16 @@ use crate::compiler::module_of;
 use crate::decoders::{KEY, root};
 use crate::random::Random;
 use aot_compiler::{CompileOptions, compile};
-use device_protocol::{Bitmap, Block, LogLine, LogMessage, MESSAGE_VERSION, PublishedMessage, Want};
+use device_protocol::{
+    Bitmap, Block, LogLine, LogMessage, MESSAGE_VERSION, PublishedMessage, Want,
+};
 use known_answer::Step;
 use module_package::{
     AppEntry, BlobId, DOCUMENT_VERSION, DeviceId, Manifest, ReleaseId, Signer, seal_root,
 };
 use target_spec::profile::AotProfile;
 use target_spec::{BoundsChecks, Registry};
-use worker_protocol::{Command, Event, FailedStep, Grants, LogLevel, LoadFailure, Limits, Load};
+use worker_protocol::{Command, Event, FailedStep, Grants, Limits, Load, LoadFailure, LogLevel};
 
 /// Every section and every kind of segment.
 const EVERYTHING: &str = include_str!("everything.wat");
@@ -141,8 +143,7 @@ pub(crate) fn frames() -> Vec<Vec<u8>> {
     };
     let step = Step::Read { address: 3, bytes: vec![1, 2] };
     let failed = LoadFailure::UnknownImport;
-    let commands =
-        [Command::Load(load), Command::RunChecks { steps: vec![step] }, Command::Stop];
+    let commands = [Command::Load(load), Command::RunChecks { steps: vec![step] }, Command::Stop];
     let log = worker_protocol::LogLine { level: LogLevel::Warn, text: "warm".into() };
     let events = [
         Event::LoadFailed { reason: failed, detail: "no".into() },
