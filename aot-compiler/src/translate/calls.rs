@@ -44,6 +44,7 @@ impl Translator<'_, '_> {
     /// by a longjmp out of the signal handler, with whatever locks it holds.
     pub fn check_stack_before_host(&mut self) {
         // With software checks each function has checked on entry.
+        self.needs_stack_check = true;
         if !self.env.checks_in_software() {
             self.check_stack();
         }
@@ -70,6 +71,7 @@ impl Translator<'_, '_> {
                 offset += i64::from(slot_bytes(*ty));
             }
         }
+        self.needs_stack_check = true;
         let call = emit(self, &all);
         let mut results = self.builder.inst_results(call).to_vec();
         self.check_exception();

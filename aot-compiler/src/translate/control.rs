@@ -6,6 +6,7 @@
 //! validation has seen it, and it has no effect.
 
 use super::function::Translator;
+use super::known_bounds::Mark;
 use crate::error::CompileError;
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, JumpTableData, Value};
 use std::collections::BTreeMap;
@@ -35,6 +36,10 @@ pub(super) struct Frame {
     results: usize,
     /// Height of the operand stack below the block's parameters.
     height: usize,
+    /// What was known of addresses at the start, and what is known on every branch
+    /// to the exit.
+    known: Mark,
+    known_at_exit: Option<Mark>,
 }
 
 impl Frame {
@@ -55,6 +60,8 @@ impl Translator<'_, '_> {
             params: 0,
             results: results.len(),
             height: 0,
+            known: self.known_bounds.mark(),
+            known_at_exit: None,
         });
     }
 
@@ -68,6 +75,8 @@ impl Translator<'_, '_> {
             params: 0,
             results: results.len(),
             height: self.stack.len(),
+            known: self.known_bounds.mark(),
+            known_at_exit: None,
         });
     }
 
@@ -103,7 +112,18 @@ impl Translator<'_, '_> {
         let exit = self.create_block_with(&results);
         let height = self.stack.len() - params.len();
         let (params, results) = (params.len(), results.len());
-        self.frames.push(Frame { kind, exit, is_exit_used: false, params, results, height });
+        let known = self.known_bounds.mark();
+        let (is_exit_used, known_at_exit) = (false, None);
+        self.frames.push(Frame {
+            kind,
+            exit,
+            is_exit_used,
+            params,
+            results,
+            height,
+            known,
+            known_at_exit,
+        });
         Ok(())
     }
 
@@ -111,6 +131,7 @@ impl Translator<'_, '_> {
         self.leave_to_exit();
         let frame = self.frames.last_mut().expect("validated: else belongs to an if");
         self.stack.truncate(frame.height);
+        self.known_bounds.forget_since(frame.known);
         let FrameKind::If { otherwise, params } = &mut frame.kind else { return };
         self.stack.extend_from_slice(params);
         if let Some(block) = otherwise.take() {
@@ -122,6 +143,12 @@ impl Translator<'_, '_> {
     pub fn close_frame(&mut self) {
         self.leave_to_exit();
         let Some(mut frame) = self.frames.pop() else { return };
+        let known = match frame.kind {
+            // Its arms are different ways.
+            FrameKind::If { .. } => frame.known,
+            _ => frame.known_at_exit.unwrap_or(self.known_bounds.mark()),
+        };
+        self.known_bounds.forget_since(known);
         match &mut frame.kind {
             FrameKind::Loop { header } => self.builder.seal_block(*header),
             // An if without else passes its parameters on as results.
@@ -226,9 +253,21 @@ impl Translator<'_, '_> {
             FrameKind::Loop { header } => (header, arity),
             _ => {
                 frame.is_exit_used = true;
-                (frame.exit, arity)
+                let exit = frame.exit;
+                self.note_known_at_exit(index);
+                (exit, arity)
             }
         }
+    }
+
+    /// A branch to the exit of frame `index` brings what was known when the block
+    /// around the branch inside of that frame began; later facts may be forgotten
+    /// and replaced by others before the frame ends.
+    fn note_known_at_exit(&mut self, index: usize) {
+        let inner = self.frames.get(index + 1).map(|frame| frame.known);
+        let known = inner.unwrap_or(self.known_bounds.mark());
+        let frame = &mut self.frames[index];
+        frame.known_at_exit = Some(frame.known_at_exit.map_or(known, |before| before.min(known)));
     }
 
     /// Follows only the nesting of blocks until the end of the frame comes.

@@ -3,6 +3,7 @@
 use super::control::Frame;
 use super::entry_thunk::repair_f32;
 use super::inline::Inlining;
+use super::known_bounds::KnownBounds;
 use super::simd_lanes::vector_constant;
 use super::{DISPATCHERS, Environment, HELPERS, OWN_FUNCTIONS, STACK_RESERVE_BYTES};
 use crate::abi::{self, CALLED_HELPERS, Helper, TrapId, exec_env};
@@ -33,6 +34,9 @@ pub(super) struct Translator<'m, 'f> {
     pub env: &'m Environment<'m>,
     pub builder: FunctionBuilder<'f>,
     pub regions: Regions,
+    /// Has the parameters and leads to the start of the body.
+    entry: ir::Block,
+    start: ir::Block,
     pub exec_env: Value,
     pub instance: Value,
     /// Where the second result goes, the third, and so on.
@@ -56,6 +60,9 @@ pub(super) struct Translator<'m, 'f> {
     pub function: u32,
     pub own_survey: FunctionSurvey,
     pub inlining: Inlining,
+    pub known_bounds: KnownBounds,
+    /// Whether anything is called that needs more stack than a leaf may take.
+    pub needs_stack_check: bool,
 }
 
 /// What the choice of the effort rests on.
@@ -82,6 +89,7 @@ pub(crate) fn translate_function(
     translator.declare_locals(&body)?;
     let mut operators = body.get_operators_reader().map_err(CompileError::bug)?;
     translator.walk(&mut operators)?;
+    translator.fill_entry();
     translator.fill_trap_blocks();
     let mut translated = Translated { stack_height_max: translator.stack_height_max, survey };
     translated.survey.take_in(&translator.inlining.survey);
@@ -102,8 +110,11 @@ impl<'m, 'f> Translator<'m, 'f> {
         let mut builder = FunctionBuilder::new(func, context);
         let entry = builder.create_block();
         builder.append_block_params_for_function_params(entry);
-        builder.switch_to_block(entry);
+        builder.func.layout.append_block(entry);
         builder.seal_block(entry);
+        // `fill_entry` makes the way from one to the other.
+        let start = builder.create_block();
+        builder.switch_to_block(start);
         let params = builder.block_params(entry).to_vec();
         let ty = env.info.function_type(function);
         let carried = abi::carried_count(ty.params());
@@ -115,6 +126,8 @@ impl<'m, 'f> Translator<'m, 'f> {
             env,
             builder,
             regions,
+            entry,
+            start,
             exec_env,
             instance,
             result_pointers: params[1 + carried..].to_vec(),
@@ -134,10 +147,9 @@ impl<'m, 'f> Translator<'m, 'f> {
             function,
             own_survey,
             inlining: Inlining::default(),
+            known_bounds: KnownBounds::default(),
+            needs_stack_check: false,
         };
-        if env.checks_in_software() {
-            translator.check_stack();
-        }
         translator.open_function_frame();
         let params = translator.join_params(ty.params(), &params[1..1 + carried]);
         for (param, ty) in params.into_iter().zip(ty.params()) {
@@ -263,15 +275,27 @@ impl<'m, 'f> Translator<'m, 'f> {
         self.builder.ins().stack_addr(types::I64, slot, 0)
     }
 
+    /// With software checks, tests the stack of a function that calls anything which
+    /// might need more than the reserve. A leaf lives on what its caller has left,
+    /// if its frame is small; `codegen` gives one with a large frame a thunk.
+    fn fill_entry(&mut self) {
+        self.builder.switch_to_block(self.entry);
+        if self.env.checks_in_software() && self.needs_stack_check {
+            self.check_stack();
+        }
+        self.builder.ins().jump(self.start, &[]);
+    }
+
     /// Traps when less than `STACK_RESERVE_BYTES` of the native stack is left.
     pub fn check_stack(&mut self) {
         let flags = self.fixed_field();
         let pointer = self.builder.ins().get_stack_pointer(types::I64);
         let boundary = exec_env::NATIVE_STACK_BOUNDARY;
         let boundary = self.builder.ins().load(types::I64, flags, self.exec_env, boundary);
-        let limit = self.builder.ins().iadd_imm_s(boundary, STACK_RESERVE_BYTES);
+        // No stack lies in the lowest pages, so the difference is positive.
+        let reached = self.builder.ins().iadd_imm_s(pointer, -STACK_RESERVE_BYTES);
         let is_short =
-            self.builder.ins().icmp(ir::condcodes::IntCC::UnsignedLessThan, pointer, limit);
+            self.builder.ins().icmp(ir::condcodes::IntCC::UnsignedLessThan, reached, boundary);
         self.trap_if(is_short, TrapId::NativeStackOverflow);
     }
 

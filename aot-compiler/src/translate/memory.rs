@@ -7,12 +7,16 @@
 //!
 //! WAMR also keeps bounds for each access width (`mem_bound_check_*bytes`), but
 //! these are zero for an empty memory; comparing the end with `memory_data_size`
-//! needs no exception from the rule, and one loaded size serves all widths.
+//! needs no exception from the rule, and one loaded size serves all widths. What is
+//! known to be inside is not asked again (`known_bounds`).
 
 use super::function::Translator;
 use crate::abi::{Helper, InstanceLayout, TrapId};
+use crate::intake::WASM_PAGE_BYTES;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{self, Endianness, InstBuilder, MemFlagsData, Type, Value, types};
+use cranelift_codegen::ir::{
+    self, Endianness, InstBuilder, InstructionData, MemFlagsData, Opcode, Type, Value, types,
+};
 use wasmparser::MemArg;
 
 /// A load's or store's bytes, and how they become a value.
@@ -77,20 +81,50 @@ impl Translator<'_, '_> {
 
     /// The native address of a guest access, as a value and a constant to add.
     pub fn checked_address(&mut self, index: Value, offset: u64, bytes: u32) -> (Value, i32) {
-        let index = self.builder.ins().uextend(types::I64, index);
         if self.env.checks_in_software() {
-            // No overflow: all three are below 2^32, and the sum is 64 bits wide.
-            let end = self.builder.ins().iadd_imm_s(index, (offset + u64::from(bytes)) as i64);
-            let size = self.load_memory_size_bytes();
-            let is_outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end, size);
-            self.trap_if(is_outside, TrapId::OutOfBoundsMemory);
+            self.check_end(index, offset + u64::from(bytes));
         }
+        let index = self.builder.ins().uextend(types::I64, index);
         let base = self.load_memory_base();
         let address = self.builder.ins().iadd(base, index);
         match i32::try_from(offset) {
             Ok(offset) => (address, offset),
             Err(_) => (self.builder.ins().iadd_imm_s(address, offset as i64), 0),
         }
+    }
+
+    /// Traps unless `end` bytes from `index` are inside; see `known_bounds`.
+    fn check_end(&mut self, index: Value, end: u64) {
+        let is_initial = match self.constant_of(index) {
+            Some(index) => index + end <= self.initial_memory_bytes(),
+            None => false,
+        };
+        if is_initial || self.known_bounds.covers(index, end) {
+            return;
+        }
+        let wide = self.builder.ins().uextend(types::I64, index);
+        // No overflow: all parts are below 2^32, and the sum is 64 bits wide.
+        let end_address = self.builder.ins().iadd_imm_s(wide, end as i64);
+        let size = self.load_memory_size_bytes();
+        let is_outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end_address, size);
+        self.trap_if(is_outside, TrapId::OutOfBoundsMemory);
+        self.known_bounds.learn(index, end);
+    }
+
+    /// The value of an `i32.const`.
+    fn constant_of(&self, value: Value) -> Option<u64> {
+        let dfg = &self.builder.func.dfg;
+        match dfg.insts[dfg.value_def(value).inst()?] {
+            InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => {
+                Some(u64::from(imm.bits() as u32))
+            }
+            _ => None,
+        }
+    }
+
+    fn initial_memory_bytes(&self) -> u64 {
+        let memory = self.info().memory;
+        memory.map_or(0, |memory| u64::from(memory.initial_pages) * WASM_PAGE_BYTES)
     }
 
     /// With hardware checks the access itself is the check, so it must stay even

@@ -18,6 +18,7 @@ mod conversions;
 mod entry_thunk;
 mod function;
 mod inline;
+mod known_bounds;
 mod memory;
 mod numeric;
 mod operators;

@@ -10,7 +10,7 @@
 
 use super::control::to_args;
 use super::function::Translator;
-use crate::abi::{self, Helper, TrapId, instance};
+use crate::abi::{self, Helper, TrapId, exec_env, instance};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, TrapCode, Value, types};
 use std::collections::BTreeMap;
@@ -105,7 +105,12 @@ impl Translator<'_, '_> {
             self.builder.ins().jump(raise, &to_args(&[id]));
         }
         self.builder.switch_to_block(raise);
-        self.call_helper(Helper::SetExceptionWithId, &[self.instance, id]);
+        // Loaded again, so that no register holds it all the way for this alone. The
+        // flags must differ from those of the load on entry, or the two become one.
+        let flags = self.field();
+        let offset = exec_env::MODULE_INSTANCE;
+        let instance = self.builder.ins().load(types::I64, flags, self.exec_env, offset);
+        self.call_helper(Helper::SetExceptionWithId, &[instance, id]);
         if self.env.checks_in_software() {
             let bail = self.bail_block();
             self.builder.ins().jump(bail, &[]);
