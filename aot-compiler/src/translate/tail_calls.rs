@@ -74,6 +74,7 @@ impl Translator<'_, '_> {
     }
 
     fn pop_tail_arguments(&mut self, ty: &FuncType) -> Result<Vec<Value>, CompileError> {
+        self.needs_stack_check = true;
         let values = ty.params().len() + ty.results().len();
         check_limit(
             "parameters and results of a tail call",

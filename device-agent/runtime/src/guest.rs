@@ -114,7 +114,8 @@ fn load_module<'r>(
     module.map_err(|error| {
         let reason = match &error {
             LoadError::Profile(_) => LoadFailure::WrongProfile,
-            LoadError::Malformed(_) => LoadFailure::Malformed,
+            // Only builds for tests interpret.
+            LoadError::Malformed(_) | LoadError::NotWasm => LoadFailure::Malformed,
             LoadError::UnknownImports { .. } | LoadError::ImportType { .. } => {
                 LoadFailure::UnknownImport
             }
