@@ -57,6 +57,9 @@ pub(crate) enum TrapId {
     UninitializedElement = 9,
     NativeStackOverflow = 11,
     OutOfBoundsTable = 15,
+    // Named after the GC proposal, but in every build (`interpreter/wasm_runtime.h`).
+    NullFunction = 18,
+    NullReference = 22,
     AlreadyThrown = 33,
 }
 
@@ -68,7 +71,6 @@ pub(crate) enum TrapId {
 pub(crate) enum Helper {
     SetExceptionWithId,
     InvokeNative,
-    CallIndirect,
     EnlargeMemory,
     MemoryInit,
     DataDrop,
@@ -91,10 +93,9 @@ pub(crate) enum Helper {
 
 /// The helpers that the translator calls by itself, in the order of their numbers.
 /// The others come from Cranelift's own library calls.
-pub(crate) const CALLED_HELPERS: [Helper; 13] = [
+pub(crate) const CALLED_HELPERS: [Helper; 12] = [
     Helper::SetExceptionWithId,
     Helper::InvokeNative,
-    Helper::CallIndirect,
     Helper::EnlargeMemory,
     Helper::MemoryInit,
     Helper::DataDrop,
@@ -112,7 +113,6 @@ impl Helper {
         match self {
             Self::SetExceptionWithId => "aot_set_exception_with_id",
             Self::InvokeNative => "aot_invoke_native",
-            Self::CallIndirect => "aot_call_indirect",
             Self::EnlargeMemory => "aot_enlarge_memory",
             Self::MemoryInit => "aot_memory_init",
             Self::DataDrop => "aot_data_drop",
@@ -142,7 +142,6 @@ impl Helper {
         match self {
             Self::SetExceptionWithId => (&[I64, I32], None),
             Self::InvokeNative => (&[I64, I32, I32, I64], Some(I8)),
-            Self::CallIndirect => (&[I64, I32, I32, I32, I64], Some(I8)),
             Self::EnlargeMemory => (&[I64, I32], Some(I8)),
             Self::MemoryInit => (&[I64, I32, I32, I32, I64], Some(I8)),
             Self::DataDrop => (&[I64, I32], Some(I8)),

@@ -53,6 +53,20 @@ fn proposals_are_listed_only_when_used() {
 }
 
 #[test]
+fn typed_references_are_listed_wherever_they_are_used() {
+    for text in [
+        "(module (type $t (func)) (func (param (ref null $t))))",
+        "(module (func (local (ref extern))))",
+        "(module (func $f) (table 1 (ref func) (ref.func $f)))",
+        "(module (func $f) (table 1 funcref (ref.func $f)))",
+        "(module (func (param funcref) (drop (ref.as_non_null (local.get 0)))))",
+    ] {
+        let proposals = census(&wasm(text)).unwrap().proposals;
+        assert_eq!(proposals, ["function-references", "reference-types"], "{text}");
+    }
+}
+
+#[test]
 fn the_empty_module_wants_nothing() {
     let census = census(&wasm("(module)")).unwrap();
     assert!(census.imports.is_empty() && census.exports.is_empty() && census.memory.is_none());

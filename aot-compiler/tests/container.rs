@@ -187,7 +187,6 @@ fn relocations_are_calls_of_the_helpers_in_use() {
             ".rela.text",
             "aot_set_exception_with_id",
             "aot_invoke_native",
-            "aot_call_indirect",
             "aot_enlarge_memory",
             "aot_memory_init",
             "aot_data_drop",

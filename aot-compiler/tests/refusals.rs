@@ -30,11 +30,6 @@ fn a_proposal_beyond_ours_is_refused_by_its_name() {
     check_proposal("exception-handling", None, "(module (tag))");
     check_proposal("gc", None, "(module (type (struct (field i32))))");
     check_proposal(
-        "function-references",
-        Some(0),
-        "(module (type $f (func)) (func (param funcref) (call_ref $f (ref.func 0))) (elem declare func 0))",
-    );
-    check_proposal(
         "wide-arithmetic",
         Some(0),
         "(module (func (param i64 i64) (result i64 i64) (i64.mul_wide_s (local.get 0) (local.get 1))))",

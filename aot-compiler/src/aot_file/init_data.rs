@@ -4,8 +4,8 @@
 use super::writer::SectionWriter;
 use crate::abi::NULL_REF;
 use crate::intake::{
-    ConstValue, DataSegment, ElementMode, ElementSegment, GlobalInfo, ImportedFunction, ModuleInfo,
-    RefKind, TableInfo,
+    ConstValue, DataSegment, ElementMode, GlobalInfo, ImportedFunction, ModuleInfo, RefKind,
+    TableInfo,
 };
 use wasmparser::{FuncType, ValType};
 
@@ -48,7 +48,7 @@ pub(super) fn write(info: &ModuleInfo<'_>) -> SectionWriter {
     write_memory(&mut out, info);
     write_data(&mut out, &info.data);
     write_tables(&mut out, &info.tables);
-    write_elements(&mut out, &info.elements);
+    write_elements(&mut out, info);
     write_types(&mut out, &info.types);
     out.u32(0); // imported globals, which are refused
     write_globals(&mut out, &info.globals);
@@ -102,8 +102,10 @@ fn write_tables(out: &mut SectionWriter, tables: &[TableInfo]) {
     }
 }
 
-fn write_elements(out: &mut SectionWriter, segments: &[ElementSegment]) {
-    out.u32(segments.len() as u32);
+/// The tables' own values come first; `Translator::segment` counts on it.
+fn write_elements(out: &mut SectionWriter, info: &ModuleInfo<'_>) {
+    let segments = info.table_values.iter().chain(&info.elements);
+    out.u32(segments.clone().count() as u32);
     for segment in segments {
         // Bit 0: not active; 3: declared (`wasm_elem_is_active` and its siblings).
         let (mode, table, offset) = match segment.mode {

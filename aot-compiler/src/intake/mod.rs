@@ -18,8 +18,8 @@ use crate::limits;
 
 pub(crate) use constants::ConstValue;
 pub(crate) use module_info::{
-    DataSegment, ElementMode, ElementSegment, ExportEntry, GlobalInfo, ImportEntry,
-    ImportedFunction, ModuleInfo, RefKind, TableInfo, WASM_PAGE_BYTES,
+    DataSegment, ElementMode, ExportEntry, GlobalInfo, ImportEntry, ImportedFunction, ModuleInfo,
+    RefKind, TableInfo, WASM_PAGE_BYTES,
 };
 pub(crate) use survey::{Effort, FunctionSurvey, ModuleSurvey};
 pub(crate) use validate::{FirstUse, first_use_of_simd};

@@ -10,7 +10,8 @@ use crate::limits;
 use std::collections::HashMap;
 use wasmparser::{
     ConstExpr, DataKind, ElementItems, ElementKind, ExternalKind, FuncType, FunctionBody,
-    GlobalType, MemoryType, Parser, Payload, RefType, TableType, TypeRef, ValType,
+    GlobalType, HeapType, MemoryType, Parser, Payload, RefType, TableInit, TableType, TypeRef,
+    UnpackedIndex, ValType,
 };
 
 /// What WAMR calls a page and core WebAssembly too.
@@ -23,7 +24,7 @@ pub(crate) enum RefKind {
 }
 
 impl RefKind {
-    /// Only these two exist without the GC and function-references proposals.
+    /// Only these two hierarchies exist without the GC proposal.
     fn from_wasm(ty: RefType) -> Self {
         if ty.is_extern_ref() { Self::Extern } else { Self::Func }
     }
@@ -121,6 +122,12 @@ pub(crate) struct ModuleInfo<'a> {
     pub elements: Vec<ElementSegment>,
     pub data: Vec<DataSegment<'a>>,
     pub bodies: Vec<FunctionBody<'a>>,
+    /// What fills whole tables before all element segments: initial values of tables,
+    /// which WAMR has with its GC switch only.
+    pub table_values: Vec<ElementSegment>,
+    /// Whether the types of functions, tables or globals have references that cannot
+    /// be null or are to functions of one type.
+    pub has_typed_references: bool,
     /// Whether a constant expression calculates, which is a proposal of its own.
     pub has_extended_constants: bool,
 }
@@ -152,7 +159,11 @@ impl<'a> ModuleInfo<'a> {
                 }
                 Payload::TableSection(tables) => {
                     for table in tables {
-                        info.add_table(&table.map_err(to_invalid)?.ty)?;
+                        let table = table.map_err(to_invalid)?;
+                        info.add_table(&table.ty)?;
+                        if let TableInit::Expr(value) = &table.init {
+                            info.add_table_value(value)?;
+                        }
                     }
                 }
                 Payload::MemorySection(memories) => {
@@ -216,10 +227,13 @@ impl<'a> ModuleInfo<'a> {
     }
 
     fn set_types(&mut self, types: Vec<FuncType>) -> Result<(), ModuleError> {
-        let mut smallest: HashMap<&FuncType, u32> = HashMap::new();
+        let mut smallest: HashMap<FuncType, u32> = HashMap::new();
         for (index, ty) in types.iter().enumerate() {
             let arity = ty.params().len().max(ty.results().len());
             check_limit("parameters or results", arity as u64, limits::ARITY_MAX as u64)?;
+            self.has_typed_references |=
+                ty.params().iter().chain(ty.results()).any(is_typed_reference);
+            let ty = canonicalize(ty, index as u32, &self.canonical_types);
             self.canonical_types.push(*smallest.entry(ty).or_insert(index as u32));
         }
         self.types = types;
@@ -257,6 +271,27 @@ impl<'a> ModuleInfo<'a> {
             maximum: ty.maximum.map(clamp_to_u32),
             may_grow: false,
         });
+        self.has_typed_references |= is_typed_reference(&ValType::Ref(ty.element_type));
+        Ok(())
+    }
+
+    /// `table_values` counts against the same limit as the element segments.
+    fn add_table_value(&mut self, value: &ConstExpr<'_>) -> Result<(), ModuleError> {
+        self.has_typed_references = true;
+        let value = self.read_const(value)?;
+        let table = self.tables.len() as u32 - 1;
+        let Some(TableInfo { element, initial, .. }) = self.tables.last() else { return Ok(()) };
+        if value == ConstValue::NullRef {
+            return Ok(());
+        }
+        let entries: usize = self.table_values.iter().map(|fill| fill.entries.len()).sum();
+        let entries = entries as u64 + u64::from(*initial);
+        check_limit("element segment entries", entries, limits::ELEMENT_ENTRIES_MAX as u64)?;
+        self.table_values.push(ElementSegment {
+            mode: ElementMode::Active { table, offset: ConstValue::I32(0) },
+            element: *element,
+            entries: vec![value; *initial as usize],
+        });
         Ok(())
     }
 
@@ -268,6 +303,7 @@ impl<'a> ModuleInfo<'a> {
     }
 
     fn add_global(&mut self, ty: &GlobalType, value: Option<ConstValue>) {
+        self.has_typed_references |= is_typed_reference(&ty.content_type);
         self.globals.push(GlobalInfo { ty: ty.content_type, mutable: ty.mutable, value });
     }
 
@@ -277,6 +313,31 @@ impl<'a> ModuleInfo<'a> {
             self.tables[table as usize].may_grow = true;
         }
     }
+}
+
+/// A reference type that came after WebAssembly 2.0.
+pub(super) fn is_typed_reference(ty: &ValType) -> bool {
+    match ty {
+        ValType::Ref(ty) => ty.is_concrete_type_ref() || !ty.is_nullable(),
+        _ => false,
+    }
+}
+
+/// The type with the smallest of equal indices in each reference. Types refer to
+/// themselves or to earlier ones only.
+fn canonicalize(ty: &FuncType, index: u32, canonical_types: &[u32]) -> FuncType {
+    let canonical = |ty: &ValType| {
+        let ValType::Ref(reference) = ty else { return *ty };
+        let HeapType::Concrete(referred) = reference.heap_type() else { return *ty };
+        let Some(referred) = referred.as_module_index() else { return *ty };
+        let referred = match canonical_types.get(referred as usize) {
+            Some(canonical) if referred != index => UnpackedIndex::Module(*canonical),
+            _ => UnpackedIndex::RecGroup(0),
+        };
+        let heap_type = HeapType::Concrete(referred);
+        RefType::new(reference.is_nullable(), heap_type).map_or(*ty, ValType::Ref)
+    };
+    FuncType::new(ty.params().iter().map(canonical), ty.results().iter().map(canonical))
 }
 
 /// Limits of memories and tables are 32-bit once validated without memory64.

@@ -3,7 +3,7 @@
 //! The translator needs some of it first (does the memory ever grow?), the limits
 //! need the rest, and the census lists the proposals.
 
-use super::module_info::{ModuleInfo, to_invalid};
+use super::module_info::{ModuleInfo, is_typed_reference, to_invalid};
 use super::operator_groups::group_of;
 use super::tail_calls::TailCalls;
 use crate::error::{ModuleError, check_limit};
@@ -21,6 +21,7 @@ const BULK_MEMORY: &str = "bulk-memory";
 const REFERENCE_TYPES: &str = "reference-types";
 const EXTENDED_CONST: &str = "extended-const";
 const TAIL_CALL: &str = "tail-call";
+const FUNCTION_REFERENCES: &str = "function-references";
 const SIMD: &str = "simd";
 const RELAXED_SIMD: &str = "relaxed-simd";
 
@@ -131,6 +132,8 @@ impl ModuleSurvey {
         self.note(REFERENCE_TYPES, info.globals.iter().any(|global| is_reference(&global.ty)));
         self.note(SIMD, info.globals.iter().any(|global| is_vector(&global.ty)));
         self.note(REFERENCE_TYPES, info.tables.len() > 1);
+        self.note(FUNCTION_REFERENCES, info.has_typed_references);
+        self.note(REFERENCE_TYPES, info.has_typed_references);
         self.note(EXTENDED_CONST, info.has_extended_constants);
         let is_extern = |kind| kind == super::RefKind::Extern;
         self.note(REFERENCE_TYPES, info.tables.iter().any(|table| is_extern(table.element)));
@@ -146,6 +149,13 @@ impl ModuleSurvey {
         }
     }
 
+    /// Of a local, or of a block's result.
+    fn note_type(&mut self, ty: &ValType) {
+        self.note(SIMD, *ty == ValType::V128);
+        self.note(REFERENCE_TYPES, matches!(ty, ValType::Ref(_)));
+        self.note(FUNCTION_REFERENCES, is_typed_reference(ty));
+    }
+
     fn walk_function(
         &mut self,
         info: &ModuleInfo<'_>,
@@ -159,7 +169,7 @@ impl ModuleSurvey {
         for local in body.get_locals_reader().map_err(to_invalid)? {
             let (count, ty) = local.map_err(to_invalid)?;
             function.locals += u64::from(count);
-            self.note(SIMD, ty == ValType::V128);
+            self.note_type(&ty);
         }
         check_limit("locals of a function", function.locals, limits::LOCALS_MAX)?;
 
@@ -185,7 +195,8 @@ impl ModuleSurvey {
                     self.tail_calls.note_call(index, function_index);
                     function.has_tail_calls = true;
                 }
-                Operator::ReturnCallIndirect { type_index, .. } => {
+                Operator::ReturnCallIndirect { type_index, .. }
+                | Operator::ReturnCallRef { type_index } => {
                     let canonical_type = info.canonical_types[type_index as usize];
                     self.tail_calls.note_indirect(index, canonical_type);
                     function.has_tail_calls = true;
@@ -205,12 +216,20 @@ impl ModuleSurvey {
     fn note_operator(&mut self, operator: &Operator<'_>) {
         use Operator as O;
         let group = group_of(operator);
-        self.note(TAIL_CALL, group == "tail_call");
+        // `return_call_ref` came with the references.
+        let is_tail_call = matches!(operator, O::ReturnCallRef { .. });
+        self.note(TAIL_CALL, group == "tail_call" || is_tail_call);
+        let is_typed = group == "function_references";
+        self.note(FUNCTION_REFERENCES, is_typed);
+        self.note(REFERENCE_TYPES, is_typed);
         self.note(SIMD, matches!(group, "simd" | "relaxed_simd"));
         self.note(RELAXED_SIMD, group == "relaxed_simd");
         match operator {
             O::Block { blockty } | O::Loop { blockty } | O::If { blockty } => {
                 self.note(MULTI_VALUE, matches!(blockty, BlockType::FuncType(_)));
+                if let BlockType::Type(ty) = blockty {
+                    self.note_type(ty);
+                }
             }
             O::I32Extend8S
             | O::I32Extend16S
@@ -324,6 +343,8 @@ fn is_tested(operator: &Operator<'_>) -> bool {
             | O::I64TruncF64S
             | O::I64TruncF64U
             | O::CallIndirect { .. }
+            | O::CallRef { .. }
+            | O::RefAsNonNull
             | O::TableGet { .. }
             | O::TableSet { .. }
             | O::MemoryCopy { .. }

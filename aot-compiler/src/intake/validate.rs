@@ -12,19 +12,19 @@ const SUPPORTED: WasmFeatures = WasmFeatures::WASM1
     .union(WasmFeatures::REFERENCE_TYPES)
     .union(WasmFeatures::EXTENDED_CONST)
     .union(WasmFeatures::TAIL_CALL)
+    .union(WasmFeatures::FUNCTION_REFERENCES)
     .union(VECTORS);
 
 const VECTORS: WasmFeatures = WasmFeatures::SIMD.union(WasmFeatures::RELAXED_SIMD);
 
 /// Proposals that are refused by name, with what each needs switched on to be
 /// recognised. Where several would explain an error, the first is named.
-const NAMED: [(&str, WasmFeatures); 12] = [
+const NAMED: [(&str, WasmFeatures); 11] = [
     ("threads", WasmFeatures::THREADS),
     ("multi-memory", WasmFeatures::MULTI_MEMORY),
     ("memory64", WasmFeatures::MEMORY64),
     ("exception-handling", WasmFeatures::EXCEPTIONS),
     ("legacy-exceptions", WasmFeatures::EXCEPTIONS.union(WasmFeatures::LEGACY_EXCEPTIONS)),
-    ("function-references", WasmFeatures::FUNCTION_REFERENCES),
     ("gc", WasmFeatures::FUNCTION_REFERENCES.union(WasmFeatures::GC)),
     ("custom-page-sizes", WasmFeatures::CUSTOM_PAGE_SIZES),
     ("wide-arithmetic", WasmFeatures::WIDE_ARITHMETIC),

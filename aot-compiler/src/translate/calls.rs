@@ -29,6 +29,7 @@ impl Translator<'_, '_> {
         }
         let arguments = self.pop_many(ty.params().len());
         let results = if is_import {
+            let function = self.index(function);
             self.call_import(function, ty, &arguments)
         } else {
             let callee = self.own_function(function);
@@ -89,7 +90,12 @@ impl Translator<'_, '_> {
     /// the first result in their place. For further results it reads pointers
     /// behind the parameters (`wasm_runtime_invoke_native`), which we point behind
     /// themselves.
-    pub fn call_import(&mut self, function: u32, ty: &FuncType, arguments: &[Value]) -> Vec<Value> {
+    pub fn call_import(
+        &mut self,
+        function: Value,
+        ty: &FuncType,
+        arguments: &[Value],
+    ) -> Vec<Value> {
         self.check_stack_before_host();
         let others = ty.results().get(1..).unwrap_or_default();
         let params_bytes: u32 = ty.params().iter().map(|ty| packed_bytes(*ty)).sum();
@@ -107,7 +113,6 @@ impl Translator<'_, '_> {
             pointer_offset += POINTER_BYTES;
             value_offset += slot_bytes(*ty);
         }
-        let function = self.builder.ins().iconst(types::I32, i64::from(function));
         let argc = i64::from(params_bytes / CELL_BYTES);
         let argc = self.builder.ins().iconst(types::I32, argc);
         let arguments = [self.exec_env, function, argc, argv];
@@ -132,11 +137,21 @@ impl Translator<'_, '_> {
         let function = self.load_callee(index, table);
         self.check_callee_type(function, canonical_type);
 
-        let results = if self.can_be_import(canonical_type) {
-            self.call_own_or_import(ty, canonical_type, function, index, table, &arguments)
-        } else {
-            self.call_through_pointer(ty, canonical_type, function, &arguments)
-        };
+        let results = self.call_by_index(ty, canonical_type, function, &arguments);
+        self.stack.extend(results);
+        Ok(())
+    }
+
+    /// Validation knows the type of the reference, but a host can pass any function.
+    pub fn call_ref(&mut self, type_index: u32) -> Result<(), CompileError> {
+        let canonical_type = self.info().canonical_types[type_index as usize];
+        let ty = &self.info().types[canonical_type as usize];
+        self.spend_values(ty.params().len() + ty.results().len())?;
+        let function = self.pop();
+        let arguments = self.pop_many(ty.params().len());
+        self.trap_if_null(function, TrapId::NullFunction);
+        self.check_callee_type(function, canonical_type);
+        let results = self.call_by_index(ty, canonical_type, function, &arguments);
         self.stack.extend(results);
         Ok(())
     }
@@ -189,17 +204,18 @@ impl Translator<'_, '_> {
         })
     }
 
-    /// The table may hold an imported function: those have no address that compiled
-    /// code could call, so `aot_call_indirect` does it by table index.
-    fn call_own_or_import(
+    /// Calls a function by its index, of a type that was checked. Imported functions
+    /// have no address that compiled code could call.
+    pub fn call_by_index(
         &mut self,
         ty: &FuncType,
         canonical_type: u32,
         function: Value,
-        index: Value,
-        table: u32,
         arguments: &[Value],
     ) -> Vec<Value> {
+        if !self.can_be_import(canonical_type) {
+            return self.call_through_pointer(ty, canonical_type, function, arguments);
+        }
         let count = i64::from(self.info().imported_function_count());
         let is_import = self.builder.ins().icmp_imm_u(IntCC::UnsignedLessThan, function, count);
         let (import, own) = (self.builder.create_block(), self.builder.create_block());
@@ -212,7 +228,7 @@ impl Translator<'_, '_> {
         self.builder.seal_block(own);
 
         self.builder.switch_to_block(import);
-        let results = self.call_import_in_table(ty, index, table, arguments);
+        let results = self.call_import(function, ty, arguments);
         self.builder.ins().jump(join, &to_args(&results));
 
         self.builder.switch_to_block(own);
@@ -222,34 +238,6 @@ impl Translator<'_, '_> {
         self.builder.switch_to_block(join);
         self.builder.seal_block(join);
         self.builder.block_params(join).to_vec()
-    }
-
-    /// `aot_call_indirect` leaves all results packed where the parameters were.
-    pub fn call_import_in_table(
-        &mut self,
-        ty: &FuncType,
-        index: Value,
-        table: u32,
-        arguments: &[Value],
-    ) -> Vec<Value> {
-        self.check_stack_before_host();
-        let packed = |types: &[ValType]| types.iter().map(|ty| packed_bytes(*ty)).sum::<u32>();
-        let params_bytes = packed(ty.params());
-        let total = params_bytes.max(packed(ty.results())).max(FIRST_RESULT_BYTES);
-        let argv = self.store_arguments(ty, arguments, total);
-        let table = self.builder.ins().iconst(types::I32, i64::from(table));
-        let argc = i64::from(params_bytes / CELL_BYTES);
-        let argc = self.builder.ins().iconst(types::I32, argc);
-        let arguments = [self.exec_env, table, index, argc, argv];
-        let is_ok = self.call_helper(Helper::CallIndirect, &arguments);
-        self.bail_unless(is_ok.expect("aot_call_indirect returns a bool"));
-        let mut offset = 0;
-        let mut results = Vec::with_capacity(ty.results().len());
-        for ty in ty.results() {
-            results.push(self.load_scratch(*ty, argv, offset));
-            offset += packed_bytes(*ty) as i32;
-        }
-        results
     }
 
     fn store_arguments(&mut self, ty: &FuncType, arguments: &[Value], bytes: u32) -> Value {

@@ -8,6 +8,7 @@
 use super::function::Translator;
 use super::known_bounds::Mark;
 use crate::error::CompileError;
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, JumpTableData, Value};
 use std::collections::BTreeMap;
 use wasmparser::{BlockType, BrTable, Operator, ValType};
@@ -208,6 +209,28 @@ impl Translator<'_, '_> {
         self.builder.ins().brif(condition, target, &arguments, next, &[]);
         self.builder.switch_to_block(next);
         self.builder.seal_block(next);
+        Ok(())
+    }
+
+    /// Null branches and leaves; anything else stays as an operand.
+    pub fn branch_on_null(&mut self, depth: u32) -> Result<(), CompileError> {
+        let reference = self.pop();
+        let is_null = self.is_null(reference);
+        self.push(is_null);
+        self.branch_if(depth)?;
+        self.push(reference);
+        Ok(())
+    }
+
+    /// What is not null branches as the last operand; null is dropped.
+    pub fn branch_on_non_null(&mut self, depth: u32) -> Result<(), CompileError> {
+        let reference = self.pop();
+        self.push(reference);
+        let is_null = self.is_null(reference);
+        let is_reference = self.builder.ins().icmp_imm_u(IntCC::Equal, is_null, 0);
+        self.push(is_reference);
+        self.branch_if(depth)?;
+        self.pop();
         Ok(())
     }
 

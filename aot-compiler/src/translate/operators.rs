@@ -34,6 +34,10 @@ impl Translator<'_, '_> {
             O::ReturnCallIndirect { type_index, table_index } => {
                 self.return_call_indirect(*type_index, *table_index)?;
             }
+            O::CallRef { type_index } => self.call_ref(*type_index)?,
+            O::ReturnCallRef { type_index } => self.return_call_ref(*type_index)?,
+            O::BrOnNull { relative_depth } => self.branch_on_null(*relative_depth)?,
+            O::BrOnNonNull { relative_depth } => self.branch_on_non_null(*relative_depth)?,
             O::Drop => drop(self.pop()),
             O::Select | O::TypedSelect { .. } => self.select(),
 
@@ -77,6 +81,7 @@ impl Translator<'_, '_> {
 
             // References and tables.
             O::RefNull { .. } => self.ref_null(),
+            O::RefAsNonNull => self.ref_as_non_null(),
             O::RefIsNull => self.ref_is_null(),
             O::RefFunc { function_index } => self.ref_func(*function_index),
             O::TableGet { table } => self.table_get(*table),

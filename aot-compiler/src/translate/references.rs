@@ -19,6 +19,22 @@ impl Translator<'_, '_> {
         self.unary(|ins, bool| ins.uextend(types::I32, bool));
     }
 
+    pub fn ref_as_non_null(&mut self) {
+        let reference = self.pop();
+        self.trap_if_null(reference, TrapId::NullReference);
+        self.push(reference);
+    }
+
+    /// Also where validation excludes null: a host can pass one.
+    pub fn trap_if_null(&mut self, reference: Value, id: TrapId) {
+        let is_null = self.is_null(reference);
+        self.trap_if(is_null, id);
+    }
+
+    pub fn is_null(&mut self, reference: Value) -> Value {
+        self.builder.ins().icmp_imm_u(IntCC::Equal, reference, i64::from(NULL_REF))
+    }
+
     pub fn ref_func(&mut self, function: u32) {
         let reference = self.index(function);
         self.push(reference);
@@ -81,18 +97,23 @@ impl Translator<'_, '_> {
 
     pub fn table_init(&mut self, segment: u32, table: u32) {
         let (to, from, length) = self.pop3();
-        let (table, segment) = (self.index(table), self.index(segment));
+        let (table, segment) = (self.index(table), self.segment(segment));
         let arguments = [self.instance, table, segment, length, from, to];
         self.call_helper(Helper::TableInit, &arguments);
         self.check_exception();
     }
 
     pub fn elem_drop(&mut self, segment: u32) {
-        let segment = self.index(segment);
+        let segment = self.segment(segment);
         self.call_helper(Helper::DropTableSegment, &[self.instance, segment]);
     }
 
-    fn index(&mut self, index: u32) -> Value {
+    /// The file has the tables' own initial values first.
+    fn segment(&mut self, segment: u32) -> Value {
+        self.index(segment + self.info().table_values.len() as u32)
+    }
+
+    pub fn index(&mut self, index: u32) -> Value {
         self.builder.ins().iconst(types::I32, i64::from(index))
     }
 }

@@ -1,4 +1,4 @@
-//! Tail calls: `return_call` and `return_call_indirect`.
+//! Tail calls: `return_call`, `return_call_indirect` and `return_call_ref`.
 //!
 //! The callee takes over the caller's frame, so any number of them needs no more
 //! stack than one. Its further results go where the caller's would have gone: the
@@ -9,13 +9,13 @@
 //! with the stack is its matter, and it cannot call back.
 //!
 //! The runtime's table of function addresses holds entries in the C convention,
-//! which no tail call can use. So `return_call_indirect` goes through a dispatcher,
-//! one for each type: a function that takes a function's index behind the arguments
+//! which no tail call can use. So the latter two go through a dispatcher, one for each
+//! type: a function that takes a function's index behind the arguments
 //! and tail-calls that function.
 
 use super::function::Translator;
 use super::{Environment, OWN_FUNCTIONS};
-use crate::abi;
+use crate::abi::{self, TrapId};
 use crate::error::{CompileError, check_limit};
 use crate::limits;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -31,6 +31,7 @@ impl Translator<'_, '_> {
         let ty = self.info().function_type(function);
         let arguments = self.pop_tail_arguments(ty)?;
         if function < self.info().imported_function_count() {
+            let function = self.index(function);
             let results = self.call_import(function, ty, &arguments);
             self.return_results(&results);
         } else {
@@ -53,6 +54,28 @@ impl Translator<'_, '_> {
         let arguments = self.pop_tail_arguments(ty)?;
         let function = self.load_callee(index, table);
         self.check_callee_type(function, canonical_type);
+        self.return_call_by_index(ty, canonical_type, function, &arguments);
+        Ok(())
+    }
+
+    pub fn return_call_ref(&mut self, type_index: u32) -> Result<(), CompileError> {
+        let canonical_type = self.info().canonical_types[type_index as usize];
+        let ty = &self.info().types[canonical_type as usize];
+        let function = self.pop();
+        let arguments = self.pop_tail_arguments(ty)?;
+        self.trap_if_null(function, TrapId::NullFunction);
+        self.check_callee_type(function, canonical_type);
+        self.return_call_by_index(ty, canonical_type, function, &arguments);
+        Ok(())
+    }
+
+    fn return_call_by_index(
+        &mut self,
+        ty: &FuncType,
+        canonical_type: u32,
+        function: Value,
+        arguments: &[Value],
+    ) {
         if self.can_be_import(canonical_type) {
             let count = i64::from(self.info().imported_function_count());
             let is_import = self.builder.ins().icmp_imm_u(IntCC::UnsignedLessThan, function, count);
@@ -61,16 +84,15 @@ impl Translator<'_, '_> {
             self.builder.seal_block(import);
             self.builder.seal_block(own);
             self.builder.switch_to_block(import);
-            let results = self.call_import_in_table(ty, index, table, &arguments);
+            let results = self.call_import(function, ty, arguments);
             self.return_results(&results);
             self.builder.switch_to_block(own);
         }
         let dispatcher = self.dispatcher(canonical_type);
-        let mut all = self.tail_arguments(ty, &arguments);
+        let mut all = self.tail_arguments(ty, arguments);
         all.push(function);
         self.builder.ins().return_call(dispatcher, &all);
         self.is_reachable = false;
-        Ok(())
     }
 
     fn pop_tail_arguments(&mut self, ty: &FuncType) -> Result<Vec<Value>, CompileError> {
