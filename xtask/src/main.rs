@@ -45,7 +45,8 @@ enum Command {
     Check,
     /// Run the official WebAssembly specification suite on WAMR.
     Spec {
-        /// Handed to the runner, such as `--suite 1 --bounds software`.
+        /// Handed to the runner, such as `--suite 1 --target aarch64 --bounds software`;
+        /// without any, everything runs.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -99,7 +100,11 @@ fn run_command(command: Command) -> anyhow::Result<()> {
             check::style(&workspace)
         }
         Command::Spec { arguments } => {
-            system::install(&[system::Need::Runtimes])?;
+            system::install(&[
+                system::Need::Runtimes,
+                system::Need::CrossCompilers,
+                system::Need::Emulators,
+            ])?;
             test::spec(&workspace, &arguments)
         }
         Command::Bench(Bench::Compiler { arguments }) => {

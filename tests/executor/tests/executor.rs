@@ -116,6 +116,30 @@ fn instances_of_one_module_have_state_of_their_own() {
 }
 
 #[test]
+fn a_memory_grows_and_ends_where_it_says_on_every_machine() {
+    let module = r#"
+        (module
+          (memory 1 3)
+          (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+          (func (export "load") (param i32) (result i32) (i32.load (local.get 0))))"#;
+    for machine in Machine::ALL {
+        let mut executor = running(&machine, module);
+        let mut call = |name, argument| {
+            let returned = executor.call(0, name, &[Value::I32(argument)]);
+            returned.map(|returned| returned.values).map_err(|error| error.to_string())
+        };
+        let out_of_bounds = Err("trap: out of bounds memory access".to_owned());
+        assert_eq!(call("load", 65_532), Ok(vec![Value::I32(0)]), "{}", machine.name);
+        assert_eq!(call("load", 65_533), out_of_bounds, "{}", machine.name);
+        assert_eq!(call("grow", 2), Ok(vec![Value::I32(1)]));
+        assert_eq!(call("load", 3 * 65_536 - 4), Ok(vec![Value::I32(0)]), "{}", machine.name);
+        assert_eq!(call("load", 3 * 65_536 - 3), out_of_bounds, "{}", machine.name);
+        assert_eq!(call("load", -1), out_of_bounds, "{}", machine.name);
+        assert_eq!(call("grow", 1), Ok(vec![Value::I32(-1)]));
+    }
+}
+
+#[test]
 fn what_is_wrong_is_told_apart_and_the_executor_goes_on() {
     for machine in Machine::ALL {
         let mut executor = start(&machine);

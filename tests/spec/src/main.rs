@@ -1,35 +1,40 @@
-//! Runs the official WebAssembly specification tests on WAMR: every module is
-//! compiled by `aot-compiler` and executed by the runtime that devices use.
+//! Runs the official WebAssembly specification tests on WAMR: every module is compiled
+//! here by `aot-compiler` and executed by the runtime that devices use, in a process
+//! of its own, natively or under qemu-user.
 //!
 //! ```text
-//! spec-runner --suite 1 [--bounds hardware|software] [--file NAME]
+//! spec-runner [--suite NAME] [--target ARCH] [--bounds hardware|software]
+//!             [--file NAME] [--write-page PATH]
 //! ```
 //!
-//! `suite` knows the files, `supervisor` gives each one a process of its own, so
-//! that a crash of the runtime is that file's failure and not the end of the run,
-//! `script` runs a file's directives, `host` offers the module "spectest", `values`
-//! compares, `exports` helps with one odd module. Each directive counts once: passed, failed, or excluded for a named
-//! reason. `--file` runs one file in this process and prints its report.
+//! Everything that is not chosen runs. `suite` knows the files and `plan` which of them
+//! run on which machine, `runs` takes several files at a time, `script` runs a file's
+//! directives with `modules`, `rejection` and `values`, `sections` edits modules,
+//! `report` counts, `page` writes the result into docs. Each directive counts once:
+//! passed, failed, or excluded for one of the reasons in `exclusion`.
 //!
 //! Ends with status 1 if anything failed, 2 if it could not run.
 
-mod exports;
-mod host;
+mod exclusion;
+mod modules;
+mod page;
+mod plan;
+mod rejection;
 mod report;
+mod runs;
 mod script;
+mod sections;
 mod suite;
-mod supervisor;
 mod values;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use plan::Choice;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use suite::Suite;
-use target_spec::BoundsChecks;
 
 struct Options {
-    suite: Suite,
-    bounds: BoundsChecks,
-    file: Option<String>,
+    choice: Choice,
+    page: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -43,37 +48,41 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether everything passed.
+/// Whether nothing failed.
 fn run() -> anyhow::Result<bool> {
     let options = read_options()?;
-    let built = wamr::Profile::of_this_build().bounds_checks;
-    if options.bounds != built {
-        bail!(
-            "this binary holds WAMR built for {built} bounds checks; build it again with \
-             FARRIER_BOUNDS_CHECKS={} and a CARGO_TARGET_DIR of its own (see cmake/README.md)",
-            options.bounds
-        );
+    let plan = options.choice.plan();
+    ensure!(!plan.is_empty(), "nothing is left to run with these options");
+    let mut reports = Vec::new();
+    for run in plan {
+        reports.push(runs::run(run)?);
     }
-    match &options.file {
-        Some(file) => supervisor::run_here(options.suite, file),
-        None => supervisor::run_all(options.suite, options.bounds),
+    if let Some(path) = &options.page {
+        std::fs::write(path, page::render(&reports))
+            .with_context(|| format!("write {}", path.display()))?;
     }
+    Ok(reports.iter().all(|report| report.total.failures.is_empty()))
 }
 
 fn read_options() -> anyhow::Result<Options> {
-    let mut options = Options {
-        suite: Suite::V1,
-        bounds: wamr::Profile::of_this_build().bounds_checks,
-        file: None,
-    };
+    let mut options = Options { choice: Choice::default(), page: None };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let value = arguments.next().with_context(|| format!("{name} needs a value"))?;
+        let choice = &mut options.choice;
         match name.as_str() {
-            "--suite" => options.suite = value.parse()?,
-            "--bounds" => options.bounds = value.parse()?,
-            "--file" => options.file = Some(value),
-            _ => bail!("unknown option {name}; use --suite, --bounds and --file"),
+            "--suite" if value == "all" => choice.suite = None,
+            "--suite" => choice.suite = Some(value.parse()?),
+            "--target" if value == "all" => choice.arch = None,
+            "--target" => choice.arch = Some(plan::parse_arch(&value)?),
+            "--bounds" => choice.bounds_checks = Some(value.parse()?),
+            "--file" => choice.file = Some(value),
+            "--write-page" => options.page = Some(value.into()),
+            _ => {
+                bail!(
+                    "unknown option {name}; use --suite, --target, --bounds, --file, --write-page"
+                )
+            }
         }
     }
     Ok(options)

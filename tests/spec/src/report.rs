@@ -1,25 +1,13 @@
-//! What a file's run found out, and its form between the two processes.
-//!
-//! A line for each directive: `passed`, `failed <message>` or `excluded <reason>`.
+//! Verdicts, and their sums.
 
+use crate::exclusion::Exclusion;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     Passed,
     Failed(String),
-    /// Not a test of this compiler on this runtime; the reason says why.
-    Excluded(&'static str),
-}
-
-impl Verdict {
-    pub fn to_line(&self) -> String {
-        match self {
-            Self::Passed => "passed".to_owned(),
-            Self::Failed(message) => format!("failed {}", message.replace('\n', " ")),
-            Self::Excluded(reason) => format!("excluded {reason}"),
-        }
-    }
+    Excluded(Exclusion),
 }
 
 /// Counts of one file, or of all.
@@ -27,24 +15,18 @@ impl Verdict {
 pub struct Report {
     pub passed: usize,
     pub failures: Vec<String>,
-    pub excluded: BTreeMap<String, usize>,
+    pub excluded: BTreeMap<Exclusion, usize>,
 }
 
 impl Report {
-    /// Reads a child's lines; what is not one of ours is WAMR's own output.
-    pub fn from_lines(lines: &str) -> Self {
-        let mut report = Self::default();
-        for line in lines.lines() {
-            match line.split_once(' ').unwrap_or((line, "")) {
-                ("passed", "") => report.passed += 1,
-                ("failed", message) => report.failures.push(message.to_owned()),
-                ("excluded", reason) => {
-                    *report.excluded.entry(reason.to_owned()).or_default() += 1;
-                }
-                _ => {}
+    pub fn count(&mut self, line: usize, verdict: Verdict) {
+        match verdict {
+            Verdict::Passed => self.passed += 1,
+            Verdict::Failed(message) => {
+                self.failures.push(format!("line {line}: {}", message.replace('\n', " ")));
             }
+            Verdict::Excluded(reason) => *self.excluded.entry(reason).or_default() += 1,
         }
-        report
     }
 
     pub fn add(&mut self, other: &Self) {

