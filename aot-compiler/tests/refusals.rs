@@ -6,35 +6,47 @@ use aot_compiler::{CompileError, CompileOptions, ModuleError, census, compile, l
 use support::{compile_bytes, wasm, x86_64};
 use target_spec::{BoundsChecks, Registry};
 
+/// Of a use in a function, its index and the byte; of one elsewhere, the byte alone.
 #[track_caller]
-fn check_proposal(expected: &str, function: Option<u32>, text: &str) {
+fn check_proposal(expected: &str, place: (Option<u32>, u64), text: &str) {
     match census(&wasm(text)) {
-        Err(ModuleError::Unsupported { proposal, function: found, offset }) => {
-            assert_eq!((proposal, found), (expected, function), "at {offset:#x}");
-            assert!(offset > 0);
+        Err(ModuleError::Unsupported { proposal, function, offset }) => {
+            assert_eq!((proposal, (function, offset)), (expected, place), "{text}");
         }
         other => panic!("expected {expected}, found {other:?}"),
     }
 }
 
 #[test]
-fn a_proposal_beyond_ours_is_refused_by_its_name() {
-    check_proposal("threads", None, "(module (memory 1 1 shared))");
+fn a_proposal_beyond_ours_is_refused_by_its_name_and_place() {
+    check_proposal("threads", (None, 0xb), "(module (memory 1 1 shared))");
     check_proposal(
         "threads",
-        Some(1),
+        (Some(1), 0x22),
         "(module (memory 1) (func) (func (drop (i32.atomic.load (i32.const 0)))))",
     );
-    check_proposal("multi-memory", None, "(module (memory 1) (memory 1))");
-    check_proposal("memory64", None, "(module (memory i64 1))");
-    check_proposal("exception-handling", None, "(module (tag))");
-    check_proposal("gc", None, "(module (type (struct (field i32))))");
+    check_proposal("multi-memory", (None, 0xa), "(module (memory 1) (memory 1))");
+    check_proposal("memory64", (None, 0xb), "(module (memory i64 1))");
+    check_proposal("memory64", (None, 0xb), "(module (table i64 1 funcref))");
+    check_proposal("exception-handling", (None, 0x10), "(module (tag))");
+    check_proposal("exception-handling", (None, 0xb), "(module (func (param exnref)))");
+    check_proposal("exception-handling", (Some(0), 0x18), "(module (func unreachable throw_ref))");
+    check_proposal("legacy-exceptions", (Some(0), 0x17), "(module (func try catch_all end))");
+    check_proposal("gc", (None, 0xb), "(module (type (struct (field i32))))");
+    check_proposal("gc", (None, 0xb), "(module (rec (type (func)) (type (func))))");
+    check_proposal("gc", (Some(0), 0x19), "(module (func (drop (ref.i31 (i32.const 1)))))");
+    check_proposal(
+        "gc",
+        (None, 0x12),
+        "(module (global i32 (i32.const 1)) (global i32 (global.get 0)))",
+    );
     check_proposal(
         "wide-arithmetic",
-        Some(0),
+        (Some(0), 0x1f),
         "(module (func (param i64 i64) (result i64 i64) (i64.mul_wide_s (local.get 0) (local.get 1))))",
     );
-    check_proposal("custom-page-sizes", None, "(module (memory 1 (pagesize 1)))");
+    check_proposal("custom-page-sizes", (None, 0xb), "(module (memory 1 (pagesize 1)))");
+    check_proposal("stack-switching", (None, 0xe), "(module (type $f (func)) (type $c (cont $f)))");
 }
 
 #[test]
