@@ -60,15 +60,25 @@ pub fn compile_observed(
     })
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectFile {
+    /// The ELF relocatable.
+    pub elf: Vec<u8>,
+    pub code_bytes: u64,
+    pub function_count: u32,
+}
+
 /// The same machine code as an ELF relocatable with names, for people and their tools.
 /// No runtime loads it.
 pub fn compile_object(
     wasm: &[u8],
     target: &Target,
     options: &CompileOptions,
-) -> Result<Vec<u8>, CompileError> {
-    let progress = Progress::new();
-    generate(wasm, target, options, &progress, |parts, _| object_file::write(wasm, parts))
+) -> Result<ObjectFile, CompileError> {
+    generate(wasm, target, options, &Progress::new(), |parts, function_count| {
+        let elf = object_file::write(wasm, parts)?;
+        Ok(ObjectFile { elf, code_bytes: parts.text.code.len() as u64, function_count })
+    })
 }
 
 /// Everything before the file, which `write` makes of the parts and of the number of

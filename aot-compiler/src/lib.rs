@@ -27,7 +27,9 @@ mod target_isa;
 mod translate;
 
 pub use census::{Census, Export, ExternKind, Import, MemoryNeeds, census};
-pub use compile::{Artifact, CompileOptions, compile, compile_object, compile_observed};
+pub use compile::{
+    Artifact, CompileOptions, ObjectFile, compile, compile_object, compile_observed,
+};
 pub use error::{CompileError, ModuleError};
 pub use progress::Progress;
 

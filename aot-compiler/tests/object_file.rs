@@ -41,7 +41,7 @@ fn call_kind(target: &Target) -> (u32, i64) {
 fn functions_helpers_and_relocations_stand_in_the_object_of_each_target() {
     for (target, bounds_checks) in all_targets() {
         let options = CompileOptions::new(bounds_checks);
-        let bytes = compile_object(&wasm(NAMED), target, &options).unwrap();
+        let bytes = compile_object(&wasm(NAMED), target, &options).unwrap().elf;
         let file = ElfFile64::<object::Endianness>::parse(bytes.as_slice()).unwrap();
         let header_machine = file.elf_header().e_machine.get(object::Endianness::Little);
         assert_eq!(header_machine.0, target.aot.e_machine);
@@ -77,7 +77,7 @@ fn the_object_holds_the_code_of_the_aot_file() {
     for (target, bounds_checks) in all_targets() {
         let options = CompileOptions::new(bounds_checks);
         let aot = compile(&wasm(NAMED), target, &options).unwrap();
-        let bytes = compile_object(&wasm(NAMED), target, &options).unwrap();
+        let bytes = compile_object(&wasm(NAMED), target, &options).unwrap().elf;
         let file = ElfFile64::<object::Endianness>::parse(bytes.as_slice()).unwrap();
         let code = file.section_by_name(".text").unwrap().data().unwrap();
         assert_eq!(code.len() as u64, aot.code_bytes);
@@ -89,7 +89,7 @@ fn the_object_holds_the_code_of_the_aot_file() {
 fn a_module_without_code_becomes_an_object_without_functions() {
     for (target, bounds_checks) in all_targets() {
         let options = CompileOptions::new(bounds_checks);
-        let bytes = compile_object(&wasm("(module)"), target, &options).unwrap();
+        let bytes = compile_object(&wasm("(module)"), target, &options).unwrap().elf;
         let file = ElfFile64::<object::Endianness>::parse(bytes.as_slice()).unwrap();
         assert_eq!(file.symbols().filter(|symbol| symbol.is_definition()).count(), 0);
     }
@@ -103,7 +103,7 @@ fn a_damaged_name_section_costs_names_and_nothing_else() {
     // The subsection's size becomes larger than the section.
     module[at + 5] = 0x7f;
     let (target, bounds_checks) = all_targets()[0];
-    let bytes = compile_object(&module, target, &CompileOptions::new(bounds_checks)).unwrap();
+    let bytes = compile_object(&module, target, &CompileOptions::new(bounds_checks)).unwrap().elf;
     let file = ElfFile64::<object::Endianness>::parse(bytes.as_slice()).unwrap();
     assert!(file.symbol_by_name("shown").is_some());
 }
@@ -113,7 +113,7 @@ fn a_damaged_name_section_costs_names_and_nothing_else() {
 fn objdump_shows_functions_by_name() {
     let options = CompileOptions::new(BoundsChecks::Software);
     let target = Registry::built_in().find(&format!("{}-linux", std::env::consts::ARCH)).unwrap();
-    let bytes = compile_object(&wasm(NAMED), target, &options).unwrap();
+    let bytes = compile_object(&wasm(NAMED), target, &options).unwrap().elf;
     let path = std::env::temp_dir().join(format!("farrier-object-{}.o", std::process::id()));
     std::fs::File::create(&path).unwrap().write_all(&bytes).unwrap();
     let output = Command::new("objdump").arg("-dr").arg(&path).stdin(Stdio::null()).output();

@@ -1,7 +1,8 @@
 //! The command line's grammar: global options and the tree of commands.
 
 use crate::commands::{
-    compile, dashboard, deploy, deployment, device, logs, module, ps, published, undeploy, version,
+    compile, dashboard, deploy, deployment, device, inspect, logs, module, ps, published, undeploy,
+    version,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -122,6 +123,8 @@ pub enum Command {
     Published(published::PublishedArgs),
     /// Compile a module for a target; needs no gateway
     Compile(compile::CompileArgs),
+    /// Show what a compiled file holds; needs no gateway
+    Inspect(inspect::InspectArgs),
     /// Print a link that opens the dashboard logged in
     Dashboard(dashboard::DashboardArgs),
     /// Print the versions of this build

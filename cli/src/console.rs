@@ -73,8 +73,18 @@ impl Console {
 
     /// Whole lines, or nothing at all.
     pub fn text(&self, text: &str) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        self.stream(|stdout| stdout.write_all(text.as_bytes()))
+    }
+
+    /// For what is too long to be built first.
+    pub fn stream(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        let mut stdout = io::BufWriter::new(io::stdout().lock());
+        let written = write(&mut stdout).and_then(|()| stdout.flush());
+        // What is left in the buffer after an error has no reader.
+        let _ = stdout.into_parts();
         written.map_err(|error| match error.kind() {
             io::ErrorKind::BrokenPipe => Failure::new(Exit::ClosedPipe, ""),
             _ => Failure::new(Exit::Failed, "write to stdout").because(&error),

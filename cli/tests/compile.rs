@@ -121,5 +121,5 @@ fn files_that_cannot_be_used_are_named_with_the_reason() {
     let ran = run(command.arg(&input).args(target));
     refused(ran, 1, &["write /nowhere/out.aot", "cause: ", "try: "]);
     let ran = run(farrier(&["compile"]).arg(&input).arg("-o").arg(&input).args(target));
-    refused(ran, 2, &["replace the module"]);
+    refused(ran, 2, &["replace the input"]);
 }

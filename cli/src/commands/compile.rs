@@ -3,11 +3,12 @@
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::format;
-use aot_compiler::{Artifact, CompileError, CompileOptions, ModuleError, limits};
-use clap::Args;
+use crate::output_file;
+use aot_compiler::{Artifact, CompileError, CompileOptions, ModuleError, ObjectFile, limits};
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use target_spec::{BoundsChecks, Registry, Target};
@@ -19,7 +20,8 @@ gateway runs only what the gateway has compiled and signed itself.
 
 Examples:
   farrier compile filter.wasm --target riscv64-linux -o filter.aot
-  farrier compile filter.wasm --target x86_64-linux --bounds software -o filter.aot")]
+  farrier compile filter.wasm --target x86_64-linux --bounds software -o filter.aot
+  farrier compile filter.wasm --target x86_64-linux --emit object -o filter.o")]
 pub struct CompileArgs {
     /// The Wasm file
     #[arg(value_name = "IN")]
@@ -30,7 +32,10 @@ pub struct CompileArgs {
     /// How to catch accesses beyond the memory: hardware or software [default: the target's]
     #[arg(long, value_name = "MODE")]
     bounds: Option<BoundsChecks>,
-    /// The AoT file to write
+    /// What to write
+    #[arg(long, value_name = "KIND", default_value = "aot")]
+    emit: Emit,
+    /// The file to write
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
     /// Tell the result as JSON
@@ -38,9 +43,19 @@ pub struct CompileArgs {
     json: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Emit {
+    /// The file that devices run
+    Aot,
+    /// An ELF object with the functions' names, for objdump and debuggers
+    Object,
+}
+
 #[derive(Debug, Serialize)]
 struct Report {
     output: String,
+    emit: Emit,
     target: String,
     bounds_checks: &'static str,
     module_bytes: u64,
@@ -57,19 +72,21 @@ pub fn run(args: &CompileArgs, console: &Console) -> Result<(), Failure> {
     let wasm = read_module(&args.input)?;
 
     let started = Instant::now();
-    let compiled = aot_compiler::compile(&wasm, target, &CompileOptions::new(bounds_checks));
+    let options = CompileOptions::new(bounds_checks);
+    let compiled = compile(args.emit, &wasm, target, &options);
     let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let artifact = compiled.map_err(|error| refuse(&args.input, &error))?;
-    write_artifact(args, &artifact)?;
+    let compiled = compiled.map_err(|error| refuse(&args.input, &error))?;
+    output_file::write(&args.input, &args.output, &compiled.bytes)?;
 
     let report = Report {
         output: args.output.display().to_string(),
+        emit: args.emit,
         target: target.id.to_string(),
         bounds_checks: bounds_checks.as_str(),
         module_bytes: wasm.len() as u64,
-        bytes: artifact.aot.len() as u64,
-        code_bytes: artifact.code_bytes,
-        function_count: artifact.function_count,
+        bytes: compiled.bytes.len() as u64,
+        code_bytes: compiled.code_bytes,
+        function_count: compiled.function_count,
         compile_ms,
         compiler: aot_compiler::COMPILER_ID,
     };
@@ -80,6 +97,32 @@ pub fn run(args: &CompileArgs, console: &Console) -> Result<(), Failure> {
         "{}: {} bytes in {} ms, for {} with {} bounds checks",
         report.output, report.bytes, report.compile_ms, report.target, report.bounds_checks
     )))
+}
+
+struct Compiled {
+    bytes: Vec<u8>,
+    code_bytes: u64,
+    function_count: u32,
+}
+
+fn compile(
+    emit: Emit,
+    wasm: &[u8],
+    target: &Target,
+    options: &CompileOptions,
+) -> Result<Compiled, CompileError> {
+    match emit {
+        Emit::Aot => {
+            let Artifact { aot: bytes, code_bytes, function_count } =
+                aot_compiler::compile(wasm, target, options)?;
+            Ok(Compiled { bytes, code_bytes, function_count })
+        }
+        Emit::Object => {
+            let ObjectFile { elf: bytes, code_bytes, function_count } =
+                aot_compiler::compile_object(wasm, target, options)?;
+            Ok(Compiled { bytes, code_bytes, function_count })
+        }
+    }
 }
 
 fn find_target(name: &str) -> Result<&'static Target, Failure> {
@@ -121,32 +164,5 @@ fn refuse(input: &Path, error: &CompileError) -> Failure {
         }
         CompileError::NotExpressible { .. } => failure,
         CompileError::Bug { .. } => failure.or_try("report it, with the module"),
-    }
-}
-
-fn write_artifact(args: &CompileArgs, artifact: &Artifact) -> Result<(), Failure> {
-    let output = &args.output;
-    let failure = || Failure::new(Exit::Failed, format!("write {}", output.display()));
-    if is_same_file(&args.input, output) {
-        return Err(Failure::new(Exit::Usage, "the output would replace the module")
-            .or_try("another name after -o"));
-    }
-    let mut file = File::create(output).map_err(|error| {
-        failure().because(&error).or_try("a folder that exists and that you may write to")
-    })?;
-    file.write_all(&artifact.aot).map_err(|error| {
-        // Half an artifact is worse than none; a device file or pipe stays.
-        if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            let _ = std::fs::remove_file(output);
-        }
-        failure().because(&error)
-    })
-}
-
-fn is_same_file(left: &Path, right: &Path) -> bool {
-    match (left.canonicalize(), right.canonicalize()) {
-        (Ok(left), Ok(right)) => left == right,
-        // The output is yet to be made.
-        _ => false,
     }
 }

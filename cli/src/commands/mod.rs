@@ -5,6 +5,7 @@ pub mod dashboard;
 pub mod deploy;
 pub mod deployment;
 pub mod device;
+pub mod inspect;
 pub mod logs;
 pub mod module;
 pub mod ps;
@@ -21,6 +22,7 @@ use crate::failure::{Exit, Failure};
 pub fn run(command: Command, global: &GlobalArgs, console: &Console) -> Result<(), Failure> {
     match command {
         Command::Compile(args) => compile::run(&args, console),
+        Command::Inspect(args) => inspect::run(&args, console),
         Command::Version(args) => version::run(&args, console),
         command => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -47,6 +49,8 @@ async fn run_with_gateway(
         Command::Logs(args) => logs::run(args, &client, console).await,
         Command::Published(args) => published::run(args, &client, console).await,
         Command::Dashboard(args) => dashboard::run(&args, &client, console).await,
-        Command::Compile(_) | Command::Version(_) => unreachable!("`run` has taken these"),
+        Command::Compile(_) | Command::Inspect(_) | Command::Version(_) => {
+            unreachable!("`run` has taken these")
+        }
     }
 }

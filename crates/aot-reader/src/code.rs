@@ -4,6 +4,7 @@
 use crate::cursor::Cursor;
 use crate::error::{Problem, ReadError};
 use crate::init_data::InitData;
+use std::ops::Range;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Text<'a> {
@@ -40,6 +41,14 @@ pub struct Function {
     /// Of an interpreter-like frame; 0 where nobody reads it.
     pub local_cells: u32,
     pub stack_cells: u32,
+}
+
+impl Function {
+    /// In the code.
+    pub fn range(&self) -> Range<u64> {
+        // Cannot overflow: `find_sizes` ends each within the code.
+        self.code_offset..self.code_offset + self.code_bytes
+    }
 }
 
 pub(crate) fn read_functions(

@@ -41,7 +41,7 @@ pub use init_data::{
 };
 pub use init_expr::{InitExpr, InitOp};
 pub use module::Module;
-pub use relocation::{Relocation, RelocationGroup, Relocations};
+pub use relocation::{Relocation, RelocationGroup, Relocations, relocation_kind_name};
 pub use target_info::TargetInfo;
 pub use types::{FunctionType, ValueType};
 

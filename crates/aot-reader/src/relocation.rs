@@ -15,6 +15,33 @@ pub struct Relocation {
     pub symbol_index: u32,
 }
 
+/// What ELF calls a kind of relocation on a machine, of those that WAMR's loader knows
+/// (`aot/arch/aot_reloc_*.c`).
+pub fn relocation_kind_name(e_machine: u16, kind: u32) -> Option<&'static str> {
+    Some(match (e_machine, kind) {
+        (62, 1) => "R_X86_64_64",
+        (62, 2) => "R_X86_64_PC32",
+        (62, 4) => "R_X86_64_PLT32",
+        (62, 9) => "R_X86_64_GOTPCREL",
+        (62, 10) => "R_X86_64_32",
+        (62, 11) => "R_X86_64_32S",
+        (62, 24) => "R_X86_64_PC64",
+        (183, 275) => "R_AARCH64_ADR_PREL_PG_HI21",
+        (183, 277) => "R_AARCH64_ADD_ABS_LO12_NC",
+        (183, 282) => "R_AARCH64_JUMP26",
+        (183, 283) => "R_AARCH64_CALL26",
+        (183, 286) => "R_AARCH64_LDST64_ABS_LO12_NC",
+        (243, 1) => "R_RISCV_32",
+        (243, 2) => "R_RISCV_64",
+        (243, 18) => "R_RISCV_CALL",
+        (243, 19) => "R_RISCV_CALL_PLT",
+        (243, 23) => "R_RISCV_PCREL_HI20",
+        (243, 24) => "R_RISCV_PCREL_LO12_I",
+        (243, 25) => "R_RISCV_PCREL_LO12_S",
+        _ => return None,
+    })
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelocationGroup<'a> {
     /// `.rela.text`, or of an object data section.

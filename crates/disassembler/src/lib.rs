@@ -10,13 +10,14 @@
 mod call;
 mod names;
 
-use aot_reader::{Function, Module};
+use aot_reader::Text;
 use capstone::Capstone;
 use capstone::arch::{
     BuildsCapstone, BuildsCapstoneExtraMode, BuildsCapstoneSyntax, arm64, riscv, x86,
 };
 
 pub use names::Names;
+use std::ops::Range;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DisassemblerError {
@@ -38,8 +39,8 @@ pub(crate) enum Machine {
 pub enum Origin {
     /// The first byte of the text section's code, as relocations do.
     Code,
-    /// The function's first byte, so that its text does not change with others.
-    Function,
+    /// The first byte of the range, so that its text does not change with others.
+    Range,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,26 +79,27 @@ impl Disassembler {
         Ok(Self { machine, capstone })
     }
 
-    /// Hands each line of a function to `show`, until that fails.
+    /// Hands each line of a range of the code, such as a function's, to `show`, until
+    /// that fails.
     pub fn each_line<'a, E>(
         &self,
-        module: &Module<'a>,
+        text: &Text<'a>,
         names: &Names<'_>,
-        function: &Function,
+        range: Range<u64>,
         origin: Origin,
         mut show: impl FnMut(&Line<'a>) -> Result<(), E>,
     ) -> Result<(), E> {
-        // The reader has checked that the range lies in the code, which is a slice.
-        let start = function.code_offset as usize;
-        let code = module.text.code.get(start..).unwrap_or_default();
-        let code = code.get(..function.code_bytes as usize).unwrap_or_default();
+        // What lies outside of the code, which is a slice, is left out.
+        let end = range.end.min(text.code.len() as u64);
+        let start = range.start.min(end);
+        let code = &text.code[start as usize..end as usize];
         let base = match origin {
-            Origin::Code => function.code_offset,
-            Origin::Function => 0,
+            Origin::Code => start,
+            Origin::Range => 0,
         };
         let mut at = 0;
         while let Some(rest) = code.get(at..).filter(|rest| !rest.is_empty()) {
-            let in_code = function.code_offset + at as u64;
+            let in_code = start + at as u64;
             let (length, text) = self.decode(rest, base + at as u64, in_code, names);
             // At least a byte, so that this ends, and no more than there are.
             let length = length.clamp(1, rest.len());

@@ -1,0 +1,33 @@
+//! Writes a command's result to the file that `-o` or `--object` names, whole or not at
+//! all, and never over what the command has read.
+
+use crate::failure::{Exit, Failure};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+pub fn write(input: &Path, output: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failure = || Failure::new(Exit::Failed, format!("write {}", output.display()));
+    if is_same_file(input, output) {
+        let message = format!("the output would replace the input {}", input.display());
+        return Err(Failure::new(Exit::Usage, message).or_try("another name for the output"));
+    }
+    let mut file = File::create(output).map_err(|error| {
+        failure().because(&error).or_try("a folder that exists and that you may write to")
+    })?;
+    file.write_all(bytes).map_err(|error| {
+        // Half a file is worse than none; a device file or pipe stays.
+        if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            let _ = std::fs::remove_file(output);
+        }
+        failure().because(&error)
+    })
+}
+
+fn is_same_file(left: &Path, right: &Path) -> bool {
+    match (left.canonicalize(), right.canonicalize()) {
+        (Ok(left), Ok(right)) => left == right,
+        // The output is yet to be made.
+        _ => false,
+    }
+}
