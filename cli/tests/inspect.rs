@@ -86,6 +86,9 @@ fn calls_are_disassembled_with_their_targets_named() {
         let folder = Folder::new();
         let file = folder.aot(target, &["--bounds", "software"]);
         let ran = inspect(&file, &["--disassemble"]);
+        // Capstone can be built without its texts; every function returns.
+        let returns = if target == "riscv64-linux" { "  c.jr ra\n" } else { "  ret\n" };
+        shows(&ran, &[returns]);
         let helper = format!("{call} aot_invoke_native");
         let raise = format!("{call} aot_set_exception_with_id");
         shows(&ran, &["function[1] (i32) -> i32: ", "function[2] \"run\" (i32) -> i32: "]);

@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod executors;
 mod firmware;
+mod fuzz;
 mod kit;
 mod run;
 mod system;
@@ -53,6 +54,18 @@ enum Command {
     /// Measure what this project makes against what it could use instead.
     #[command(subcommand)]
     Bench(Bench),
+    /// Look for inputs that break the compiler, the readers and the decoders.
+    Fuzz {
+        /// Of all functions together.
+        #[arg(long, default_value = "10")]
+        minutes: f64,
+        /// The same seed tries the same inputs; by default another one each time.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Only this function of `tests/fuzz-targets`.
+        #[arg(long, value_name = "TARGET")]
+        only: Option<String>,
+    },
     /// Install what is missing on this machine, by name.
     Setup,
     /// Build the binaries for all devices into `target/kit`.
@@ -110,6 +123,9 @@ fn run_command(command: Command) -> anyhow::Result<()> {
         Command::Bench(Bench::Compiler { arguments }) => {
             system::install(&[system::Need::Runtimes, system::Need::WasmTarget])?;
             bench::compiler(&workspace, &arguments)
+        }
+        Command::Fuzz { minutes, seed, only } => {
+            fuzz::run(&workspace, minutes, seed, only.as_deref())
         }
         Command::Setup => system::install(system::Need::ALL),
         Command::Devices => {

@@ -1,0 +1,58 @@
+;;! target = x86_64-linux
+;;! bounds = software
+(module (memory 1 9)
+  (func (param i32) (result i32)
+    (drop (memory.grow (local.get 0)))
+    (i32.load (local.get 0))))
+;; function[0] (i32) -> i32
+;;     0  push rbp
+;;     1  mov rbp, rsp
+;;     4  sub rsp, 0x20
+;;     8  mov qword ptr [rsp], rbx
+;;     c  mov qword ptr [rsp + 8], r12
+;;    11  mov qword ptr [rsp + 0x10], r13
+;;    16  mov r13, rsi
+;;    19  mov rax, rsp
+;;    1c  add rax, -0x4000
+;;    23  mov rcx, qword ptr [rdi + 0x20]
+;;    27  cmp rax, rcx
+;;    2a  jb 0x91
+;;    30  mov rbx, qword ptr [rdi + 0x10]
+;;    34  mov r12, rdi
+;;    37  mov ecx, dword ptr [rbx + 0x168]
+;;    3d  mov rcx, r13
+;;    40  mov esi, ecx
+;;    42  mov rdi, rbx
+;;    45  call aot_enlarge_memory
+;;    4a  mov rdx, qword ptr [rbx + 0x170]
+;;    51  mov rsi, r13
+;;    54  mov ecx, esi
+;;    56  lea rax, [rcx + 4]
+;;    5a  cmp rax, rdx
+;;    5d  ja 0x84
+;;    63  mov rax, qword ptr [rbx + 0x178]
+;;    6a  mov eax, dword ptr [rax + rcx]
+;;    6d  mov rbx, qword ptr [rsp]
+;;    71  mov r12, qword ptr [rsp + 8]
+;;    76  mov r13, qword ptr [rsp + 0x10]
+;;    7b  add rsp, 0x20
+;;    7f  mov rsp, rbp
+;;    82  pop rbp
+;;    83  ret
+;;    84  mov eax, 2
+;;    89  mov rdi, r12
+;;    8c  jmp 0x99
+;;    91  mov r12, rdi
+;;    94  mov eax, 0xb
+;;    99  mov rdi, qword ptr [rdi + 0x10]
+;;    9d  mov esi, eax
+;;    9f  call aot_set_exception_with_id
+;;    a4  xor eax, eax
+;;    a6  mov rbx, qword ptr [rsp]
+;;    aa  mov r12, qword ptr [rsp + 8]
+;;    af  mov r13, qword ptr [rsp + 0x10]
+;;    b4  add rsp, 0x20
+;;    b8  mov rsp, rbp
+;;    bb  pop rbp
+;;    bc  ret
+;;    bd  .zero 3
