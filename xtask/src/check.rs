@@ -102,7 +102,11 @@ fn first_in<'a>(tree: &str, names: &[&'a str]) -> Option<&'a str> {
 }
 
 pub fn formatting(workspace: &Path) -> anyhow::Result<()> {
-    run::step("cargo fmt --check", run::cargo(workspace).args(["fmt", "--all", "--check"]))
+    for folder in [workspace.to_owned(), workspace.join("tests/bench")] {
+        let what = format!("cargo fmt --check in {}", folder.display());
+        run::step(&what, run::cargo(&folder).args(["fmt", "--all", "--check"]))?;
+    }
+    Ok(())
 }
 
 pub fn style(workspace: &Path) -> anyhow::Result<()> {

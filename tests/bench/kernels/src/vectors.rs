@@ -73,11 +73,16 @@ pub fn mandelbrot_rows(size: u32) -> u64 {
         for _ in 0..100 {
             for (((x, y), steps), real) in x.iter_mut().zip(&mut y).zip(&mut steps).zip(&real) {
                 let (xx, yy) = (*x * *x, *y * *y);
-                let is_inside = xx + yy <= 4.0;
-                *steps += u32::from(is_inside);
-                // A point that has left stays where it is, as a mask would have it.
-                *y = if is_inside { 2.0 * *x * *y + imaginary } else { *y };
-                *x = if is_inside { xx - yy + real } else { *x };
+                // A point that has left stays where it is. By a mask, because a branch
+                // keeps LLVM from making vectors of it.
+                let inside = u32::from(xx + yy <= 4.0).wrapping_neg();
+                let choose = |new: f32, old: f32| {
+                    f32::from_bits(new.to_bits() & inside | old.to_bits() & !inside)
+                };
+                let next_y = 2.0 * *x * *y + imaginary;
+                *steps = steps.wrapping_sub(inside);
+                *x = choose(xx - yy + real, *x);
+                *y = choose(next_y, *y);
             }
         }
         checksum = steps.iter().fold(checksum, |sum, steps| mix(sum, u64::from(*steps)));
