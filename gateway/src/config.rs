@@ -46,6 +46,14 @@ pub struct Config {
     /// Address space of one compile job.
     #[serde(default = "default_compile_memory_bytes_max")]
     pub compile_memory_bytes_max: u64,
+    /// Compile jobs that wait at most. A deployment that needs more is refused with
+    /// `queue-full`, and can be tried again.
+    #[serde(default = "default_compile_queue_max")]
+    pub compile_queue_max: usize,
+    /// Whether modules are compiled where the system cannot take network and files
+    /// from the compile workers.
+    #[serde(default)]
+    pub compile_sandbox: CompileSandbox,
     /// Runtimes for the gateway's own check, one for each target and bounds mode.
     /// An artifact without one is refused.
     #[serde(default, rename = "check_runtime")]
@@ -74,6 +82,17 @@ pub enum CheckSandbox {
     #[default]
     Required,
     /// Check with what there is, and warn.
+    BestEffort,
+}
+
+/// What to do where the system cannot confine a compile worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CompileSandbox {
+    /// Refuse the module, and say what is missing.
+    #[default]
+    Required,
+    /// Compile with what there is; the compile record says what is missing.
     BestEffort,
 }
 
@@ -106,6 +125,9 @@ impl Config {
         if self.compile_s_max == 0 {
             return refuse("compile_s_max must be at least 1".into());
         }
+        if self.compile_queue_max == 0 {
+            return refuse("compile_queue_max must be at least 1".into());
+        }
         for (index, runtime) in self.check_runtimes.iter().enumerate() {
             let target = Registry::built_in()
                 .get(&runtime.target)
@@ -130,10 +152,15 @@ impl Config {
     /// How many compile jobs, and how many checks, run at the same time.
     pub fn worker_count(&self) -> usize {
         match self.compile_workers {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            0 => cpu_count(),
             count => count,
         }
     }
+}
+
+/// Processors that this process may use.
+pub fn cpu_count() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn default_http_listen() -> SocketAddr {
@@ -150,6 +177,12 @@ fn default_upload_bytes_max() -> u64 {
 
 fn default_compile_s_max() -> u32 {
     120
+}
+
+/// Some hours of work on a small machine; a job in the queue takes no memory to
+/// speak of.
+fn default_compile_queue_max() -> usize {
+    1_000
 }
 
 /// Enough for the largest module that the compiler's own limits let through.
@@ -173,6 +206,7 @@ mod tests {
         assert_eq!(config.http_listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.upload_bytes_max, 33_554_432);
         assert_eq!(config.check_sandbox, CheckSandbox::Required);
+        assert_eq!(config.compile_sandbox, CompileSandbox::Required);
         assert!(config.worker_count() >= 1);
     }
 

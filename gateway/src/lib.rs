@@ -6,6 +6,7 @@
 //! | [`http`] | the public API and the dashboard's files; calls `app` for everything |
 //! | [`app`] | the rules; names no HTTP, MQTT or database type |
 //! | [`compile`] | the job queue and the compile worker processes |
+//! | [`confinement`] | what both take from their processes: network, files, resources |
 //! | [`check`] | runs an artifact in a sandboxed runtime before it is published |
 //! | [`signing`] | the keys, and the documents that they seal |
 //! | [`mqtt`] | the gateway as a client of its broker |
@@ -18,6 +19,7 @@ pub mod app;
 pub mod check;
 pub mod compile;
 pub mod config;
+pub mod confinement;
 pub mod http;
 pub mod mqtt;
 pub mod signing;

@@ -3,8 +3,12 @@
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use farrier_gateway::check::{SandboxError, SandboxPlan, enter_and_exec};
+use farrier_gateway::compile::{
+    OPEN_FILES_MAX, Tries, WorkerError, WorkerLimits, run_probe, run_worker,
+};
 use farrier_gateway::config::Config;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -36,6 +40,26 @@ enum InnerCommand {
         memory_bytes_max: u64,
         #[arg(long)]
         cpu_s_max: u64,
+        #[arg(long)]
+        open_files_max: u64,
+        #[arg(long)]
+        best_effort: bool,
+    },
+    /// Confine this process as a compile worker, and say what it can still do.
+    #[command(hide = true)]
+    ConfinementProbe {
+        #[arg(long)]
+        read: Vec<PathBuf>,
+        #[arg(long)]
+        create: Vec<PathBuf>,
+        #[arg(long)]
+        connect: Vec<SocketAddr>,
+        #[arg(long)]
+        connect_unix: Vec<PathBuf>,
+        #[arg(long)]
+        start: Vec<PathBuf>,
+        #[arg(long, default_value_t = OPEN_FILES_MAX)]
+        open_files_max: u64,
     },
     /// Give up rights, then become the command.
     #[command(hide = true)]
@@ -50,10 +74,23 @@ enum InnerCommand {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
-        Some(InnerCommand::CompileWorker { memory_bytes_max, cpu_s_max }) => {
-            farrier_gateway::compile::run_worker(memory_bytes_max, cpu_s_max)
-                .context("compile a module")
+        Some(InnerCommand::CompileWorker {
+            memory_bytes_max: memory_bytes,
+            cpu_s_max: cpu_s,
+            open_files_max: open_files,
+            best_effort,
+        }) => {
+            let limits = WorkerLimits { memory_bytes, cpu_s, open_files, best_effort };
+            return compile_one(&limits);
         }
+        Some(InnerCommand::ConfinementProbe {
+            read,
+            create,
+            connect,
+            connect_unix,
+            start,
+            open_files_max: open_files,
+        }) => probe(open_files, &Tries { read, create, connect, connect_unix, start }),
         Some(InnerCommand::CheckSandbox { best_effort, command }) => {
             return become_runtime(&SandboxPlan { best_effort, command });
         }
@@ -66,6 +103,31 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn compile_one(limits: &WorkerLimits) -> ExitCode {
+    match run_worker(limits) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let status = match &error {
+                WorkerError::CannotConfine(_) => {
+                    ExitCode::from(farrier_gateway::compile::CANNOT_CONFINE_STATUS)
+                }
+                WorkerError::Frame(_) => ExitCode::FAILURE,
+            };
+            // With its causes: the gateway looks for "out of memory" among them.
+            eprintln!("{:#}", anyhow::Error::from(error));
+            status
+        }
+    }
+}
+
+fn probe(open_files: u64, tries: &Tries) -> anyhow::Result<()> {
+    let limits = WorkerLimits { memory_bytes: 1 << 30, cpu_s: 60, open_files, best_effort: false };
+    for line in run_probe(&limits, tries)? {
+        println!("{line}");
+    }
+    Ok(())
 }
 
 fn become_runtime(plan: &SandboxPlan) -> ExitCode {

@@ -1,9 +1,9 @@
 //! Puts the rooms together, runs until it is told to end, and takes them apart.
 
-use crate::app::{Addresses, App, Rooms};
+use crate::app::{Addresses, App, CompileRoom, Rooms};
 use crate::check::CheckBench;
 use crate::compile::{CompileLimits, CompileProcess, Queues, start_workers};
-use crate::config::Config;
+use crate::config::{Config, cpu_count};
 use crate::http::{HttpState, router};
 use crate::mqtt::{BrokerAccess, MqttLogin, OutTray, start_client};
 use crate::signing::Signing;
@@ -105,6 +105,11 @@ fn open_app(
         outbox: tray.clone(),
         surroundings: surroundings.clone(),
         upload_bytes_max: config.upload_bytes_max,
+        compiling: CompileRoom {
+            queue_max: config.compile_queue_max,
+            workers: config.worker_count(),
+            cpus: cpu_count(),
+        },
     };
     Ok(App::open(rooms)?)
 }
@@ -119,7 +124,8 @@ fn start_compiling(
         wall_s: config.compile_s_max,
         memory_bytes: config.compile_memory_bytes_max,
     };
-    let process = CompileProcess { program: program.clone(), limits };
+    let sandbox = config.compile_sandbox;
+    let process = CompileProcess { program: program.clone(), limits, sandbox };
     let bench = || CheckBench {
         program: program.clone(),
         runtimes: config.check_runtimes.clone(),

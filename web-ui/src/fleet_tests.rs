@@ -43,6 +43,11 @@ fn artifact(target: &str, bounds_checks: &str, state: ArtifactState) -> Artifact
         compile_ms: None,
         checks_passed: None,
         release: None,
+        functions_done: None,
+        functions_total: None,
+        jobs_before: None,
+        compile_left_ms: None,
+        stack_bytes: None,
     }
 }
 

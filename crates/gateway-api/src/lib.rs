@@ -19,6 +19,7 @@
 //! | `GET /api/v1/modules` | [`List`] of [`Module`] |
 //! | `GET /api/v1/modules/{ref}` | [`Module`]; a ref is an id, `name@version` or `name` for its newest |
 //! | `PUT /api/v1/modules/{ref}/known-answers`, the body is their TOML | [`Module`] |
+//! | `GET /api/v1/modules/{ref}/compiles` | [`List`] of [`CompileRecord`], newest first |
 //! | `POST /api/v1/deployments` with [`NewDeployment`] | 201 [`Deployment`] |
 //! | `GET /api/v1/deployments`, `GET /api/v1/deployments/{id}` | [`List`] of [`Deployment`], [`Deployment`] |
 //! | `DELETE /api/v1/deployments/{id}` | 204; its application leaves the devices |
@@ -46,7 +47,7 @@ pub use device::{
     AppSample, AppStatus, Connection, Device, DeviceSample, History, LogLine, Published, Refusal,
 };
 pub use event::Event;
-pub use module::{Artifact, ArtifactState, Module, ModuleExtern, ModuleMemory};
+pub use module::{Artifact, ArtifactState, CompileRecord, Module, ModuleExtern, ModuleMemory};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 pub use session::{ClaimToken, LoginLink, NewClaimToken, Overview, Session, TrustSummary};
 

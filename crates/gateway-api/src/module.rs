@@ -51,6 +51,7 @@ pub struct Artifact {
     pub bounds_checks: String,
     pub state: ArtifactState,
     /// Why it is refused, and what to do.
+    /// While it is queued or compiled: how far it is, in words.
     pub detail: String,
     /// SHA-256 of the AoT file, once compiled.
     pub artifact: Option<String>,
@@ -61,6 +62,53 @@ pub struct Artifact {
     pub checks_passed: Option<u32>,
     /// SHA-256 of the sealed release.
     pub release: Option<String>,
+    /// While it is compiled: functions done, and in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub functions_done: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub functions_total: Option<u32>,
+    /// While it waits to be compiled: jobs that are taken up earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs_before: Option<u32>,
+    /// An estimate from earlier compilations, with the jobs before it; absent where
+    /// there is nothing to go by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compile_left_ms: Option<u64>,
+    /// Native stack of the deepest chain of calls; absent where recursion or calls
+    /// through a table leave it without a bound. The host's functions come on top.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack_bytes: Option<u64>,
+}
+
+/// One compilation of a module, whatever came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompileRecord {
+    pub module: String,
+    pub target: String,
+    pub bounds_checks: String,
+    pub cpu_features: Vec<String>,
+    /// Of the compile policy, like the next.
+    pub metering: String,
+    pub nan_canonicalization: String,
+    /// Name and versions of the compiler.
+    pub compiler: String,
+    /// Of the AoT format.
+    pub aot_version: u32,
+    pub started_at_ms: u64,
+    /// Wall time, without the time in the queue.
+    pub compile_ms: u64,
+    pub threads: u32,
+    pub module_bytes: u64,
+    /// This and the next two only of one that succeeded.
+    pub function_count: Option<u32>,
+    pub code_bytes: Option<u64>,
+    pub artifact_bytes: Option<u64>,
+    /// See [`Artifact::stack_bytes`].
+    pub stack_bytes: Option<u64>,
+    /// Why there is no artifact.
+    pub refusal: Option<String>,
+    /// What the compile worker said, cut to a bounded length.
+    pub log: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

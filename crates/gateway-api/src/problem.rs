@@ -54,6 +54,8 @@ pub enum ProblemCode {
     Internal,
     /// A part of the gateway is not ready; try again.
     Unavailable,
+    /// Too many compile jobs wait; try again after the time in `Retry-After`.
+    QueueFull,
     #[serde(other)]
     Other,
 }

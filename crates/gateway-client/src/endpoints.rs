@@ -6,8 +6,8 @@ use crate::error::ClientError;
 use crate::exchange::{Body, Request};
 use crate::upload::Upload;
 use gateway_api::{
-    AppStatus, ClaimToken, Deployment, Device, History, List, LogLine, LoginLink, Module,
-    NewClaimToken, NewDeployment, Overview, Published, Session,
+    AppStatus, ClaimToken, CompileRecord, Deployment, Device, History, List, LogLine, LoginLink,
+    Module, NewClaimToken, NewDeployment, Overview, Published, Session,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -96,6 +96,11 @@ impl Client {
     /// By id, `name@version`, or `name` for its newest.
     pub async fn module(&self, reference: &str) -> Result<Module, ClientError> {
         self.get(&["modules", reference], &[], "a module").await
+    }
+
+    /// What became of its compilations, the newest first.
+    pub async fn compiles(&self, module: &str) -> Result<List<CompileRecord>, ClientError> {
+        self.get(&["modules", module, "compiles"], &[], "a list of compilations").await
     }
 
     /// Replaces the known-answer steps by those of this TOML text.

@@ -158,6 +158,10 @@ impl ClientError {
                 ProblemCode::RateLimited | ProblemCode::Unavailable => {
                     "wait a moment, then repeat".to_owned()
                 }
+                ProblemCode::QueueFull => match refused.retry_after {
+                    Some(wait) => format!("repeat it in {} s", wait.as_secs()),
+                    None => "wait a moment, then repeat".to_owned(),
+                },
                 _ => return None,
             },
             Self::InvalidReference(_)

@@ -1,4 +1,5 @@
-//! Work in progress: compile jobs and checks, from queue to a signed release.
+//! Work in progress: compile jobs and checks, and from a compiled artifact to a
+//! signed release. `compiling` is what lies before that.
 //!
 //! A job is named by the hash of all that decides its result, so there is one for
 //! each distinct module, target and policy however many devices want it. Only
@@ -8,25 +9,54 @@
 use super::desired::{Build, build_for, wanted_by};
 use super::model::Model;
 use super::{App, State};
-use crate::store::record::{ArtifactKey, ArtifactRecord, KeyHash, ReleaseRecord};
+use crate::store::record::{ArtifactKey, KeyHash, ReleaseRecord};
 use crate::store::{Change, StoreError};
 use known_answer::Step;
-use module_package::{
-    ARTIFACT_BYTES_MAX, ArtifactId, BLOCK_BYTES, BlobId, ModuleId, RELEASE_BYTES_MAX, ReleaseLimits,
-};
-use std::collections::HashMap;
+use module_package::{BLOCK_BYTES, BlobId, ModuleId, RELEASE_BYTES_MAX, ReleaseLimits};
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 #[derive(Default)]
 pub struct Jobs {
     pub compiles: HashMap<KeyHash, CompileJob>,
     pub checks: HashMap<KeyHash, CheckJob>,
+    /// Modules that somebody deployed since the start.
+    pub asked_for: HashSet<ModuleId>,
+    /// Something is to be compiled and had no room in the queue.
+    pub has_deferred: bool,
+    /// Counts compile jobs.
+    pub last_number: u64,
 }
 
 pub struct CompileJob {
     pub key: ArtifactKey,
     pub state: JobState,
+    pub urgency: Urgency,
+    pub module_bytes: u64,
+    /// Later ones have larger numbers.
+    pub number: u64,
+    /// Once it is in work.
+    pub started_at_ms: u64,
+    /// Done, and in all; both 0 until the worker has said so.
+    pub functions: (u32, u32),
+    /// Once it is refused.
     pub compile_ms: Option<u64>,
+}
+
+impl CompileJob {
+    /// Its place in the queue; the smallest is next.
+    pub fn place(&self) -> (Urgency, u64, u64) {
+        (self.urgency, self.module_bytes, self.number)
+    }
+}
+
+/// In the order of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Somebody deployed the module and waits.
+    AskedFor,
+    /// What a restart, another compiler or a new device makes necessary.
+    Background,
 }
 
 pub struct CheckJob {
@@ -58,6 +88,8 @@ pub struct CompileInput {
     pub wasm: Vec<u8>,
     pub target: String,
     pub bounds_checks: String,
+    /// Threads that it may use at most.
+    pub threads: u32,
 }
 
 /// What a check needs.
@@ -93,7 +125,7 @@ impl State {
     }
 
     /// Whether any device still needs this artifact.
-    fn is_wanted(&self, needs: impl Fn(&Build) -> bool) -> bool {
+    pub(super) fn is_wanted(&self, needs: impl Fn(&Build) -> bool) -> bool {
         let builds = self.model.devices.values().flat_map(|device| {
             let wanted = wanted_by(&self.model, device).into_values();
             wanted.filter_map(|deployment| {
@@ -126,72 +158,15 @@ impl App {
             let job = CheckJob { build: build.clone(), state: JobState::Queued };
             state.jobs.checks.insert(hash, job);
             self.rooms.workshop.check(hash);
+        } else if self.has_queue_room(state) {
+            let bytes = state.model.modules.get(&build.key.module).map_or(0, |m| m.bytes);
+            state.jobs.queue_compile(build.key.clone(), bytes);
+            self.rooms.workshop.compile();
         } else {
-            let key = build.key.clone();
-            let job = CompileJob { key, state: JobState::Queued, compile_ms: None };
-            state.jobs.compiles.insert(key_hash, job);
-            self.rooms.workshop.compile(key_hash);
+            state.jobs.has_deferred = true;
+            return;
         }
         self.show_artifact(state, &build.key);
-    }
-
-    /// Called by a worker that takes the job up; `None` if it is no longer needed.
-    pub fn begin_compile(&self, job: KeyHash) -> Result<Option<CompileInput>, StoreError> {
-        let mut state = self.state();
-        let Some(key) = state.jobs.compiles.get(&job).map(|job| job.key.clone()) else {
-            return Ok(None);
-        };
-        if !state.is_wanted(|build| build.key == key) {
-            state.jobs.compiles.remove(&job);
-            return Ok(None);
-        }
-        if let Some(job) = state.jobs.compiles.get_mut(&job) {
-            job.state = JobState::InWork;
-        }
-        self.show_artifact(&state, &key);
-        drop(state);
-        let wasm = self.rooms.blobs.get(BlobId(key.module.0))?;
-        let ArtifactKey { target, bounds_checks, .. } = key;
-        Ok(Some(CompileInput { wasm, target, bounds_checks }))
-    }
-
-    /// Takes the AoT file, or the reason why there is none.
-    pub fn finish_compile(
-        &self,
-        job: KeyHash,
-        result: Result<Vec<u8>, String>,
-        compile_ms: u64,
-    ) -> Result<(), StoreError> {
-        let result = result.and_then(|aot| match aot.len() as u64 {
-            0 => Err("we have a bug: the compiler gave an empty file".to_owned()),
-            bytes if bytes > ARTIFACT_BYTES_MAX => Err(format!(
-                "the artifact has {bytes} bytes, and {ARTIFACT_BYTES_MAX} is the most that a device takes"
-            )),
-            _ => Ok(aot),
-        });
-        let stored = match result {
-            Ok(aot) => Ok((self.rooms.blobs.put(&aot)?, aot.len() as u64)),
-            Err(detail) => Err(detail),
-        };
-        let mut state = self.state();
-        let Some(entry) = state.jobs.compiles.get_mut(&job) else { return Ok(()) };
-        let key = entry.key.clone();
-        match stored {
-            Ok((blob, bytes)) => {
-                let artifact = ArtifactId(blob.0);
-                let record = ArtifactRecord { key: key.clone(), artifact, bytes, compile_ms };
-                self.commit(&mut state, vec![Change::Artifact(record)])?;
-                state.jobs.compiles.remove(&job);
-                tracing::info!(module.id = %key.module, target = key.target, bytes, compile_ms, "compiled");
-            }
-            Err(detail) => {
-                tracing::warn!(module.id = %key.module, target = key.target, detail, "compile refused");
-                entry.state = JobState::Refused(detail);
-                entry.compile_ms = Some(compile_ms);
-            }
-        }
-        self.show_artifact(&state, &key);
-        self.reconcile_all(&mut state)
     }
 
     pub fn begin_check(&self, job: KeyHash) -> Result<Option<CheckInput>, StoreError> {
@@ -259,14 +234,6 @@ impl App {
     }
 
     /// A fault of ours stopped the job; it must not stay in progress.
-    pub fn abandon_compile(&self, job: KeyHash, detail: String) {
-        let mut state = self.state();
-        let Some(entry) = state.jobs.compiles.get_mut(&job) else { return };
-        entry.state = JobState::Refused(detail);
-        let key = entry.key.clone();
-        self.show_artifact(&state, &key);
-    }
-
     pub fn abandon_check(&self, job: KeyHash, detail: String) {
         let mut state = self.state();
         let Some(entry) = state.jobs.checks.get_mut(&job) else { return };
@@ -325,7 +292,7 @@ impl App {
     }
 
     pub(super) fn show_artifact(&self, state: &State, key: &ArtifactKey) {
-        let artifact = super::views::artifact(state, key);
+        let artifact = super::views::artifact(state, key, &self.viewpoint());
         self.events.send(gateway_api::Event::Artifact { artifact });
         self.deployments_changed.store(true, Ordering::Release);
     }

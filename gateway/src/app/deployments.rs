@@ -48,11 +48,15 @@ impl App {
             created_at_ms: self.now_ms(),
             removed: false,
         };
+        let needed = self.admit(&state, &module, &record)?;
         let counter = CounterRecord { last_deployment: record.number };
         let changes = vec![Change::Deployment(record.clone()), Change::Counter(counter)];
         self.commit(&mut state, changes)?;
         tracing::info!(deployment.id = record.id(), module.id = %record.module, "deployed");
         state.jobs.forget_refusals_of(record.module);
+        state.jobs.ask_for(record.module);
+        // First, because the room in the queue was found for these.
+        needed.iter().for_each(|build| self.pursue(&mut state, build));
         self.reconcile_all(&mut state)?;
         let view = self.deployment_view(&state, &record);
         self.events.send(Event::Deployment { deployment: view.clone() });

@@ -9,6 +9,9 @@ pub enum AppError {
     /// What is wrong with the request, where, and what to do.
     #[error("{detail}")]
     Refused { code: ProblemCode, detail: String },
+    /// Nothing is wrong with the request, but it has to wait.
+    #[error("{detail}")]
+    QueueFull { detail: String, retry_after_s: u64 },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("bug: {0}")]

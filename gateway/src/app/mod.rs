@@ -15,10 +15,12 @@
 mod access;
 mod blocks;
 mod builds;
+mod compiling;
 mod deployments;
 mod desired;
 mod devices;
 mod error;
+mod estimate;
 mod events;
 mod figures;
 mod logins;
@@ -35,6 +37,7 @@ mod views;
 pub use access::AdminToken;
 pub use blocks::BlockRequest;
 pub use builds::{CheckInput, CompileInput};
+pub use compiling::{CompileOutcome, Compiled};
 pub use error::AppError;
 pub use events::{EventBus, NumberedEvent};
 pub use logins::LoginRefusal;
@@ -53,10 +56,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
-/// Whoever compiles and checks. Both calls only queue the job; the answer comes
-/// by [`App::finish_compile`] and [`App::finish_check`].
+/// Whoever compiles and checks. Both calls only tell of a job; the answer comes by
+/// [`App::finish_compile`] and [`App::finish_check`].
 pub trait Workshop: Send + Sync {
-    fn compile(&self, job: KeyHash);
+    /// One more job waits: see [`App::take_compile`].
+    fn compile(&self);
     fn check(&self, job: KeyHash);
 }
 
@@ -84,6 +88,17 @@ pub struct Rooms {
     pub outbox: Arc<dyn Outbox>,
     pub surroundings: Surroundings,
     pub upload_bytes_max: u64,
+    pub compiling: CompileRoom,
+}
+
+/// What compile jobs have to share.
+#[derive(Debug, Clone, Copy)]
+pub struct CompileRoom {
+    /// Jobs that may wait.
+    pub queue_max: usize,
+    /// Jobs that are in work at the same time.
+    pub workers: usize,
+    pub cpus: usize,
 }
 
 pub struct App {
@@ -162,9 +177,15 @@ impl App {
     pub fn tick(&self) {
         self.notice_offline_devices();
         self.republish_ignored_manifests();
+        self.take_up_deferred();
         if self.deployments_changed.swap(false, Ordering::AcqRel) {
             self.show_changed_deployments();
         }
+    }
+
+    /// What the views of this moment need beside the state.
+    fn viewpoint(&self) -> views::Viewpoint {
+        views::Viewpoint { now_ms: self.now_ms(), workers: self.rooms.compiling.workers }
     }
 
     fn addresses(&self) -> Result<&Addresses, AppError> {

@@ -4,8 +4,8 @@
 
 use super::AppError;
 use crate::store::record::{
-    AccessRecord, ArtifactRecord, ClaimRecord, CounterRecord, DeploymentRecord, DeviceRecord,
-    KeyHash, ManifestRecord, ModuleRecord, ReleaseRecord,
+    AccessRecord, ArtifactRecord, ClaimRecord, CompileRecord, CounterRecord, DeploymentRecord,
+    DeviceRecord, KeyHash, ManifestRecord, ModuleRecord, ReleaseRecord,
 };
 use crate::store::{Change, Records};
 use module_package::{ArtifactId, BlobId, DeviceId, ModuleId};
@@ -25,6 +25,8 @@ pub struct Model {
     pub manifests: BTreeMap<DeviceId, ManifestRecord>,
     pub access: HashMap<BlobId, AccessRecord>,
     pub counter: CounterRecord,
+    /// By module, and by their number there.
+    compiles: BTreeMap<(ModuleId, u64), CompileRecord>,
     /// What devices may ask for in blocks, with its size.
     pub blob_bytes: HashMap<BlobId, u64>,
     artifact_keys: HashMap<ArtifactId, KeyHash>,
@@ -40,7 +42,8 @@ impl Model {
             .chain(records.artifacts.into_iter().map(Change::Artifact))
             .chain(records.releases.into_iter().map(Change::Release))
             .chain(records.manifests.into_iter().map(Change::Manifest))
-            .chain(records.access.into_iter().map(Change::Access));
+            .chain(records.access.into_iter().map(Change::Access))
+            .chain(records.compiles.into_iter().map(Change::Compile));
         changes.for_each(|change| model.apply(change));
         model
     }
@@ -60,6 +63,12 @@ impl Model {
             Change::Manifest(record) => drop(self.manifests.insert(record.device.clone(), record)),
             Change::Access(record) => drop(self.access.insert(record.token_hash, record)),
             Change::Counter(record) => self.counter = record,
+            Change::Compile(record) => {
+                drop(self.compiles.insert((record.key.module, record.number), record));
+            }
+            Change::DeleteCompile(module, number) => {
+                drop(self.compiles.remove(&(module, number)));
+            }
         }
     }
 
@@ -73,6 +82,29 @@ impl Model {
         self.blob_bytes.insert(record.release.into(), record.release_bytes);
         self.blob_bytes.insert(record.artifact.into(), record.artifact_bytes);
         self.releases.insert(record.build, record);
+    }
+
+    /// The changes that keep a record as its module's newest, and of the others as
+    /// many as there is room for.
+    pub fn add_compile(&self, record: CompileRecord, most: usize) -> Vec<Change> {
+        let module = record.key.module;
+        // The newest is never deleted, so no number is given twice.
+        let number = self.compiles_of(module).next_back().map_or(1, |newest| newest.number + 1);
+        let surplus = (self.compiles_of(module).count() + 1).saturating_sub(most);
+        let oldest = self.compiles_of(module).take(surplus);
+        let mut changes: Vec<Change> =
+            oldest.map(|old| Change::DeleteCompile(module, old.number)).collect();
+        changes.push(Change::Compile(CompileRecord { number, ..record }));
+        changes
+    }
+
+    /// Oldest first.
+    pub fn compiles_of(&self, module: ModuleId) -> impl DoubleEndedIterator<Item = &CompileRecord> {
+        self.compiles.range((module, 0)..=(module, u64::MAX)).map(|(_, record)| record)
+    }
+
+    pub fn compile_records(&self) -> impl Iterator<Item = &CompileRecord> {
+        self.compiles.values()
     }
 
     pub fn artifact(&self, artifact: ArtifactId) -> Option<&ArtifactRecord> {

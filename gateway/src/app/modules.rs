@@ -1,7 +1,7 @@
 //! Uploads, and the known answers that belong to a module.
 
 use super::model::shorten;
-use super::{App, AppError, views};
+use super::{App, AppError, State, views};
 use crate::store::Change;
 use crate::store::record::{ExternRecord, MemoryRecord, ModuleRecord};
 use aot_compiler::{Census, ExternKind, ModuleError};
@@ -50,11 +50,11 @@ impl App {
         let record = to_record(module, name, version, wasm.len(), uploaded_at_ms, census);
         // Someone may have uploaded the same bytes in the meantime.
         if let Some(present) = state.model.modules.get(&module) {
-            return repeated(name, present, &state).map(|m| (Upload::Repeated, m));
+            return self.repeated(name, present, &state).map(|m| (Upload::Repeated, m));
         }
         self.commit(&mut state, vec![Change::Module(record.clone())])?;
         tracing::info!(module.id = %module, name, version, bytes = wasm.len(), "uploaded");
-        let view = views::module(&state, &record);
+        let view = views::module(&state, &record, &self.viewpoint());
         self.events.send(Event::Module { module: view.clone() });
         Ok((Upload::Created, view))
     }
@@ -62,7 +62,29 @@ impl App {
     fn find_upload(&self, name: &str, module: ModuleId) -> Result<Option<Module>, AppError> {
         let state = self.state();
         let present = state.model.modules.get(&module);
-        present.map(|present| repeated(name, present, &state)).transpose()
+        present.map(|present| self.repeated(name, present, &state)).transpose()
+    }
+
+    fn repeated(
+        &self,
+        name: &str,
+        present: &ModuleRecord,
+        state: &State,
+    ) -> Result<Module, AppError> {
+        if present.name == name {
+            return Ok(views::module(state, present, &self.viewpoint()));
+        }
+        Err(AppError::conflict(format!(
+            "These bytes are already here as {}@{}. A module has one name: deploy it under that one.",
+            present.name, present.version
+        )))
+    }
+
+    /// What became of each compilation of a module, the newest first.
+    pub fn compiles(&self, reference: &str) -> Result<Vec<gateway_api::CompileRecord>, AppError> {
+        let state = self.state();
+        let module = state.model.find_module(reference)?.module;
+        Ok(state.model.compiles_of(module).rev().map(views::compile_record).collect())
     }
 
     pub fn too_large(&self) -> AppError {
@@ -117,7 +139,7 @@ impl App {
         let mut record = state.model.find_module(reference)?.clone();
         check_steps(&record, &steps).map_err(refuse)?;
         if record.known_answers == steps {
-            return Ok(views::module(&state, &record));
+            return Ok(views::module(&state, &record, &self.viewpoint()));
         }
         let is_user =
             |d: &&crate::store::record::DeploymentRecord| d.module == record.module && !d.removed;
@@ -131,7 +153,7 @@ impl App {
         }
         record.known_answers = steps;
         self.commit(&mut state, vec![Change::Module(record.clone())])?;
-        let view = views::module(&state, &record);
+        let view = views::module(&state, &record, &self.viewpoint());
         self.events.send(Event::Module { module: view.clone() });
         Ok(view)
     }
@@ -140,23 +162,13 @@ impl App {
         let state = self.state();
         let mut modules: Vec<_> = state.model.modules.values().collect();
         modules.sort_by(|a, b| (&a.name, a.version).cmp(&(&b.name, b.version)));
-        modules.into_iter().map(|record| views::module(&state, record)).collect()
+        modules.into_iter().map(|record| views::module(&state, record, &self.viewpoint())).collect()
     }
 
     pub fn module(&self, reference: &str) -> Result<Module, AppError> {
         let state = self.state();
-        Ok(views::module(&state, state.model.find_module(reference)?))
+        Ok(views::module(&state, state.model.find_module(reference)?, &self.viewpoint()))
     }
-}
-
-fn repeated(name: &str, present: &ModuleRecord, state: &super::State) -> Result<Module, AppError> {
-    if present.name == name {
-        return Ok(views::module(state, present));
-    }
-    Err(AppError::conflict(format!(
-        "These bytes are already here as {}@{}. A module has one name: deploy it under that one.",
-        present.name, present.version
-    )))
 }
 
 /// The names of applications and modules.

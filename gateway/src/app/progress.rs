@@ -2,8 +2,9 @@
 //! published, and what the device last reported.
 
 use super::builds::BuildStatus;
-use super::desired::build_for;
-use super::{App, State};
+use super::desired::{Build, build_for};
+use super::views::{Viewpoint, compile_in_words};
+use super::{App, State, estimate};
 use crate::store::record::{DeploymentRecord, DeviceRecord, ManifestRecord, ReleaseRecord};
 use crate::telemetry::{DeviceTelemetry, Telemetry};
 use device_protocol::{AppReport, AppState, RefusalCode};
@@ -18,12 +19,12 @@ impl App {
         deployment: &DeploymentRecord,
     ) -> Vec<DeviceProgress> {
         let devices = state.model.devices.values().filter(|d| deployment.selects(&d.device));
-        let now_ms = self.now_ms();
+        let from = self.viewpoint();
         devices
             .map(|device| {
                 let of_device = telemetry.device(&device.device);
-                let mut progress = on_device(state, of_device, deployment, device);
-                let is_online = of_device.is_some_and(|d| d.is_online(now_ms));
+                let mut progress = on_device(state, of_device, deployment, device, &from);
+                let is_online = of_device.is_some_and(|d| d.is_online(from.now_ms));
                 if !is_online {
                     note_silence(&mut progress, of_device.is_some());
                 }
@@ -56,6 +57,7 @@ fn on_device(
     telemetry: Option<&DeviceTelemetry>,
     deployment: &DeploymentRecord,
     device: &DeviceRecord,
+    from: &Viewpoint,
 ) -> DeviceProgress {
     let with = |progress_state, detail: String| DeviceProgress {
         device: device.device.to_string(),
@@ -92,10 +94,15 @@ fn on_device(
         }
     };
     match state.build_status(&build) {
-        BuildStatus::Absent | BuildStatus::Queued => {
-            with(ProgressState::Compiling, "waits to be compiled".into())
+        BuildStatus::Absent => with(ProgressState::Compiling, "waits to be compiled".into()),
+        BuildStatus::Queued => {
+            let detail = with_outlook("waits to be compiled", state, &build, from);
+            with(ProgressState::Compiling, detail)
         }
-        BuildStatus::Compiling => with(ProgressState::Compiling, "is being compiled".into()),
+        BuildStatus::Compiling => {
+            let detail = with_outlook("is being compiled", state, &build, from);
+            with(ProgressState::Compiling, detail)
+        }
         BuildStatus::Checking => with(ProgressState::Compiling, "is being checked".into()),
         BuildStatus::Refused(detail) => with(ProgressState::Refused, detail),
         BuildStatus::Ready(_)
@@ -114,6 +121,16 @@ fn on_device(
                 deployment,
             )
         }
+    }
+}
+
+/// `is being compiled: 120 of 300 functions, about 3 s left`.
+fn with_outlook(what: &str, state: &State, build: &Build, from: &Viewpoint) -> String {
+    let Some(job) = state.jobs.compiles.get(&build.key.hash()) else { return what.to_owned() };
+    let outlook = estimate::outlook(state, job, from.workers, from.now_ms);
+    match compile_in_words(job, &outlook).as_str() {
+        "" => what.to_owned(),
+        words => format!("{what}: {words}"),
     }
 }
 

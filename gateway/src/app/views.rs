@@ -2,11 +2,12 @@
 //! changes the other by accident.
 
 use super::State;
-use super::builds::{BuildStatus, JobState};
+use super::builds::{BuildStatus, CompileJob, JobState};
 use super::desired::{artifact_key, build_for, wanted_by};
+use super::estimate::{self, Outlook};
 use super::progress::{state_of, to_refusal};
 use crate::store::record::{
-    ArtifactKey, DeploymentRecord, DeviceRecord, ExternRecord, ModuleRecord,
+    ArtifactKey, CompileRecord, DeploymentRecord, DeviceRecord, ExternRecord, ModuleRecord,
 };
 use crate::telemetry::{AppFigures, DeviceTelemetry, StoredLog, StoredPublished, Telemetry};
 use gateway_api::{
@@ -17,7 +18,15 @@ use module_package::DeviceId;
 use std::collections::BTreeSet;
 use target_spec::Registry;
 
-pub fn module(state: &State, record: &ModuleRecord) -> Module {
+/// What a view depends on beside the state.
+#[derive(Debug, Clone, Copy)]
+pub struct Viewpoint {
+    pub now_ms: u64,
+    /// Compile jobs that are in work at the same time.
+    pub workers: usize,
+}
+
+pub fn module(state: &State, record: &ModuleRecord, from: &Viewpoint) -> Module {
     let to_extern = |e: &ExternRecord| ModuleExtern {
         module: e.module.clone(),
         name: e.name.clone(),
@@ -40,13 +49,13 @@ pub fn module(state: &State, record: &ModuleRecord) -> Module {
         data_bytes: record.data_bytes,
         proposals: record.proposals.clone(),
         known_answers: record.known_answers.iter().map(ToString::to_string).collect(),
-        artifacts: artifacts_of(state, record),
+        artifacts: artifacts_of(state, record, from),
     }
 }
 
 /// One for each class of device that the module is deployed to, and for each
 /// that it was built for before.
-fn artifacts_of(state: &State, module: &ModuleRecord) -> Vec<Artifact> {
+fn artifacts_of(state: &State, module: &ModuleRecord, from: &Viewpoint) -> Vec<Artifact> {
     let mut classes: BTreeSet<(String, String)> = BTreeSet::new();
     for device in state.model.devices.values() {
         if wanted_by(&state.model, device).values().any(|d| d.module == module.module) {
@@ -61,12 +70,12 @@ fn artifacts_of(state: &State, module: &ModuleRecord) -> Vec<Artifact> {
     classes
         .iter()
         .map(|(target, bounds_checks)| {
-            artifact(state, &artifact_key(module, target, bounds_checks))
+            artifact(state, &artifact_key(module, target, bounds_checks), from)
         })
         .collect()
 }
 
-pub fn artifact(state: &State, key: &ArtifactKey) -> Artifact {
+pub fn artifact(state: &State, key: &ArtifactKey, from: &Viewpoint) -> Artifact {
     let hash = key.hash();
     let job = state.jobs.compiles.get(&hash);
     let record = state.model.artifacts.get(&hash);
@@ -81,6 +90,11 @@ pub fn artifact(state: &State, key: &ArtifactKey) -> Artifact {
         compile_ms: record.map(|r| r.compile_ms).or(job.and_then(|job| job.compile_ms)),
         checks_passed: None,
         release: None,
+        functions_done: None,
+        functions_total: None,
+        jobs_before: None,
+        compile_left_ms: None,
+        stack_bytes: record.and_then(|r| r.stack_bytes),
     };
     match latest_status(state, key) {
         BuildStatus::Ready(release) => {
@@ -96,7 +110,43 @@ pub fn artifact(state: &State, key: &ArtifactKey) -> Artifact {
         }
         BuildStatus::Queued | BuildStatus::Absent => {}
     }
+    if let Some(job) = job {
+        show_outlook(&mut view, state, job, from);
+    }
     view
+}
+
+/// For a job that waits or is in work: how far it is, and how long it will take.
+fn show_outlook(view: &mut Artifact, state: &State, job: &CompileJob, from: &Viewpoint) {
+    if !matches!(view.state, ArtifactState::Queued | ArtifactState::Compiling) {
+        return;
+    }
+    let outlook = estimate::outlook(state, job, from.workers, from.now_ms);
+    view.detail = compile_in_words(job, &outlook);
+    view.compile_left_ms = outlook.left_ms;
+    if job.state == JobState::Queued {
+        view.jobs_before = Some(outlook.jobs_before);
+    }
+    if job.functions.1 > 0 {
+        view.functions_done = Some(job.functions.0);
+        view.functions_total = Some(job.functions.1);
+    }
+}
+
+/// `120 of 300 functions, about 3 s left`; empty where nothing is known.
+pub fn compile_in_words(job: &CompileJob, outlook: &Outlook) -> String {
+    let mut words = Vec::new();
+    match (outlook.jobs_before, job.functions) {
+        (1, _) => words.push("1 job before it".to_owned()),
+        (2.., _) => words.push(format!("{} jobs before it", outlook.jobs_before)),
+        (0, (_, 0)) => {}
+        (0, (done, total)) => words.push(format!("{done} of {total} functions")),
+    }
+    // Below a second nobody waits.
+    if let Some(left_ms) = outlook.left_ms.filter(|ms| *ms >= 1_000) {
+        words.push(format!("about {} s left", left_ms.div_ceil(1_000)));
+    }
+    words.join(", ")
 }
 
 /// How far the latest deployment of the artifact has come; without a deployment,
@@ -136,6 +186,30 @@ fn latest_status(state: &State, key: &ArtifactKey) -> BuildStatus {
         Some(JobState::Refused(detail)) => BuildStatus::Refused(detail.clone()),
         Some(JobState::Queued) => BuildStatus::Queued,
         None => refusal.unwrap_or(BuildStatus::Queued),
+    }
+}
+
+pub fn compile_record(record: &CompileRecord) -> gateway_api::CompileRecord {
+    let CompileRecord { key, .. } = record;
+    gateway_api::CompileRecord {
+        module: key.module.to_string(),
+        target: key.target.clone(),
+        bounds_checks: key.bounds_checks.clone(),
+        cpu_features: record.cpu_features.clone(),
+        metering: key.policy.metering.clone(),
+        nan_canonicalization: key.policy.nan_canonicalization.clone(),
+        compiler: key.compiler.clone(),
+        aot_version: key.aot_version,
+        started_at_ms: record.started_at_ms,
+        compile_ms: record.compile_ms,
+        threads: record.threads,
+        module_bytes: record.module_bytes,
+        function_count: record.function_count,
+        code_bytes: record.code_bytes,
+        artifact_bytes: record.aot_bytes,
+        stack_bytes: record.stack_bytes,
+        refusal: record.refusal.clone(),
+        log: record.log.clone(),
     }
 }
 

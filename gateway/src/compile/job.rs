@@ -1,14 +1,21 @@
 //! The compile worker: one process, one module, one answer.
 //!
-//! The gateway starts it, writes a [`Request`] on its standard input and reads a
-//! [`Reply`] from its standard output. It first limits itself, so that a module
-//! that makes the compiler use all memory or time, or crash, costs this process
-//! and nothing else. It reads no files.
+//! The gateway starts it, writes a [`Request`] on its standard input and reads
+//! [`Reply`]s from its standard output: how far it is, as often as that changes, and
+//! at last the artifact or why there is none. Before it reads anything it gives up
+//! network, files and memory without bound, so that a module that makes the compiler
+//! use all memory or time, crash, or do what a stranger wants, costs this process
+//! and nothing else.
 
-use aot_compiler::{CompileError, CompileOptions};
+use crate::confinement::{CannotConfine, Confinement, confine};
+use aot_compiler::{Artifact, CompileError, CompileOptions, Progress};
 use minicbor::{Decode, Encode};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use nix::sys::resource::{Usage, UsageWho, getrusage};
+use rustix::process::Resource;
 use std::io::{stdin, stdout};
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 use target_spec::Registry;
 use worker_protocol::{FrameError, read_frame, write_frame};
 
@@ -21,6 +28,8 @@ pub struct Request {
     pub target: String,
     #[n(2)]
     pub bounds_checks: String,
+    #[n(3)]
+    pub threads: u32,
 }
 
 #[derive(Debug, PartialEq, Encode, Decode)]
@@ -29,43 +38,134 @@ pub enum Reply {
     Compiled {
         #[cbor(n(0), with = "minicbor::bytes")]
         aot: Vec<u8>,
+        #[n(1)]
+        code_bytes: u64,
+        #[n(2)]
+        function_count: u32,
+        /// What the process used, for the record.
+        #[n(3)]
+        log: String,
+        #[n(4)]
+        stack_bytes: Option<u64>,
     },
     #[n(1)]
     Refused {
         #[n(0)]
         detail: String,
     },
+    /// Another answer follows.
+    #[n(2)]
+    Progress {
+        #[n(0)]
+        functions_done: u32,
+        #[n(1)]
+        functions_total: u32,
+    },
+}
+
+/// How `compile-worker` ends when it cannot confine itself.
+pub const CANNOT_CONFINE_STATUS: u8 = 125;
+
+/// Standard input, output and error. Without another descriptor there is no socket
+/// and no file, whatever else the system would allow.
+pub const OPEN_FILES_MAX: u64 = 3;
+
+/// Several times a second is as often as people look.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerLimits {
+    pub memory_bytes: u64,
+    pub cpu_s: u64,
+    pub open_files: u64,
+    /// Go on without what the system does not offer.
+    pub best_effort: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error(transparent)]
+    CannotConfine(#[from] CannotConfine),
+    #[error("talk to the gateway")]
+    Frame(#[from] FrameError),
+}
+
+/// Nothing can be read, and nothing written but what is open already.
+pub fn confine_worker(limits: &WorkerLimits) -> Result<(), CannotConfine> {
+    let WorkerLimits { memory_bytes, cpu_s, open_files, best_effort } = *limits;
+    let limits = [
+        (Resource::As, memory_bytes),
+        (Resource::Cpu, cpu_s),
+        (Resource::Nofile, open_files),
+        (Resource::Core, 0),
+        (Resource::Fsize, 0),
+    ];
+    confine(&Confinement { best_effort, readable: &[], limits: &limits })
 }
 
 /// The body of `farrier-gateway compile-worker`.
-pub fn run_worker(memory_bytes_max: u64, cpu_s_max: u64) -> Result<(), FrameError> {
-    limit(Resource::As, memory_bytes_max)?;
-    limit(Resource::Cpu, cpu_s_max)?;
-    limit(Resource::Core, 0)?;
-    limit(Resource::Fsize, 0)?;
-    // The gateway kills us at its time limit; if it dies itself, this does.
-    let kill = rustix::process::Signal::KILL;
-    rustix::process::set_parent_process_death_signal(Some(kill)).map_err(std::io::Error::from)?;
+pub fn run_worker(limits: &WorkerLimits) -> Result<(), WorkerError> {
+    confine_worker(limits)?;
+    let before = getrusage(UsageWho::RUSAGE_SELF).ok();
     let request: Request = read_frame(stdin().lock())?;
-    let reply = match compile(&request) {
-        Ok(aot) => Reply::Compiled { aot },
-        Err(detail) => Reply::Refused { detail },
-    };
-    write_frame(stdout().lock(), &reply)
+    let progress = Progress::new();
+    let reply = std::thread::scope(|scope| {
+        let (finished, is_finished) = channel::<()>();
+        let progress = &progress;
+        scope.spawn(move || tell_progress(progress, &is_finished));
+        let reply = match compile(&request, progress) {
+            Ok(artifact) => to_reply(artifact, usage_in_words(before)),
+            Err(detail) => Reply::Refused { detail },
+        };
+        drop(finished);
+        reply
+    });
+    Ok(write_frame(stdout().lock(), &reply)?)
 }
 
-fn limit(resource: Resource, most: u64) -> std::io::Result<()> {
-    let rlimit = Rlimit { current: Some(most), maximum: Some(most) };
-    Ok(setrlimit(resource, rlimit)?)
+/// Until the other end of `is_finished` is gone.
+fn tell_progress(progress: &Progress, is_finished: &Receiver<()>) {
+    let mut told = (0, 0);
+    while is_finished.recv_timeout(PROGRESS_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+        let functions = progress.functions();
+        if functions == told {
+            continue;
+        }
+        told = functions;
+        let (functions_done, functions_total) = functions;
+        let reply = Reply::Progress { functions_done, functions_total };
+        if write_frame(stdout().lock(), &reply).is_err() {
+            return;
+        }
+    }
 }
 
-fn compile(request: &Request) -> Result<Vec<u8>, String> {
+fn compile(request: &Request, progress: &Progress) -> Result<Artifact, String> {
     let target = Registry::built_in().find(&request.target).map_err(|e| e.to_string())?;
     let bounds_checks = request.bounds_checks.parse();
     let bounds_checks =
         bounds_checks.map_err(|e: target_spec::InvalidBoundsChecks| e.to_string())?;
-    let options = CompileOptions::new(bounds_checks);
-    let artifact = aot_compiler::compile(&request.wasm, target, &options)
-        .map_err(|e: CompileError| e.to_string())?;
-    Ok(artifact.aot)
+    let mut options = CompileOptions::new(bounds_checks);
+    options.threads = NonZeroUsize::new(request.threads as usize).unwrap_or(NonZeroUsize::MIN);
+    aot_compiler::compile_observed(&request.wasm, target, &options, progress)
+        .map_err(|e: CompileError| e.to_string())
+}
+
+fn to_reply(artifact: Artifact, log: String) -> Reply {
+    let Artifact { aot, code_bytes, function_count, .. } = artifact;
+    Reply::Compiled { aot, code_bytes, function_count, log, stack_bytes: None }
+}
+
+/// `before`: what the system said of this process before it compiled.
+fn usage_in_words(before: Option<Usage>) -> String {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return String::new() };
+    let cpu = usage.user_time() + usage.system_time();
+    let cpu_ms = cpu.tv_sec() * 1_000 + cpu.tv_usec() / 1_000;
+    let mut words = format!("{cpu_ms} ms of CPU time");
+    // Linux counts in KiB, and begins with what the process that started this one
+    // had: only a larger number is ours.
+    if before.is_none_or(|before| usage.max_rss() > before.max_rss()) {
+        words += &format!(", at most {} KiB of memory", usage.max_rss());
+    }
+    words
 }

@@ -1,51 +1,47 @@
-//! The queue of compile jobs and checks, and the workers that take them.
+//! The workers that take compile jobs and checks.
 //!
-//! The rules ask for jobs by [`Workshop`] and get results by `finish_*`; between
-//! the two, a job is in a channel or in the hands of one worker. Compiling happens
-//! in a process of its own (`worker_process`), checking in a sandboxed runtime
+//! The rules tell of jobs by [`Workshop`] and get results by `finish_*`. Which compile
+//! job is next the rules say when a worker is free (`App::take_compile`). Compiling
+//! happens in a process of its own (`worker_process`), checking in a sandboxed runtime
 //! (`check`); whatever happens to those is a result.
 
 mod job;
+mod probe;
 mod worker_process;
 
-pub use job::run_worker;
+pub use job::{CANNOT_CONFINE_STATUS, OPEN_FILES_MAX, WorkerError, WorkerLimits, run_worker};
+pub use probe::{Tries, run_probe};
 pub use worker_process::{CompileLimits, CompileProcess};
 
 use crate::app::{App, Workshop};
 use crate::check::CheckBench;
 use crate::store::record::KeyHash;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
-use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
 
 /// The rules' end of the queues. Bounded by the rules: a job is queued once.
 pub struct Queues {
-    compiles: mpsc::UnboundedSender<KeyHash>,
+    /// A permit for each compile job that the rules told of.
+    compiles: Arc<Semaphore>,
     checks: mpsc::UnboundedSender<KeyHash>,
-    receivers: Mutex<Option<Receivers>>,
-}
-
-struct Receivers {
-    compiles: mpsc::UnboundedReceiver<KeyHash>,
-    checks: mpsc::UnboundedReceiver<KeyHash>,
+    check_receiver: Mutex<Option<mpsc::UnboundedReceiver<KeyHash>>>,
 }
 
 impl Default for Queues {
     fn default() -> Self {
-        let (compiles, compile_receiver) = mpsc::unbounded_channel();
         let (checks, check_receiver) = mpsc::unbounded_channel();
-        let receivers = Receivers { compiles: compile_receiver, checks: check_receiver };
-        Self { compiles, checks, receivers: Mutex::new(Some(receivers)) }
+        let check_receiver = Mutex::new(Some(check_receiver));
+        Self { compiles: Arc::new(Semaphore::new(0)), checks, check_receiver }
     }
 }
 
 impl Workshop for Queues {
-    // A closed queue means that the gateway is ending; the next start asks again.
-    fn compile(&self, job: KeyHash) {
-        let _ = self.compiles.send(job);
+    fn compile(&self) {
+        self.compiles.add_permits(1);
     }
 
+    // A closed queue means that the gateway is ending; the next start asks again.
     fn check(&self, job: KeyHash) {
         let _ = self.checks.send(job);
     }
@@ -61,16 +57,16 @@ pub fn start_workers(
     worker_count: usize,
 ) -> JoinSet<()> {
     let mut workers = JoinSet::new();
-    let receivers = queues.receivers.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(Receivers { compiles, checks }) = receivers else { return workers };
-    let compiles = Arc::new(AsyncMutex::new(compiles));
+    let checks = queues.check_receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(checks) = checks else { return workers };
     let checks = Arc::new(AsyncMutex::new(checks));
     let (process, bench) = (Arc::new(process), Arc::new(bench));
     for _ in 0..worker_count {
-        let (app_, jobs, process) = (app.clone(), compiles.clone(), process.clone());
+        let (app_, jobs, process) = (app.clone(), queues.compiles.clone(), process.clone());
         workers.spawn(async move {
-            while let Some(job) = next(&jobs).await {
-                compile(&app_, job, &process).await;
+            while let Ok(permit) = jobs.acquire().await {
+                permit.forget();
+                compile_next(&app_, &process).await;
             }
         });
         let (app_, jobs, bench) = (app.clone(), checks.clone(), bench.clone());
@@ -87,19 +83,21 @@ async fn next(jobs: &AsyncMutex<mpsc::UnboundedReceiver<KeyHash>>) -> Option<Key
     jobs.lock().await.recv().await
 }
 
-async fn compile(app: &Arc<App>, job: KeyHash, process: &CompileProcess) {
-    let begin = app.clone();
-    let input = match spawn_blocking(move || begin.begin_compile(job)).await {
-        Ok(Ok(Some(input))) => input,
-        Ok(Ok(None)) => return,
-        Ok(Err(error)) => return app.abandon_compile(job, fault(&error)),
-        Err(error) => return app.abandon_compile(job, fault(&error)),
+/// Nothing, if what a permit was for is no longer wanted.
+async fn compile_next(app: &Arc<App>, process: &CompileProcess) {
+    let taker = app.clone();
+    let (job, input) = match spawn_blocking(move || taker.take_compile()).await {
+        Ok(Some((job, Ok(input)))) => (job, input),
+        Ok(Some((job, Err(error)))) => return app.abandon_compile(job, fault(&error)),
+        Ok(None) => return,
+        Err(error) => return drop(fault(&error)),
     };
-    let started = Instant::now();
-    let result = process.compile(input).await;
-    let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let teller = app.clone();
+    // A short wait for the rules, four times a second at most.
+    let on_progress = move |done, total| teller.note_compile_progress(job, done, total);
+    let outcome = process.compile(input, on_progress).await;
     let finish = app.clone();
-    match spawn_blocking(move || finish.finish_compile(job, result, compile_ms)).await {
+    match spawn_blocking(move || finish.finish_compile(job, outcome)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => app.abandon_compile(job, fault(&error)),
         Err(error) => app.abandon_compile(job, fault(&error)),

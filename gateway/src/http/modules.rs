@@ -10,7 +10,7 @@ use axum::extract::rejection::StringRejection;
 use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt;
-use gateway_api::{List, Module, ProblemCode};
+use gateway_api::{CompileRecord, List, Module, ProblemCode};
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -116,6 +116,14 @@ pub async fn show(
     Path(reference): Path<String>,
 ) -> Result<Json<Module>, ApiError> {
     state.run(move |app| app.module(&reference)).await.map(Json)
+}
+
+pub async fn compiles(
+    State(state): State<HttpState>,
+    Path(reference): Path<String>,
+) -> Result<Json<List<CompileRecord>>, ApiError> {
+    let items = state.run(move |app| app.compiles(&reference)).await?;
+    Ok(Json(List { items }))
 }
 
 pub async fn put_known_answers(

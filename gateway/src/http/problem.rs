@@ -5,6 +5,7 @@
 
 use crate::app::AppError;
 use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
 use gateway_api::{Problem, ProblemCode};
 use std::any::Any;
@@ -14,6 +15,7 @@ pub struct ApiError {
     code: ProblemCode,
     status: StatusCode,
     detail: String,
+    retry_after_s: Option<u64>,
     /// For the log only.
     cause: Option<String>,
 }
@@ -24,12 +26,14 @@ pub struct InternalCause(pub String);
 
 impl ApiError {
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { code, status: status_of(code), detail: detail.into(), cause: None }
+        let status = status_of(code);
+        Self { code, status, detail: detail.into(), retry_after_s: None, cause: None }
     }
 
     /// For an error that the framework has given a status of its own.
     pub fn with_status(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { code: code_of(status), status, detail: detail.into(), cause: None }
+        let code = code_of(status);
+        Self { code, status, detail: detail.into(), retry_after_s: None, cause: None }
     }
 
     pub fn internal(cause: String) -> Self {
@@ -42,6 +46,10 @@ impl From<AppError> for ApiError {
     fn from(error: AppError) -> Self {
         match error {
             AppError::Refused { code, detail } => Self::new(code, detail),
+            AppError::QueueFull { detail, retry_after_s } => {
+                let retry_after_s = Some(retry_after_s);
+                Self { retry_after_s, ..Self::new(ProblemCode::QueueFull, detail) }
+            }
             AppError::Store(error) => {
                 let cause = std::error::Error::source(&error);
                 let cause = cause.map(|c| format!(": {c}")).unwrap_or_default();
@@ -55,6 +63,9 @@ impl From<AppError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(InternalCause(cause));
         }
@@ -93,7 +104,7 @@ fn status_of(code: ProblemCode) -> StatusCode {
         ProblemCode::Forbidden | ProblemCode::ClaimRefused => StatusCode::FORBIDDEN,
         ProblemCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        ProblemCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ProblemCode::Unavailable | ProblemCode::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -130,6 +141,7 @@ fn title_of(code: ProblemCode) -> &'static str {
         ProblemCode::RateLimited => "Too many requests",
         ProblemCode::Internal => "The gateway has a fault",
         ProblemCode::Unavailable => "Not ready",
+        ProblemCode::QueueFull => "Too many compile jobs wait",
         ProblemCode::Other => "Refused",
     }
 }

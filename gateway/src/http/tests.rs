@@ -266,3 +266,34 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn a_deployment_beyond_the_queue_is_told_when_to_come_back() {
+    let client = Client::new();
+    client.fleet.enrol(&FakeDevice::new(1, "x86_64-linux"));
+    let mut last = client.get("/api/v1/modules").await;
+    for number in 0..=4 {
+        let name = format!("app-{number}");
+        client.upload(&name, plain_wasm(number)).await;
+        let new = format!(r#"{{"module": "{name}", "devices": "all"}}"#);
+        last = client.post_json("/api/v1/deployments", &new).await;
+    }
+    assert_eq!(last.headers()["retry-after"], "30");
+    let problem = problem(last).await;
+    assert_eq!((problem.status, problem.code), (503, ProblemCode::QueueFull));
+    assert!(problem.kind.ends_with("queue-full"), "{}", problem.kind);
+    let list = text(client.get("/api/v1/deployments").await).await;
+    assert_eq!(list.matches("\"app\":").count(), 4, "nothing of it is kept: {list}");
+}
+
+#[tokio::test]
+async fn the_record_of_a_compilation_can_be_read() {
+    let client = Client::new();
+    client.fleet.enrol(&FakeDevice::new(1, "x86_64-linux"));
+    client.upload("answer", plain_wasm(1)).await;
+    client.fleet.deploy("answer");
+    client.fleet.work(|_| Err("no memory".into()), |_| Ok(0));
+    let records = text(client.get("/api/v1/modules/answer/compiles").await).await;
+    assert!(records.contains("\"refusal\":\"no memory\""), "{records}");
+    assert_eq!(client.get("/api/v1/modules/other/compiles").await.status(), 404);
+}

@@ -2,11 +2,11 @@
 
 use super::StoreError;
 use super::record::{
-    AccessRecord, ArtifactRecord, ClaimRecord, CounterRecord, DeploymentRecord, DeviceRecord,
-    KeyHash, ManifestRecord, ModuleRecord, ReleaseRecord, to_cbor,
+    AccessRecord, ArtifactRecord, ClaimRecord, CompileRecord, CounterRecord, DeploymentRecord,
+    DeviceRecord, KeyHash, ManifestRecord, ModuleRecord, ReleaseRecord, to_cbor,
 };
 use minicbor::{Decode, Decoder, Encode, Encoder};
-use module_package::BlobId;
+use module_package::{BlobId, ModuleId};
 
 /// The version of every kind of record that this build writes and reads.
 const RECORD_VERSION: u32 = 1;
@@ -27,6 +27,8 @@ pub enum Change {
     Manifest(ManifestRecord),
     Access(AccessRecord),
     Counter(CounterRecord),
+    Compile(CompileRecord),
+    DeleteCompile(ModuleId, u64),
 }
 
 /// The first part of a key. Names are only ever added.
@@ -41,10 +43,11 @@ pub enum Kind {
     Manifest,
     Access,
     Counter,
+    Compile,
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Module,
         Self::Device,
         Self::Deployment,
@@ -54,6 +57,7 @@ impl Kind {
         Self::Manifest,
         Self::Access,
         Self::Counter,
+        Self::Compile,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -67,6 +71,7 @@ impl Kind {
             Self::Manifest => "manifest",
             Self::Access => "access",
             Self::Counter => "counter",
+            Self::Compile => "compile",
         }
     }
 }
@@ -96,12 +101,23 @@ impl Change {
             }
             Self::Access(record) => put(Kind::Access, &record.token_hash.0, to_value(record)),
             Self::Counter(record) => put(Kind::Counter, b"all", to_value(record)),
+            Self::Compile(record) => {
+                let id = compile_id(record.key.module, record.number);
+                put(Kind::Compile, &id, to_value(record))
+            }
+            Self::DeleteCompile(module, number) => {
+                delete(Kind::Compile, &compile_id(*module, *number))
+            }
         }
     }
 }
 
 fn key(kind: Kind, id: &[u8]) -> Vec<u8> {
     [kind.as_str().as_bytes(), b"/", id].concat()
+}
+
+fn compile_id(module: ModuleId, number: u64) -> Vec<u8> {
+    [&module.0[..], &number.to_be_bytes()].concat()
 }
 
 /// Version first, then the record.
@@ -140,6 +156,7 @@ pub struct Records {
     pub access: Vec<AccessRecord>,
     /// There in every store, from its making on.
     pub counter: Option<CounterRecord>,
+    pub compiles: Vec<CompileRecord>,
 }
 
 impl Records {
@@ -162,6 +179,7 @@ impl Records {
             Kind::Manifest => self.manifests.push(from_value(kind, value)?),
             Kind::Access => self.access.push(from_value(kind, value)?),
             Kind::Counter => self.counter = Some(from_value(kind, value)?),
+            Kind::Compile => self.compiles.push(from_value(kind, value)?),
         }
         Ok(())
     }

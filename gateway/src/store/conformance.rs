@@ -1,9 +1,9 @@
 //! What every store must do, run against each of them.
 
 use super::memory::{MemoryBlobs, MemoryStore};
-use super::record::{ClaimRecord, CounterRecord, DeviceRecord};
+use super::record::{ArtifactKey, ClaimRecord, CompileRecord, CounterRecord, DeviceRecord};
 use super::{Blobs, Change, FileBlobs, OpenError, SledStore, Store};
-use module_package::{BlobId, DeviceId, PublicKey};
+use module_package::{BlobId, CompilePolicy, DeviceId, ModuleId, PublicKey};
 
 fn device(number: u8) -> DeviceRecord {
     DeviceRecord {
@@ -27,6 +27,31 @@ fn claim(number: u8) -> ClaimRecord {
     ClaimRecord { secret_hash: BlobId([number; 32]), expires_at_ms: 9, used_by: None }
 }
 
+fn compile(number: u64) -> CompileRecord {
+    CompileRecord {
+        number,
+        key: ArtifactKey {
+            module: ModuleId([7; 32]),
+            target: "x86_64-linux".into(),
+            bounds_checks: "hardware".into(),
+            policy: CompilePolicy { metering: "none".into(), nan_canonicalization: "none".into() },
+            compiler: "compiler 1".into(),
+            aot_version: 6,
+        },
+        cpu_features: vec!["sse3".into()],
+        module_bytes: 8,
+        started_at_ms: 1,
+        compile_ms: 2,
+        threads: 3,
+        function_count: None,
+        code_bytes: None,
+        aot_bytes: None,
+        stack_bytes: None,
+        refusal: Some("too large".into()),
+        log: "log".into(),
+    }
+}
+
 fn check_store(store: &dyn Store) {
     assert_eq!(store.load().unwrap().devices, []);
     store.commit(&[Change::Device(device(1)), Change::Claim(claim(1))]).unwrap();
@@ -39,7 +64,10 @@ fn check_store(store: &dyn Store) {
             Change::Counter(CounterRecord { last_deployment: 4 }),
         ])
         .unwrap();
+    store.commit(&[Change::Compile(compile(1)), Change::Compile(compile(2))]).unwrap();
+    store.commit(&[Change::DeleteCompile(compile(1).key.module, 1)]).unwrap();
     let records = store.load().unwrap();
+    assert_eq!(records.compiles, [compile(2)]);
     let mut devices = records.devices;
     devices.sort_by(|a, b| a.name.cmp(&b.name));
     assert_eq!(devices, [device(2), renamed]);

@@ -187,6 +187,47 @@ pub struct ArtifactRecord {
     pub bytes: u64,
     #[n(3)]
     pub compile_ms: u64,
+    /// See [`CompileRecord::stack_bytes`].
+    #[n(4)]
+    pub stack_bytes: Option<u64>,
+}
+
+/// One compilation, whatever came of it. Some are kept of each module.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct CompileRecord {
+    /// Counts the module's compilations from 1.
+    #[n(0)]
+    pub number: u64,
+    #[n(1)]
+    pub key: ArtifactKey,
+    #[n(2)]
+    pub cpu_features: Vec<String>,
+    #[n(3)]
+    pub module_bytes: u64,
+    #[n(4)]
+    pub started_at_ms: u64,
+    /// Wall time, without the time in the queue.
+    #[n(5)]
+    pub compile_ms: u64,
+    #[n(6)]
+    pub threads: u32,
+    /// This and the next three only of one that succeeded.
+    #[n(7)]
+    pub function_count: Option<u32>,
+    #[n(8)]
+    pub code_bytes: Option<u64>,
+    #[n(9)]
+    pub aot_bytes: Option<u64>,
+    /// Native stack of the deepest chain of calls, if that has an end.
+    #[n(10)]
+    pub stack_bytes: Option<u64>,
+    /// Why there is no artifact.
+    #[n(11)]
+    pub refusal: Option<String>,
+    /// What the worker said, cut to a bounded length.
+    #[n(12)]
+    pub log: String,
 }
 
 /// A checked and signed build.

@@ -3,5 +3,6 @@
 mod deploying;
 mod enrolling;
 pub(crate) mod fleet;
+mod queueing;
 mod reporting;
 mod uploading;
