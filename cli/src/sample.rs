@@ -1,6 +1,6 @@
 //! Fixed answers of a gateway, for the tests of views.
 
-use gateway_api::{AppStatus, Deployment, Device, Module};
+use gateway_api::{AppStatus, CompileRecord, Deployment, Device, Module};
 use serde::de::DeserializeOwned;
 
 pub const NOW_MS: u64 = 1_772_373_787_250;
@@ -11,6 +11,11 @@ fn read<T: DeserializeOwned>(json: &str) -> T {
 
 pub fn module() -> Module {
     read(include_str!("../tests/data/module.json"))
+}
+
+/// One that was refused.
+pub fn compile() -> CompileRecord {
+    read(include_str!("../tests/data/compile.json"))
 }
 
 pub fn deployment() -> Deployment {

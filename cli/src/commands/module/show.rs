@@ -5,13 +5,17 @@ use crate::args::OutputArgs;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::format::{self, maybe};
-use crate::grid::{Align, Grid, Look, facts, plain};
+use crate::grid::{Align, Grid, Look, Tone, facts, plain};
 use crate::state;
 use clap::Args;
-use gateway_api::{Artifact, Module, ModuleExtern};
+use gateway_api::{Artifact, CompileRecord, Module, ModuleExtern};
 use gateway_client::Client;
+use serde::Serialize;
 
 const PAGE_BYTES: u64 = 65_536;
+
+/// Compilations that are shown unless all are asked for.
+const COMPILES_SHOWN: usize = 5;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -31,12 +35,25 @@ pub async fn run(args: &ShowArgs, client: &Client, console: &Console) -> Result<
         .module(&args.reference)
         .await
         .map_err(|error| Failure::from(error).if_not_found_try("farrier module ls"))?;
+    // A gateway from before there were records has none.
+    let compiles = match client.compiles(&module.id).await {
+        Err(error) if error.is_not_found() => vec![],
+        compiles => compiles?.items,
+    };
     console.show(
         args.output.format(),
-        &module,
+        &Shown { module: &module, compiles: &compiles },
         || vec![name_of(&module)],
-        |look| view(&module, look),
+        |look| view(&module, look) + &compile_view(&compiles, look),
     )
+}
+
+/// The module's fields and one more.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    module: &'a Module,
+    compiles: &'a [CompileRecord],
 }
 
 fn view(module: &Module, look: &Look) -> String {
@@ -92,7 +109,11 @@ fn artifact_view(artifacts: &[Artifact], look: &Look) -> String {
         ("CHECKS", Align::Right),
     ];
     if look.wide {
-        columns.extend([("ARTIFACT", Align::Left), ("RELEASE", Align::Left)]);
+        columns.extend([
+            ("STACK", Align::Right),
+            ("ARTIFACT", Align::Left),
+            ("RELEASE", Align::Left),
+        ]);
     }
     columns.push(("NOTE", Align::Left));
     let mut grid = Grid::new(look, &columns);
@@ -106,6 +127,7 @@ fn artifact_view(artifacts: &[Artifact], look: &Look) -> String {
             plain(maybe(artifact.checks_passed, |count| count.to_string())),
         ];
         if look.wide {
+            cells.push(plain(maybe(artifact.stack_bytes, format::bytes)));
             cells.push(plain(maybe(artifact.artifact.clone(), |id| id)));
             cells.push(plain(maybe(artifact.release.clone(), |id| id)));
         }
@@ -113,6 +135,50 @@ fn artifact_view(artifacts: &[Artifact], look: &Look) -> String {
         grid.row(cells);
     }
     grid.to_text()
+}
+
+fn compile_view(compiles: &[CompileRecord], look: &Look) -> String {
+    if compiles.is_empty() {
+        return String::new();
+    }
+    let mut columns = vec![
+        ("COMPILED", Align::Left),
+        ("TARGET", Align::Left),
+        ("BOUNDS", Align::Left),
+        ("TOOK", Align::Right),
+        ("THREADS", Align::Right),
+        ("CODE", Align::Right),
+    ];
+    if look.wide {
+        columns.extend([("COMPILER", Align::Left), ("POLICY", Align::Left), ("LOG", Align::Left)]);
+    }
+    columns.push(("OUTCOME", Align::Left));
+    let mut grid = Grid::new(look, &columns);
+    let shown_max = if look.wide { compiles.len() } else { COMPILES_SHOWN };
+    for record in compiles.iter().take(shown_max) {
+        let mut cells = vec![
+            plain(format::ago(look.now_ms, record.started_at_ms)),
+            plain(&record.target),
+            plain(&record.bounds_checks),
+            plain(format::millis(record.compile_ms)),
+            plain(record.threads.to_string()),
+            plain(maybe(record.code_bytes, format::bytes)),
+        ];
+        if look.wide {
+            let policy = format!("{}, NaN {}", record.metering, record.nan_canonicalization);
+            cells.extend([plain(&record.compiler), plain(policy), plain(&record.log)]);
+        }
+        cells.push(match &record.refusal {
+            None => ("compiled".to_owned(), Tone::Good),
+            Some(why) => (why.clone(), Tone::Bad),
+        });
+        grid.row(cells);
+    }
+    let more = match compiles.len().saturating_sub(shown_max) {
+        0 => String::new(),
+        count => format!("and {count} more, with -o wide\n"),
+    };
+    format!("\n{}{more}", grid.to_text())
 }
 
 #[cfg(test)]
@@ -141,5 +207,26 @@ mod tests {
             riscv64-linux  software  refused         -        -       1  step 2 gave i32:0
         "#]]
         .assert_eq(&view(&sample::module(), &Look::plain(false)));
+    }
+
+    #[test]
+    fn the_newest_compilations_are_shown_with_their_outcome() {
+        let compiles = vec![sample::compile(); 6];
+        expect![[r#"
+
+            COMPILED   TARGET         BOUNDS      TOOK  THREADS  CODE  OUTCOME
+            5 min ago  riscv64-linux  software  12.3 s        2     -  the compiler used up its CPU time
+            5 min ago  riscv64-linux  software  12.3 s        2     -  the compiler used up its CPU time
+            5 min ago  riscv64-linux  software  12.3 s        2     -  the compiler used up its CPU time
+            5 min ago  riscv64-linux  software  12.3 s        2     -  the compiler used up its CPU time
+            5 min ago  riscv64-linux  software  12.3 s        2     -  the compiler used up its CPU time
+            and 1 more, with -o wide
+        "#]].assert_eq(&compile_view(&compiles, &Look::plain(false)));
+        expect![[r#"
+
+            COMPILED   TARGET         BOUNDS      TOOK  THREADS  CODE  COMPILER            POLICY          LOG      OUTCOME
+            5 min ago  riscv64-linux  software  12.3 s        2     -  aot-compiler 0.1.0  none, NaN none  nothing  the compiler used up its CPU time
+        "#]].assert_eq(&compile_view(&compiles[..1], &Look::plain(true)));
+        assert_eq!(compile_view(&[], &Look::plain(false)), "");
     }
 }
