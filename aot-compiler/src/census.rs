@@ -1,6 +1,7 @@
 //! What a module is and what it wants, for people and for the checks before a deploy.
 
 use crate::error::ModuleError;
+use crate::guest_stack::guest_stack_bytes;
 use crate::intake::{self, ModuleInfo};
 use std::fmt::Write;
 use wasmparser::{ExternalKind, FuncType, TypeRef, ValType};
@@ -46,6 +47,12 @@ pub struct MemoryNeeds {
     pub max_pages: Option<u32>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableNeeds {
+    pub min_slots: u32,
+    pub max_slots: Option<u32>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Census {
     pub imports: Vec<Import>,
@@ -53,7 +60,7 @@ pub struct Census {
     /// Own functions, without the imported ones.
     pub function_count: u32,
     pub memory: Option<MemoryNeeds>,
-    pub table_count: u32,
+    pub tables: Vec<TableNeeds>,
     pub global_count: u32,
     /// Bytes of all data segments.
     pub data_bytes: u64,
@@ -62,6 +69,9 @@ pub struct Census {
     /// Proposals after WebAssembly 1.0 that were seen in use.
     pub proposals: Vec<&'static str>,
     pub has_start: bool,
+    /// The stack in linear memory that compilers of C and Rust set up; None where it
+    /// cannot be told.
+    pub guest_stack_bytes: Option<u64>,
 }
 
 /// Validates completely and lists what a module is and wants.
@@ -76,12 +86,17 @@ pub fn census(wasm: &[u8]) -> Result<Census, ModuleError> {
             min_pages: memory.initial_pages,
             max_pages: memory.maximum_pages,
         }),
-        table_count: info.tables.len() as u32,
+        tables: info
+            .tables
+            .iter()
+            .map(|table| TableNeeds { min_slots: table.initial, max_slots: table.maximum })
+            .collect(),
         global_count: info.globals.len() as u32,
         data_bytes: info.data.iter().map(|segment| segment.bytes.len() as u64).sum(),
         code_bytes: info.bodies.iter().map(|body| body.as_bytes().len() as u64).sum(),
         proposals: module.survey.proposals.iter().copied().collect(),
         has_start: info.start.is_some(),
+        guest_stack_bytes: guest_stack_bytes(wasm, info),
     })
 }
 

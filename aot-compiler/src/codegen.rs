@@ -15,7 +15,7 @@ use crate::translate::{
 };
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::{self, ExternalName, LibCall};
+use cranelift_codegen::ir::{self, ExternalName, LibCall, Opcode};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{CompiledCode, Context, FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_frontend::FunctionBuilderContext;
@@ -56,6 +56,10 @@ pub(crate) struct CompiledFunction {
     pub stack_test: Option<MachineCode>,
     /// For the runtime, where the body has the convention for tail calls.
     pub host_entry: Option<MachineCode>,
+    /// Of the body, with the room for tail arguments.
+    pub frame_bytes: u32,
+    /// It may call any function that a table holds.
+    pub calls_through_table: bool,
 }
 
 /// The stack of a compile thread, what Linux gives a main thread: the optimiser
@@ -176,6 +180,7 @@ impl Workspace {
             translate::translate_function(env, function, body, survey, builder, func, frontend)?;
         let stack_height_max = translated.stack_height_max as u64;
         let isa = isas.of_effort(translated.survey.effort(env.bounds, stack_height_max));
+        let calls_through_table = calls_through_pointer(&self.context.func);
         let body = self.emit(isa)?;
         // The frame as Cranelift tells it is without the room for tail arguments.
         let tail_bytes = if survey.has_tail_calls { limits::TAIL_CALL_BYTES_MAX } else { 0 };
@@ -189,7 +194,7 @@ impl Workspace {
             true => Some(self.compile_host_entry(env, isa, own_index)?),
             false => None,
         };
-        Ok(CompiledFunction { body, stack_test, host_entry })
+        Ok(CompiledFunction { body, stack_test, host_entry, frame_bytes, calls_through_table })
     }
 
     fn compile_stack_test(
@@ -251,6 +256,12 @@ impl Workspace {
             frame_bytes: frame_bytes(compiled),
         })
     }
+}
+
+fn calls_through_pointer(func: &ir::Function) -> bool {
+    let is_indirect = |opcode| matches!(opcode, Opcode::CallIndirect | Opcode::ReturnCallIndirect);
+    let mut insts = func.layout.blocks().flat_map(|block| func.layout.block_insts(block));
+    insts.any(|inst| is_indirect(func.dfg.insts[inst].opcode()))
 }
 
 fn frame_bytes(compiled: &CompiledCode) -> u32 {

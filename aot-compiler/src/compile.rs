@@ -8,11 +8,11 @@ use crate::intake::{self, FirstUse, FunctionSurvey, ModuleInfo, ReadModule};
 use crate::progress::Progress;
 use crate::target_isa::TargetIsas;
 use crate::translate::Environment;
-use crate::{COMPILER_ID, codegen, limits, link, object_file};
+use crate::{COMPILER_ID, codegen, limits, link, object_file, stack_depth};
 use std::num::NonZeroUsize;
 use target_spec::profile::AotProfile;
 use target_spec::{BoundsChecks, Target};
-use wasmparser::TypeRef;
+use wasmparser::{ExternalKind, TypeRef};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompileOptions {
@@ -36,6 +36,10 @@ pub struct Artifact {
     pub code_bytes: u64,
     /// Functions of the module, without the imported ones.
     pub function_count: u32,
+    /// Native stack of the deepest chain of calls that the host can begin; None where
+    /// recursion or calls through a table leave it without a bound. What the host's
+    /// functions take comes on top.
+    pub stack_bytes: Option<u64>,
 }
 
 /// Compiles a module for a target, or says whose fault it is that this fails.
@@ -54,9 +58,11 @@ pub fn compile_observed(
     options: &CompileOptions,
     progress: &Progress,
 ) -> Result<Artifact, CompileError> {
-    generate(wasm, target, options, progress, |parts, function_count| {
+    generate(wasm, target, options, progress, |parts, measures| {
+        let Measures { function_count, stack_bytes } = measures;
         let aot = aot_file::write(parts)?;
-        Ok(Artifact { aot, code_bytes: parts.text.code.len() as u64, function_count })
+        let code_bytes = parts.text.code.len() as u64;
+        Ok(Artifact { aot, code_bytes, function_count, stack_bytes })
     })
 }
 
@@ -75,20 +81,20 @@ pub fn compile_object(
     target: &Target,
     options: &CompileOptions,
 ) -> Result<ObjectFile, CompileError> {
-    generate(wasm, target, options, &Progress::new(), |parts, function_count| {
+    generate(wasm, target, options, &Progress::new(), |parts, measures| {
         let elf = object_file::write(wasm, parts)?;
+        let Measures { function_count, .. } = measures;
         Ok(ObjectFile { elf, code_bytes: parts.text.code.len() as u64, function_count })
     })
 }
 
-/// Everything before the file, which `write` makes of the parts and of the number of
-/// functions that the module has.
+/// Everything before the file, which `write` makes of the parts.
 fn generate<F>(
     wasm: &[u8],
     target: &Target,
     options: &CompileOptions,
     progress: &Progress,
-    write: impl FnOnce(&AotParts<'_>, u32) -> Result<F, CompileError>,
+    write: impl FnOnce(&AotParts<'_>, Measures) -> Result<F, CompileError>,
 ) -> Result<F, CompileError> {
     check_target(target, options)?;
     let ReadModule { mut info, survey } = intake::read_module(wasm)?;
@@ -115,6 +121,7 @@ fn generate<F>(
     };
     let functions = codegen::compile_functions(&env, &isas, &bodies, options.threads, progress)?;
     let dispatchers = codegen::compile_dispatchers(&env, &isas)?;
+    let stack_bytes = stack_depth::deepest_stack_bytes(&functions, entered_by_host(&info));
     let text = link::link(&functions, &dispatchers, target.arch)?;
     let profile = AotProfile {
         target: target.id.clone(),
@@ -123,7 +130,20 @@ fn generate<F>(
         compiler: COMPILER_ID.to_owned(),
     };
     let parts = AotParts { target, info: &info, survey: &survey, text: &text, profile: &profile };
-    write(&parts, function_count)
+    write(&parts, Measures { function_count, stack_bytes })
+}
+
+/// What an artifact says of itself beside its bytes.
+struct Measures {
+    function_count: u32,
+    stack_bytes: Option<u64>,
+}
+
+/// Own functions that are exported, and the start function.
+fn entered_by_host(info: &ModuleInfo<'_>) -> impl Iterator<Item = u32> {
+    let exported = info.exports.iter().filter(|e| e.kind == ExternalKind::Func).map(|e| e.index);
+    let imported_count = info.imported_function_count();
+    exported.chain(info.start).filter_map(move |function| function.checked_sub(imported_count))
 }
 
 fn check_target(target: &Target, options: &CompileOptions) -> Result<(), CompileError> {

@@ -18,15 +18,17 @@ mod census;
 mod codegen;
 mod compile;
 mod error;
+mod guest_stack;
 mod intake;
 pub mod limits;
 mod link;
 mod object_file;
 mod progress;
+mod stack_depth;
 mod target_isa;
 mod translate;
 
-pub use census::{Census, Export, ExternKind, Import, MemoryNeeds, census};
+pub use census::{Census, Export, ExternKind, Import, MemoryNeeds, TableNeeds, census};
 pub use compile::{
     Artifact, CompileOptions, ObjectFile, compile, compile_object, compile_observed,
 };

@@ -1,6 +1,6 @@
 //! Fixed answers of a gateway, for the tests of views.
 
-use gateway_api::{AppStatus, CompileRecord, Deployment, Device, Module};
+use gateway_api::{AppStatus, CompileRecord, Deployment, Device, Module, ModuleEligibility};
 use serde::de::DeserializeOwned;
 
 pub const NOW_MS: u64 = 1_772_373_787_250;
@@ -16,6 +16,11 @@ pub fn module() -> Module {
 /// One that was refused.
 pub fn compile() -> CompileRecord {
     read(include_str!("../tests/data/compile.json"))
+}
+
+/// One device that can run it, and one that cannot.
+pub fn eligibility() -> ModuleEligibility {
+    read(include_str!("../tests/data/eligibility.json"))
 }
 
 pub fn deployment() -> Deployment {

@@ -9,6 +9,7 @@ use stub::{Gateway, Ran, problem, run};
 const APPS: &str = include_str!("data/apps.json");
 const DEVICES: &str = include_str!("data/devices.json");
 const MODULE: &str = include_str!("data/module.json");
+const ELIGIBILITY: &str = include_str!("data/eligibility.json");
 const DEPLOYMENT: &str = include_str!("data/deployment.json");
 
 fn list_of(items: &str) -> (u16, String) {
@@ -147,13 +148,32 @@ fn deploy_sends_what_was_asked_for_and_no_more() {
         "--call-ms-max",
         "5",
     ]));
+    let asked = gateway.asked();
+    let posted = asked.iter().filter(|(request, _, _)| request.starts_with("POST"));
     let bodies: Vec<Value> =
-        gateway.asked().iter().map(|asked| serde_json::from_str(&asked.1).unwrap()).collect();
+        posted.map(|(_, body, _)| serde_json::from_str(body).unwrap()).collect();
     assert_eq!(bodies[0]["devices"], "all");
     assert_eq!(bodies[0]["interval_ms"], Value::Null);
     assert_eq!(bodies[1]["devices"]["these"], serde_json::json!(["pi", "vision"]));
     assert_eq!(bodies[1]["memory_bytes_max"], 65_536);
     assert_eq!(bodies[1]["call_ms_max"], 5);
+}
+
+#[test]
+fn deploy_says_beforehand_which_device_cannot_run_it_and_deploys() {
+    let gateway = Gateway::start(|method, path| match (method, path) {
+        ("GET", "/api/v1/modules/filter/eligibility") => (200, ELIGIBILITY.to_owned()),
+        ("POST", "/api/v1/deployments") => (201, DEPLOYMENT.to_owned()),
+        _ => problem(404, "not-found"),
+    });
+    let ran = ok(gateway.run(&["deploy", "filter", "--all"]));
+    let warning = "warning: gate cannot run filter@2 because the module uses";
+    assert!(ran.stderr.contains(warning) && !ran.stderr.contains("pi cannot"), "{ran:?}");
+    let ran = ok(gateway.run(&["deploy", "filter", "--device", "pi"]));
+    assert!(!ran.stderr.contains("warning"), "it is not meant: {ran:?}");
+    let ran = ok(gateway.run(&["module", "check", "filter", "-o", "name"]));
+    assert_eq!(ran.stdout, "pi\n");
+    assert_eq!(gateway.run(&["module", "check", "other"]).code, 3);
 }
 
 #[test]

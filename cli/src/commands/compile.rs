@@ -113,7 +113,7 @@ fn compile(
 ) -> Result<Compiled, CompileError> {
     match emit {
         Emit::Aot => {
-            let Artifact { aot: bytes, code_bytes, function_count } =
+            let Artifact { aot: bytes, code_bytes, function_count, .. } =
                 aot_compiler::compile(wasm, target, options)?;
             Ok(Compiled { bytes, code_bytes, function_count })
         }

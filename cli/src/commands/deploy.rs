@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::progress::DeployProgress;
 use crate::wait;
 use clap::{ArgGroup, Args};
-use gateway_api::{DeviceSelector, NewDeployment};
+use gateway_api::{DeviceEligibility, DeviceSelector, NewDeployment};
 use gateway_client::Client;
 use std::time::Duration;
 
@@ -63,6 +63,7 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
         sensors: args.sensors,
         channels: args.channels,
     };
+    warn_of_obstacles(client, &new, console).await;
     let format = args.output.format();
     if !args.wait {
         let deployment = create(client, &new).await?;
@@ -84,12 +85,30 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
     wait::verdict(&deployment, ended, timeout)
 }
 
+/// Says beforehand which of the devices cannot run it. The deployment is made all the
+/// same: the others shall run it, and free memory may come back.
+async fn warn_of_obstacles(client: &Client, new: &NewDeployment, console: &Console) {
+    // What is wrong with the request itself is said when it is made.
+    let Ok(checked) = client.eligibility(&new.module, new.memory_bytes_max).await else { return };
+    let is_meant = |device: &&DeviceEligibility| match &new.devices {
+        DeviceSelector::All => true,
+        DeviceSelector::These(these) => {
+            these.contains(&device.device) || these.contains(&device.device_name)
+        }
+    };
+    for device in checked.devices.iter().filter(is_meant) {
+        for obstacle in &device.obstacles {
+            console.warn(format!("{}. {}", obstacle.detail, obstacle.advice));
+        }
+    }
+}
+
 async fn create(client: &Client, new: &NewDeployment) -> Result<gateway_api::Deployment, Failure> {
     let created = client.create_deployment(new).await;
     created.map_err(|e| Failure::from(e).if_not_found_try("farrier module ls; farrier device ls"))
 }
 
-fn parse_bytes(text: &str) -> Result<u64, String> {
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(digits_end);
     let factor = match unit.trim() {

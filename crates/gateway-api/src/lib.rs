@@ -20,6 +20,7 @@
 //! | `GET /api/v1/modules/{ref}` | [`Module`]; a ref is an id, `name@version` or `name` for its newest |
 //! | `PUT /api/v1/modules/{ref}/known-answers`, the body is their TOML | [`Module`] |
 //! | `GET /api/v1/modules/{ref}/compiles` | [`List`] of [`CompileRecord`], newest first |
+//! | `GET /api/v1/modules/{ref}/eligibility?memory_bytes_max=` | [`ModuleEligibility`]: what it needs, and which devices can run it |
 //! | `POST /api/v1/deployments` with [`NewDeployment`] | 201 [`Deployment`] |
 //! | `GET /api/v1/deployments`, `GET /api/v1/deployments/{id}` | [`List`] of [`Deployment`], [`Deployment`] |
 //! | `DELETE /api/v1/deployments/{id}` | 204; its application leaves the devices |
@@ -35,6 +36,7 @@
 
 mod deployment;
 mod device;
+mod eligibility;
 mod event;
 mod module;
 mod problem;
@@ -46,6 +48,7 @@ pub use deployment::{
 pub use device::{
     AppSample, AppStatus, Connection, Device, DeviceSample, History, LogLine, Published, Refusal,
 };
+pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacle, TableNeeds};
 pub use event::Event;
 pub use module::{Artifact, ArtifactState, CompileRecord, Module, ModuleExtern, ModuleMemory};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};

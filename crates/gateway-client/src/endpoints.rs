@@ -7,7 +7,7 @@ use crate::exchange::{Body, Request};
 use crate::upload::Upload;
 use gateway_api::{
     AppStatus, ClaimToken, CompileRecord, Deployment, Device, History, List, LogLine, LoginLink,
-    Module, NewClaimToken, NewDeployment, Overview, Published, Session,
+    Module, ModuleEligibility, NewClaimToken, NewDeployment, Overview, Published, Session,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -101,6 +101,17 @@ impl Client {
     /// What became of its compilations, the newest first.
     pub async fn compiles(&self, module: &str) -> Result<List<CompileRecord>, ClientError> {
         self.get(&["modules", module, "compiles"], &[], "a list of compilations").await
+    }
+
+    /// Which devices can run it, with this limit of memory or the usual one.
+    pub async fn eligibility(
+        &self,
+        module: &str,
+        memory_bytes_max: Option<u64>,
+    ) -> Result<ModuleEligibility, ClientError> {
+        let memory = memory_bytes_max.map(|bytes| bytes.to_string());
+        let query = [("memory_bytes_max", &memory)];
+        self.get(&["modules", module, "eligibility"], &query, "a module's eligibility").await
     }
 
     /// Replaces the known-answer steps by those of this TOML text.

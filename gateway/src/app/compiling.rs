@@ -16,7 +16,6 @@ use crate::store::record::{
 };
 use crate::store::{Change, StoreError};
 use module_package::{ARTIFACT_BYTES_MAX, ArtifactId, BlobId, ModuleId};
-use target_spec::Registry;
 
 /// Records kept of one module; the oldest go.
 const COMPILE_RECORDS_MAX: usize = 32;
@@ -252,11 +251,9 @@ fn check_size(result: Result<Compiled, String>) -> Result<Compiled, String> {
 
 fn to_record(job: &CompileJob, outcome: &CompileOutcome) -> CompileRecord {
     let compiled = outcome.result.as_ref().ok();
-    let target = Registry::built_in().find(&job.key.target).ok();
     CompileRecord {
         number: 0,
         key: job.key.clone(),
-        cpu_features: target.map(|t| t.cpu_features.clone()).unwrap_or_default(),
         module_bytes: job.module_bytes,
         started_at_ms: job.started_at_ms,
         compile_ms: outcome.compile_ms,

@@ -135,7 +135,10 @@ fn select(model: &Model, selector: &DeviceSelector) -> Result<Option<Vec<DeviceI
     Ok(Some(devices))
 }
 
-fn limits_of(new: &NewDeployment, module: &ModuleRecord) -> Result<ReleaseLimits, AppError> {
+pub(super) fn limits_of(
+    new: &NewDeployment,
+    module: &ModuleRecord,
+) -> Result<ReleaseLimits, AppError> {
     let own_max = module.memory.and_then(|memory| memory.max_pages);
     let own_max = own_max.map(|pages| u64::from(pages) * super::desired::WASM_PAGE_BYTES);
     let memory_bytes_max = new.memory_bytes_max.or(own_max).unwrap_or(MEMORY_BYTES_DEFAULT);

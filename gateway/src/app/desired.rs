@@ -81,6 +81,8 @@ pub struct Ineligible {
     /// The number that the device itself would refuse with.
     pub code: RefusalCode,
     pub detail: String,
+    /// What to do about it.
+    pub advice: String,
 }
 
 /// The latest deployment of each application that selects this device, without
@@ -99,6 +101,7 @@ pub fn wanted_by<'a>(
 
 /// The artifact of a module for a device's class.
 pub fn artifact_key(module: &ModuleRecord, target: &str, bounds_checks: &str) -> ArtifactKey {
+    let target_spec = Registry::built_in().find(target).ok();
     ArtifactKey {
         module: module.module,
         target: target.to_owned(),
@@ -106,6 +109,7 @@ pub fn artifact_key(module: &ModuleRecord, target: &str, bounds_checks: &str) ->
         policy: CompilePolicy { metering: "none".into(), nan_canonicalization: "none".into() },
         compiler: aot_compiler::COMPILER_ID.to_owned(),
         aot_version: aot_compiler::AOT_VERSION,
+        cpu_features: target_spec.map(|target| target.cpu_features.clone()),
     }
 }
 
@@ -115,7 +119,14 @@ pub fn build_for(
     deployment: &DeploymentRecord,
     device: &DeviceRecord,
 ) -> Result<Build, Ineligible> {
-    let build = Build {
+    match obstacles(module, deployment, device).into_iter().next() {
+        Some(ineligible) => Err(ineligible),
+        None => Ok(to_build(module, deployment, device)),
+    }
+}
+
+fn to_build(module: &ModuleRecord, deployment: &DeploymentRecord, device: &DeviceRecord) -> Build {
+    Build {
         key: artifact_key(module, &device.target, &device.bounds_checks),
         app: deployment.app.clone(),
         app_version: deployment.module_version,
@@ -124,16 +135,33 @@ pub fn build_for(
         sensors: deployment.sensors.clone(),
         channels: deployment.channels.clone(),
         imports: module.imports.iter().map(|i| format!("{}.{}", i.module, i.name)).collect(),
-    };
-    check_device(device, &build)?;
-    check_needs(module, deployment, device)?;
-    Ok(build)
+    }
+}
+
+/// All that keeps this device from running this deployment, whatever else happens.
+pub fn obstacles(
+    module: &ModuleRecord,
+    deployment: &DeploymentRecord,
+    device: &DeviceRecord,
+) -> Vec<Ineligible> {
+    let build = to_build(module, deployment, device);
+    let checks = [
+        check_device(device, &build),
+        check_vectors(module, device),
+        check_sensors(deployment, device),
+        check_memory(module, deployment),
+    ];
+    checks.into_iter().filter_map(Result::err).collect()
+}
+
+fn refuse(code: RefusalCode, detail: String, advice: &str) -> Result<(), Ineligible> {
+    Err(Ineligible { code, detail, advice: advice.to_owned() })
 }
 
 fn check_device(device: &DeviceRecord, build: &Build) -> Result<(), Ineligible> {
-    let refuse = |code, detail: String| Err(Ineligible { code, detail });
     if let Err(unknown) = Registry::built_in().find(&device.target) {
-        return refuse(RefusalCode::WrongTarget, unknown.to_string());
+        let advice = "Upgrade the gateway: it does not know the device's target.";
+        return refuse(RefusalCode::WrongTarget, unknown.to_string(), advice);
     }
     let profile = RuntimeProfile {
         target: device.target.clone(),
@@ -145,35 +173,53 @@ fn check_device(device: &DeviceRecord, build: &Build) -> Result<(), Ineligible> 
     match profile.check(&build.draft_release()) {
         Ok(()) => Ok(()),
         Err(mismatch @ Mismatch::Import { .. }) => {
-            refuse(RefusalCode::UnknownImport, format!("the module {mismatch}"))
+            let advice = "Upgrade the device's runtime, or build the module without this import.";
+            refuse(RefusalCode::UnknownImport, format!("the module {mismatch}"), advice)
         }
         Err(mismatch) => {
-            refuse(RefusalCode::WrongTarget, format!("the module would be {mismatch}"))
+            let advice = "Enrol the device as the target that it is, or upgrade its runtime.";
+            let detail = format!("the module would be {mismatch}");
+            refuse(RefusalCode::WrongTarget, detail, advice)
         }
     }
 }
 
-fn check_needs(
-    module: &ModuleRecord,
-    deployment: &DeploymentRecord,
-    device: &DeviceRecord,
-) -> Result<(), Ineligible> {
-    if let Some(lacking) = deployment.sensors.iter().find(|s| !device.sensors.contains(s)) {
-        let has = match device.sensors.as_slice() {
-            [] => "it declares none".to_owned(),
-            sensors => format!("it declares {}", sensors.join(", ")),
-        };
-        let detail = format!("{} has no sensor {lacking:?}; {has}", device.name);
-        return Err(Ineligible { code: RefusalCode::NotGranted, detail });
+/// Before a compile job finds out, function by function.
+fn check_vectors(module: &ModuleRecord, device: &DeviceRecord) -> Result<(), Ineligible> {
+    let uses_vectors = module.proposals.iter().any(|p| p == "simd" || p == "relaxed-simd");
+    let has_vectors = Registry::built_in().find(&device.target).is_ok_and(|target| target.simd);
+    if !uses_vectors || has_vectors {
+        return Ok(());
     }
+    let detail = format!(
+        "the module uses the WebAssembly proposal \"simd\", and the runtime has no vectors on {}",
+        device.target
+    );
+    let advice = "Build the module without that feature, and deploy that build there.";
+    refuse(RefusalCode::WrongTarget, detail, advice)
+}
+
+fn check_sensors(deployment: &DeploymentRecord, device: &DeviceRecord) -> Result<(), Ineligible> {
+    let lacks = |sensor: &&String| !device.sensors.contains(sensor);
+    let Some(lacking) = deployment.sensors.iter().find(lacks) else { return Ok(()) };
+    let has = match device.sensors.as_slice() {
+        [] => "it declares none".to_owned(),
+        sensors => format!("it declares {}", sensors.join(", ")),
+    };
+    let detail = format!("{} has no sensor {lacking:?}; {has}", device.name);
+    let advice = "Deploy without that sensor, or declare it in the agent's configuration.";
+    refuse(RefusalCode::NotGranted, detail, advice)
+}
+
+fn check_memory(module: &ModuleRecord, deployment: &DeploymentRecord) -> Result<(), Ineligible> {
     let needed_bytes = module.memory.map_or(0, |m| u64::from(m.min_pages) * WASM_PAGE_BYTES);
     let memory_bytes_max = deployment.limits.memory_bytes_max;
-    if needed_bytes > memory_bytes_max {
-        let detail = format!(
-            "the module starts with {needed_bytes} bytes of memory, and the deployment allows \
-             {memory_bytes_max}; deploy it with a larger memory_bytes_max"
-        );
-        return Err(Ineligible { code: RefusalCode::OverLimit, detail });
+    if needed_bytes <= memory_bytes_max {
+        return Ok(());
     }
-    Ok(())
+    let detail = format!(
+        "the module starts with {needed_bytes} bytes of memory, and the deployment allows \
+         {memory_bytes_max}; deploy it with a larger memory_bytes_max"
+    );
+    refuse(RefusalCode::OverLimit, detail, "Raise the limit in the deployment.")
 }

@@ -19,6 +19,7 @@ mod compiling;
 mod deployments;
 mod desired;
 mod devices;
+mod eligibility;
 mod error;
 mod estimate;
 mod events;

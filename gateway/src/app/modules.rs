@@ -3,7 +3,7 @@
 use super::model::shorten;
 use super::{App, AppError, State, views};
 use crate::store::Change;
-use crate::store::record::{ExternRecord, MemoryRecord, ModuleRecord};
+use crate::store::record::{ExternRecord, MemoryRecord, ModuleRecord, TableRecord};
 use aot_compiler::{Census, ExternKind, ModuleError};
 use gateway_api::{Event, Module, ProblemCode};
 use known_answer::{Step, Value};
@@ -222,6 +222,10 @@ fn to_record(
         kind: export.kind.as_str().to_owned(),
         signature: export.signature,
     });
+    let tables = census
+        .tables
+        .into_iter()
+        .map(|t| TableRecord { min_slots: t.min_slots, max_slots: t.max_slots });
     ModuleRecord {
         module,
         name: name.to_owned(),
@@ -237,6 +241,9 @@ fn to_record(
         data_bytes: census.data_bytes,
         proposals: census.proposals.iter().map(|p| (*p).to_owned()).collect(),
         known_answers: vec![],
+        tables: Some(tables.collect()),
+        has_start: Some(census.has_start),
+        guest_stack_bytes: census.guest_stack_bytes,
     }
 }
 

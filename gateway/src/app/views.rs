@@ -195,7 +195,7 @@ pub fn compile_record(record: &CompileRecord) -> gateway_api::CompileRecord {
         module: key.module.to_string(),
         target: key.target.clone(),
         bounds_checks: key.bounds_checks.clone(),
-        cpu_features: record.cpu_features.clone(),
+        cpu_features: key.cpu_features.clone().unwrap_or_default(),
         metering: key.policy.metering.clone(),
         nan_canonicalization: key.policy.nan_canonicalization.clone(),
         compiler: key.compiler.clone(),

@@ -152,8 +152,8 @@ fn compile(request: &Request, progress: &Progress) -> Result<Artifact, String> {
 }
 
 fn to_reply(artifact: Artifact, log: String) -> Reply {
-    let Artifact { aot, code_bytes, function_count, .. } = artifact;
-    Reply::Compiled { aot, code_bytes, function_count, log, stack_bytes: None }
+    let Artifact { aot, code_bytes, function_count, stack_bytes } = artifact;
+    Reply::Compiled { aot, code_bytes, function_count, log, stack_bytes }
 }
 
 /// `before`: what the system said of this process before it compiled.

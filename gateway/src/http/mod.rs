@@ -85,6 +85,7 @@ pub fn router(state: HttpState) -> Router {
         .route("/modules", get(modules::list).post(modules::upload))
         .route("/modules/{reference}", get(modules::show))
         .route("/modules/{reference}/compiles", get(modules::compiles))
+        .route("/modules/{reference}/eligibility", get(modules::eligibility))
         .route("/modules/{reference}/known-answers", put(modules::put_known_answers))
         .route("/deployments", get(deployments::list).post(deployments::create))
         .route("/deployments/{id}", get(deployments::show).delete(deployments::remove))

@@ -10,7 +10,7 @@ use axum::extract::rejection::StringRejection;
 use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt;
-use gateway_api::{CompileRecord, List, Module, ProblemCode};
+use gateway_api::{CompileRecord, List, Module, ModuleEligibility, ProblemCode};
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -124,6 +124,20 @@ pub async fn compiles(
 ) -> Result<Json<List<CompileRecord>>, ApiError> {
     let items = state.run(move |app| app.compiles(&reference)).await?;
     Ok(Json(List { items }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EligibilityQuery {
+    memory_bytes_max: Option<u64>,
+}
+
+pub async fn eligibility(
+    State(state): State<HttpState>,
+    Path(reference): Path<String>,
+    Query(query): Query<EligibilityQuery>,
+) -> Result<Json<ModuleEligibility>, ApiError> {
+    state.run(move |app| app.eligibility(&reference, query.memory_bytes_max)).await.map(Json)
 }
 
 pub async fn put_known_answers(

@@ -42,6 +42,23 @@ pub struct ModuleRecord {
     pub proposals: Vec<String>,
     #[n(11)]
     pub known_answers: Vec<Step>,
+    /// `None`, like the next, in records from before there was this field.
+    #[n(12)]
+    pub tables: Option<Vec<TableRecord>>,
+    #[n(13)]
+    pub has_start: Option<bool>,
+    /// The stack in linear memory, where it can be told.
+    #[n(14)]
+    pub guest_stack_bytes: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct TableRecord {
+    #[n(0)]
+    pub min_slots: u32,
+    #[n(1)]
+    pub max_slots: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -167,6 +184,10 @@ pub struct ArtifactKey {
     pub compiler: String,
     #[n(5)]
     pub aot_version: u32,
+    /// Of the target, as they were compiled for. `None` in records from before there
+    /// was this field, whose hash stays what it was.
+    #[n(6)]
+    pub cpu_features: Option<Vec<String>>,
 }
 
 impl ArtifactKey {
@@ -202,31 +223,29 @@ pub struct CompileRecord {
     #[n(1)]
     pub key: ArtifactKey,
     #[n(2)]
-    pub cpu_features: Vec<String>,
-    #[n(3)]
     pub module_bytes: u64,
-    #[n(4)]
+    #[n(3)]
     pub started_at_ms: u64,
     /// Wall time, without the time in the queue.
-    #[n(5)]
+    #[n(4)]
     pub compile_ms: u64,
-    #[n(6)]
+    #[n(5)]
     pub threads: u32,
     /// This and the next three only of one that succeeded.
-    #[n(7)]
+    #[n(6)]
     pub function_count: Option<u32>,
-    #[n(8)]
+    #[n(7)]
     pub code_bytes: Option<u64>,
-    #[n(9)]
+    #[n(8)]
     pub aot_bytes: Option<u64>,
     /// Native stack of the deepest chain of calls, if that has an end.
-    #[n(10)]
+    #[n(9)]
     pub stack_bytes: Option<u64>,
     /// Why there is no artifact.
-    #[n(11)]
+    #[n(10)]
     pub refusal: Option<String>,
     /// What the worker said, cut to a bounded length.
-    #[n(12)]
+    #[n(11)]
     pub log: String,
 }
 

@@ -1,5 +1,6 @@
 //! `farrier module`: push modules and look at them.
 
+mod check;
 mod ls;
 mod push;
 mod show;
@@ -16,8 +17,10 @@ pub enum Command {
     Push(push::PushArgs),
     /// List the modules
     Ls(ls::LsArgs),
-    /// Show one module, its imports and its artifacts
+    /// Show one module, its imports, its artifacts and how they were compiled
     Show(show::ShowArgs),
+    /// Say which devices can run a module, and why the others cannot
+    Check(check::CheckArgs),
 }
 
 pub async fn run(command: Command, client: &Client, console: &Console) -> Result<(), Failure> {
@@ -25,6 +28,7 @@ pub async fn run(command: Command, client: &Client, console: &Console) -> Result
         Command::Push(args) => push::run(&args, client, console).await,
         Command::Ls(args) => ls::run(&args, client, console).await,
         Command::Show(args) => show::run(&args, client, console).await,
+        Command::Check(args) => check::run(&args, client, console).await,
     }
 }
 

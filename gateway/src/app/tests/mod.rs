@@ -3,6 +3,7 @@
 mod deploying;
 mod enrolling;
 pub(crate) mod fleet;
+mod matching;
 mod queueing;
 mod reporting;
 mod uploading;
