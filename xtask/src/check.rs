@@ -102,7 +102,7 @@ fn first_in<'a>(tree: &str, names: &[&'a str]) -> Option<&'a str> {
 }
 
 pub fn formatting(workspace: &Path) -> anyhow::Result<()> {
-    for folder in [workspace.to_owned(), workspace.join("tests/bench")] {
+    for folder in ["", "tests/bench", "tests/fuzz-targets"].map(|folder| workspace.join(folder)) {
         let what = format!("cargo fmt --check in {}", folder.display());
         run::step(&what, run::cargo(&folder).args(["fmt", "--all", "--check"]))?;
     }
