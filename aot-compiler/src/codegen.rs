@@ -9,6 +9,7 @@ use crate::error::CompileError;
 use crate::intake::{Effort, FunctionSurvey};
 use crate::limits;
 use crate::progress::Progress;
+use crate::reachable::Reachable;
 use crate::target_isa::TargetIsas;
 use crate::translate::{
     self, BIG_FRAME_BYTES, BODIES, DISPATCHERS, Environment, HELPERS, OWN_FUNCTIONS,
@@ -19,7 +20,7 @@ use cranelift_codegen::ir::{self, ExternalName, LibCall, Opcode};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{CompiledCode, Context, FinalizedMachReloc, FinalizedRelocTarget};
 use cranelift_frontend::FunctionBuilderContext;
-use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,6 +63,13 @@ pub(crate) struct CompiledFunction {
     pub calls_through_table: bool,
 }
 
+impl CompiledFunction {
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        let others = self.stack_test.iter().chain(&self.host_entry);
+        self.body.calls.iter().chain(others.flat_map(|code| &code.calls))
+    }
+}
+
 /// The stack of a compile thread, what Linux gives a main thread: the optimiser
 /// recurses along expressions.
 const THREAD_STACK_BYTES: usize = 8 << 20;
@@ -82,37 +90,72 @@ impl Workspace {
     }
 }
 
-/// Compiles own function `own_index` for each body of `bodies`, on `threads` threads.
+/// Compiles each body of `bodies` that can be reached, on `threads` threads, and
+/// gives them by the functions' index among the own ones.
 pub(crate) fn compile_functions(
     env: &Environment<'_>,
     isas: &TargetIsas,
     bodies: &[(&[u8], FunctionSurvey)],
     threads: NonZeroUsize,
     progress: &Progress,
-) -> Result<Vec<CompiledFunction>, CompileError> {
+) -> Result<Vec<Option<CompiledFunction>>, CompileError> {
     // As many as `limits::FUNCTIONS_MAX` and one.
     progress.begin(bodies.len() as u32);
-    let one = |workspace: &mut Workspace, own_index: usize| {
-        let (body, survey) = &bodies[own_index];
-        let own_index = own_index as u32;
+    let one = |workspace: &mut Workspace, own_index: u32| {
+        let (body, survey) = &bodies[own_index as usize];
         let outcome = workspace.compile_or_report(env, isas, own_index, body, *survey);
         progress.finish_one();
         outcome.map_err(|error| name_function(error, env, own_index))
     };
-    if threads.get() == 1 || bodies.len() < 2 {
-        let mut workspace = Workspace::new();
-        return (0..bodies.len()).map(|index| one(&mut workspace, index)).collect();
+    let crew = Crew::assemble(threads, bodies.len())?;
+    let mut workspace = Workspace::new();
+    let mut compiled: Vec<_> = bodies.iter().map(|_| None).collect();
+    let mut reachable = Reachable::new(bodies.len());
+    let mut wave = reachable.roots(env.info, env.survey);
+    while !wave.is_empty() {
+        let functions = crew.work(&wave, &mut workspace, one)?;
+        let next = reachable.callees(functions.iter());
+        for (own_index, function) in wave.iter().zip(functions) {
+            compiled[*own_index as usize] = Some(function);
+        }
+        wave = next;
     }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get().min(bodies.len()));
-    let pool = pool.stack_size(THREAD_STACK_BYTES).build();
-    let pool = pool.map_err(|e| CompileError::bug(format!("start compile threads: {e}")))?;
-    // All outcomes and then the first error, so that the same module is always
-    // refused in the same words.
-    let outcomes: Vec<_> = pool.install(|| {
-        let indices = (0..bodies.len()).into_par_iter().with_max_len(FUNCTIONS_PER_TASK_MAX);
-        indices.map_init(Workspace::new, one).collect()
-    });
-    outcomes.into_iter().collect()
+    progress.finish();
+    Ok(compiled)
+}
+
+/// Who compiles the functions: this thread, or several others.
+struct Crew(Option<rayon::ThreadPool>);
+
+impl Crew {
+    fn assemble(threads: NonZeroUsize, function_count: usize) -> Result<Self, CompileError> {
+        let count = threads.get().min(function_count);
+        if count < 2 {
+            return Ok(Self(None));
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(count);
+        let pool = pool.stack_size(THREAD_STACK_BYTES).build();
+        let pool = pool.map_err(|e| CompileError::bug(format!("start compile threads: {e}")))?;
+        Ok(Self(Some(pool)))
+    }
+
+    /// The results in the order of `wave`. All outcomes come before the first error
+    /// is picked, so that the same module is always refused in the same words.
+    fn work<T: Send>(
+        &self,
+        wave: &[u32],
+        workspace: &mut Workspace,
+        one: impl Fn(&mut Workspace, u32) -> Result<T, CompileError> + Sync + Send,
+    ) -> Result<Vec<T>, CompileError> {
+        let Some(pool) = &self.0 else {
+            return wave.iter().map(|index| one(workspace, *index)).collect();
+        };
+        let outcomes: Vec<_> = pool.install(|| {
+            let indices = wave.par_iter().with_max_len(FUNCTIONS_PER_TASK_MAX);
+            indices.map_init(Workspace::new, |workspace, index| one(workspace, *index)).collect()
+        });
+        outcomes.into_iter().collect()
+    }
 }
 
 /// The dispatchers of tail calls through tables, by canonical type.
@@ -330,20 +373,20 @@ mod tests {
             let (threads, progress) = (NonZeroUsize::MIN, Progress::new());
             let functions = compile_functions(&env, &isas, &bodies, threads, &progress).unwrap();
             assert_eq!(progress.functions(), (1, 1));
-            functions[0].stack_test.is_some()
+            functions[0].as_ref().unwrap().stack_test.is_some()
         };
         Registry::built_in().all().iter().map(of_target).collect()
     }
 
     #[test]
     fn only_a_large_frame_with_software_checks_gets_a_thunk() {
-        let small = "(module (func (param i32) (result i32) local.get 0))";
+        let small = "(module (func (export \"f\") (param i32) (result i32) local.get 0))";
         assert_eq!(has_thunk(small, BoundsChecks::Software), [false; 4]);
         // 1,200 values that all live across a call: 9,600 bytes.
         let loads = "(i64.load (local.get 0)) ".repeat(1_200);
         let sum = "i64.add ".repeat(1_199);
         let large = format!(
-            "(module (memory 1) (func $f (param i32) (result i64)
+            "(module (memory 1) (func $f (export \"f\") (param i32) (result i64)
                {loads} (drop (call $f (local.get 0))) {sum}))"
         );
         assert_eq!(has_thunk(&large, BoundsChecks::Software), [true; 4]);

@@ -24,6 +24,7 @@ pub mod limits;
 mod link;
 mod object_file;
 mod progress;
+mod reachable;
 mod stack_depth;
 mod target_isa;
 mod translate;

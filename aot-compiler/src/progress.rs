@@ -28,6 +28,11 @@ impl Progress {
         self.total.store(total, Ordering::Relaxed);
     }
 
+    /// What is left needs no work.
+    pub(crate) fn finish(&self) {
+        self.done.store(self.total.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     pub(crate) fn finish_one(&self) {
         self.done.fetch_add(1, Ordering::Relaxed);
     }

@@ -21,7 +21,7 @@ enum Depth {
 
 /// The deepest of all chains of calls that begin at `roots`, own functions by index.
 pub(crate) fn deepest_stack_bytes(
-    functions: &[CompiledFunction],
+    functions: &[Option<CompiledFunction>],
     roots: impl Iterator<Item = u32>,
 ) -> Option<u64> {
     let mut depths = vec![Depth::Unknown; functions.len()];
@@ -33,7 +33,11 @@ pub(crate) fn deepest_stack_bytes(
 }
 
 /// Without recursion of our own: a chain of calls may be as long as a module.
-fn depth_from(functions: &[CompiledFunction], depths: &mut [Depth], root: u32) -> Option<u64> {
+fn depth_from(
+    functions: &[Option<CompiledFunction>],
+    depths: &mut [Depth],
+    root: u32,
+) -> Option<u64> {
     // A function, how many of its calls were looked at, and the deepest of these.
     let mut path: Vec<(u32, usize, u64)> = Vec::new();
     let mut entered = Some(root);
@@ -46,7 +50,8 @@ fn depth_from(functions: &[CompiledFunction], depths: &mut [Depth], root: u32) -
                     Some((_, _, deepest)) => *deepest = (*deepest).max(*depth),
                 },
                 Depth::Unknown => {
-                    if functions[function as usize].calls_through_table {
+                    // Reached, so it has code.
+                    if functions[function as usize].as_ref()?.calls_through_table {
                         return None;
                     }
                     depths[function as usize] = Depth::Open;
@@ -55,7 +60,7 @@ fn depth_from(functions: &[CompiledFunction], depths: &mut [Depth], root: u32) -
             }
         }
         let (function, looked_at, deepest) = path.last_mut()?;
-        let code = &functions[*function as usize];
+        let code = functions[*function as usize].as_ref()?;
         match code.body.calls.get(*looked_at) {
             Some(call) => {
                 *looked_at += 1;
@@ -87,7 +92,7 @@ mod tests {
     use crate::codegen::{Call, MachineCode};
     use cranelift_codegen::binemit::Reloc;
 
-    fn function(frame_bytes: u32, callees: &[u32]) -> CompiledFunction {
+    fn function(frame_bytes: u32, callees: &[u32]) -> Option<CompiledFunction> {
         let to_call = |callee: &u32| Call {
             offset: 0,
             kind: Reloc::X86CallPCRel4,
@@ -96,13 +101,13 @@ mod tests {
         };
         let calls = callees.iter().map(to_call).collect();
         let body = MachineCode { code: vec![], calls, frame_bytes };
-        CompiledFunction {
+        Some(CompiledFunction {
             body,
             stack_test: None,
             host_entry: None,
             frame_bytes,
             calls_through_table: false,
-        }
+        })
     }
 
     #[test]
@@ -121,12 +126,12 @@ mod tests {
     fn recursion_and_tables_leave_no_bound_where_they_can_be_reached() {
         let mut functions =
             [function(8, &[1]), function(8, &[2]), function(8, &[1]), function(8, &[])];
-        let depth = |functions: &[CompiledFunction], root: u32| {
+        let depth = |functions: &[Option<CompiledFunction>], root: u32| {
             deepest_stack_bytes(functions, [root].into_iter())
         };
         assert_eq!(depth(&functions, 0), None);
         assert_eq!(depth(&functions, 3), Some(24));
-        functions[3].calls_through_table = true;
+        functions[3].as_mut().unwrap().calls_through_table = true;
         assert_eq!(depth(&functions, 3), None);
     }
 

@@ -14,6 +14,8 @@ const NAMED: &str = r#"
 (module
   (import "env" "log" (func $log (param i32)))
   (memory 1)
+  ;; Referred to, so that it stays although its only call is inlined.
+  (elem declare func $add_up 3)
   (func $add_up (param i32) (result i32)
     (call $log (local.get 0))
     (i32.load (local.get 0)))

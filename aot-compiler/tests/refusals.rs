@@ -168,7 +168,7 @@ fn a_small_body_that_unfolds_to_much_is_refused() {
     let branches = "(br_if 0 (i32.const 1))".repeat(20_000);
     let values = "(i32.const 0)".repeat(1000);
     let text = format!(
-        "(module (func (block (result {results}) {values} {branches}) {}))",
+        "(module (func (export \"f\") (block (result {results}) {values} {branches}) {}))",
         "drop ".repeat(1000)
     );
     let error = compile_bytes(&wasm(&text)).unwrap_err();

@@ -58,7 +58,12 @@ impl Functions {
         let gets: String = (0..params.len()).map(|index| format!("local.get {index} ")).collect();
         let (params, result) = (params.join(" "), format!("(result {result})"));
         let result = if result == "(result )" { "" } else { &result };
-        writeln!(self.text, "(func (param {params}) {result} {gets} {operator})").unwrap();
+        writeln!(
+            self.text,
+            "(func (export \"{}\") (param {params}) {result} {gets} {operator})",
+            self.count
+        )
+        .unwrap();
         self.count += 1;
     }
 
@@ -147,7 +152,7 @@ fn every_vector_instruction_has_code_where_the_target_has_vectors() {
 fn vector_code_needs_no_optimiser() {
     let many = "(drop (i32.div_u (i32.const 1) (local.get 0)))".repeat(2_000);
     let module = format!(
-        "(module (func (param i32 v128) (result v128) {many}
+        "(module (func (export \"f\") (param i32 v128) (result v128) {many}
            (i32x4.trunc_sat_f64x2_u_zero (f64x2.convert_low_i32x4_u (i32x4.dot_i16x8_s
              (i16x8.extadd_pairwise_i8x16_u (local.get 1)) (local.get 1))))))"
     );

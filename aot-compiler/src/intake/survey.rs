@@ -36,6 +36,8 @@ pub(crate) struct ModuleSurvey {
     pub uses_simd: bool,
     pub tail_calls: TailCalls,
     pub functions: Vec<FunctionSurvey>,
+    /// Named by a `ref.func`.
+    pub referenced_functions: BTreeSet<u32>,
     /// For each function, imported ones first, how many `call`s name it.
     pub call_sites: Vec<u32>,
 }
@@ -187,6 +189,9 @@ impl ModuleSurvey {
                 }
                 Operator::Block { .. } | Operator::If { .. } => blocks.push(false),
                 Operator::End => open_loops -= u64::from(blocks.pop().unwrap_or(false)),
+                Operator::RefFunc { function_index } => {
+                    self.referenced_functions.insert(function_index);
+                }
                 Operator::Call { function_index } => {
                     self.call_sites[function_index as usize] += 1;
                     function.accesses_and_calls += 1;

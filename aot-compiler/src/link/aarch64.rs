@@ -5,6 +5,9 @@ use crate::codegen::Call;
 use crate::error::CompileError;
 use cranelift_codegen::binemit::Reloc;
 
+/// `udf #0` (Arm ARM, C6.2, "UDF").
+pub(super) const TRAP: [u8; 4] = [0; 4];
+
 /// R_AARCH64_CALL26 (`aot/arch/aot_reloc_aarch64.c`). The loader adds to what the
 /// field holds, and wants no positive addend for its PLT.
 pub(super) const RELOCATION: RelocationKind = RelocationKind { number: 283, addend: 0 };

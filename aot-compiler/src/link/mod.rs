@@ -59,16 +59,25 @@ pub(crate) fn relocation_kind(arch: Arch) -> RelocationKind {
     }
 }
 
-/// Lays out the functions in their order, and the dispatchers behind them.
+/// Lays out the functions in their order, and the dispatchers behind them. Functions
+/// without code share one entry that is no instruction.
 pub(crate) fn link(
-    functions: &[CompiledFunction],
+    functions: &[Option<CompiledFunction>],
     dispatchers: &BTreeMap<u32, MachineCode>,
     arch: Arch,
 ) -> Result<Text, CompileError> {
     let mut text = Text::default();
     let mut places = Places::default();
     let mut pieces = Vec::with_capacity(functions.len());
+    let mut dead = Vec::new();
     for (index, function) in (0..).zip(functions) {
+        let Some(function) = function else {
+            dead.push(index as usize);
+            places.bodies.push(0);
+            places.own.push(0);
+            text.entries.push(0);
+            continue;
+        };
         let body = text.place(Piece::Body(index), &function.body, &mut pieces)?;
         let stack_test = function.stack_test.as_ref();
         let own = text.place_or(Piece::StackTest(index), stack_test, body, &mut pieces)?;
@@ -82,6 +91,12 @@ pub(crate) fn link(
         let place = text.place(Piece::Dispatcher(*ty), dispatcher, &mut pieces)?;
         places.dispatchers.insert(*ty, place);
     }
+    if !dead.is_empty() {
+        text.pad();
+        let entry = text.code.len() as u64;
+        text.code.extend_from_slice(&trap_instruction(arch));
+        dead.into_iter().for_each(|index| text.entries[index] = entry);
+    }
     for (place, piece) in pieces {
         for call in &piece.calls {
             text.resolve(place, call, &places, arch)?;
@@ -90,6 +105,15 @@ pub(crate) fn link(
     // The text section's size is a multiple of 4 for the section that follows.
     text.pad();
     Ok(text)
+}
+
+/// An instruction that every processor of the architecture refuses.
+fn trap_instruction(arch: Arch) -> [u8; 4] {
+    match arch {
+        Arch::X86_64 => x86_64::TRAP,
+        Arch::Aarch64 => aarch64::TRAP,
+        Arch::Riscv64 => riscv64::TRAP,
+    }
 }
 
 /// Where in the text things begin that code calls.

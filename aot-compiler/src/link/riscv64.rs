@@ -5,6 +5,9 @@ use crate::codegen::Call;
 use crate::error::CompileError;
 use cranelift_codegen::binemit::Reloc;
 
+/// `unimp`, all bits zero in both halves (RISC-V unprivileged ISA, "Expanded Instruction-Length Encoding").
+pub(super) const TRAP: [u8; 4] = [0; 4];
+
 /// R_RISCV_CALL_PLT (`aot/arch/aot_reloc_riscv.c`). The loader adds to what the
 /// fields hold.
 pub(super) const RELOCATION: RelocationKind = RelocationKind { number: 19, addend: 0 };

@@ -5,6 +5,9 @@ use crate::codegen::Call;
 use crate::error::CompileError;
 use cranelift_codegen::binemit::Reloc;
 
+/// `ud2`, twice (Intel SDM volume 2, "UD—Undefined Instruction").
+pub(super) const TRAP: [u8; 4] = [0x0f, 0x0b, 0x0f, 0x0b];
+
 /// R_X86_64_PLT32 (`aot/arch/aot_reloc_x86_64.c`). The addend makes the displacement
 /// relative to the end of the instruction, which is where the CPU counts from.
 pub(super) const RELOCATION: RelocationKind = RelocationKind { number: 4, addend: -4 };

@@ -1,6 +1,7 @@
 ;;! target = x86_64-linux
 ;;! bounds = hardware
 (module
+  (export "run" (func 0))
   (func (param i32) (result i32)
     (block $a (block $b (block $c (block $d
       (br_table $a $b $c $d (local.get 0)))
@@ -8,7 +9,7 @@
       (return (i32.const 12)))
       (return (i32.const 11)))
     (i32.const 10)))
-;; function[0] (i32) -> i32
+;; function[0] "run" (i32) -> i32
 ;;     0  push rbp
 ;;     1  mov rbp, rsp
 ;;     4  mov r10d, 3

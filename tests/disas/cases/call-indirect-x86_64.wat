@@ -2,6 +2,7 @@
 ;;! bounds = software
 ;;! function = 1
 (module
+  (export "run" (func 1))
   (type $unary (func (param i32) (result i32)))
   (table 4 8 funcref)
   (elem (i32.const 0) $f)
@@ -9,7 +10,7 @@
   (func (param i32 i32) (result i32)
     (drop (table.grow 0 (ref.null func) (i32.const 1)))
     (call_indirect (type $unary) (local.get 0) (local.get 1))))
-;; function[1] (i32, i32) -> i32
+;; function[1] "run" (i32, i32) -> i32
 ;;     0  push rbp
 ;;     1  mov rbp, rsp
 ;;     4  sub rsp, 0x20

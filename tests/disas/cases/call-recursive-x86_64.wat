@@ -1,13 +1,14 @@
 ;;! target = x86_64-linux
 ;;! bounds = hardware
 (module
+  (export "run" (func 0))
   (func $fib (param i32) (result i32)
     (if (result i32) (i32.lt_u (local.get 0) (i32.const 2))
       (then (local.get 0))
       (else (i32.add
         (call $fib (i32.sub (local.get 0) (i32.const 1)))
         (call $fib (i32.sub (local.get 0) (i32.const 2))))))))
-;; function[0] (i32) -> i32
+;; function[0] "run" (i32) -> i32
 ;;     0  push rbp
 ;;     1  mov rbp, rsp
 ;;     4  sub rsp, 0x30
@@ -34,13 +35,13 @@
 ;;    58  mov rsi, r13
 ;;    5b  sub esi, 3
 ;;    5e  mov rdi, r14
-;;    61  call function[0]
+;;    61  call function[0] "run"
 ;;    66  mov rcx, r13
 ;;    69  mov r12, rax
 ;;    6c  mov rsi, rcx
 ;;    6f  sub esi, 4
 ;;    72  mov rdi, r14
-;;    75  call function[0]
+;;    75  call function[0] "run"
 ;;    7a  mov rcx, r12
 ;;    7d  lea r12d, [rcx + rax]
 ;;    81  mov rsi, r13
@@ -51,12 +52,12 @@
 ;;    93  mov rsi, r13
 ;;    96  sub esi, 4
 ;;    99  mov rdi, r14
-;;    9c  call function[0]
+;;    9c  call function[0] "run"
 ;;    a1  mov rsi, r13
 ;;    a4  mov r15, rax
 ;;    a7  sub esi, 5
 ;;    aa  mov rdi, r14
-;;    ad  call function[0]
+;;    ad  call function[0] "run"
 ;;    b2  mov rcx, r15
 ;;    b5  add ecx, eax
 ;;    b7  add r12d, ecx
@@ -77,12 +78,12 @@
 ;;    ed  mov rsi, r13
 ;;    f0  sub esi, 4
 ;;    f3  mov rdi, r14
-;;    f6  call function[0]
+;;    f6  call function[0] "run"
 ;;    fb  mov rsi, r13
 ;;    fe  mov r15, rax
 ;;   101  sub esi, 5
 ;;   104  mov rdi, r14
-;;   107  call function[0]
+;;   107  call function[0] "run"
 ;;   10c  mov rcx, r15
 ;;   10f  lea ebx, [rcx + rax]
 ;;   112  mov rsi, r13
@@ -93,13 +94,13 @@
 ;;   124  mov rsi, r13
 ;;   127  sub esi, 5
 ;;   12a  mov rdi, r14
-;;   12d  call function[0]
+;;   12d  call function[0] "run"
 ;;   132  mov rsi, r13
 ;;   135  mov r15, rax
 ;;   138  sub esi, 6
 ;;   13b  mov rdi, r14
 ;;   13e  mov r13, rsi
-;;   141  call function[0]
+;;   141  call function[0] "run"
 ;;   146  mov rsi, r15
 ;;   149  lea ecx, [rsi + rax]
 ;;   14c  add ecx, ebx

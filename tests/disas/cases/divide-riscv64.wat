@@ -1,8 +1,9 @@
 ;;! target = riscv64-linux
 ;;! bounds = software
 (module
+  (export "run" (func 0))
   (func (param i32 i32) (result i32) (i32.div_s (local.get 0) (local.get 1))))
-;; function[0] (i32, i32) -> i32
+;; function[0] "run" (i32, i32) -> i32
 ;;     0  c.addi16sp sp, -0x10
 ;;     2  c.sdsp ra, 8(sp)
 ;;     4  c.sdsp s0, 0(sp)

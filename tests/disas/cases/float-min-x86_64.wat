@@ -1,8 +1,9 @@
 ;;! target = x86_64-linux
 ;;! bounds = hardware
 (module
+  (export "run" (func 0))
   (func (param f32 f32) (result f32) (f32.min (local.get 0) (local.get 1))))
-;; function[0] (f32, f32) -> f32
+;; function[0] "run" (f32, f32) -> f32
 ;;     0  push rbp
 ;;     1  mov rbp, rsp
 ;;     4  movdqa xmm6, xmm0

@@ -1,8 +1,9 @@
 ;;! target = riscv64-linux
 ;;! bounds = software
-(module (memory 1)
+(module
+  (export "run" (func 0)) (memory 1)
   (func (param i32) (result i32) (i32.load offset=8 (local.get 0))))
-;; function[0] (i32) -> i32
+;; function[0] "run" (i32) -> i32
 ;;     0  c.addi16sp sp, -0x10
 ;;     2  c.sdsp ra, 8(sp)
 ;;     4  c.sdsp s0, 0(sp)

@@ -1,8 +1,9 @@
 ;;! target = x86_64-linux
 ;;! bounds = software
-(module (memory 1)
+(module
+  (export "run" (func 0)) (memory 1)
   (func (param i32) (result i32) (i32.load offset=8 (local.get 0))))
-;; function[0] (i32) -> i32
+;; function[0] "run" (i32) -> i32
 ;;     0  push rbp
 ;;     1  mov rbp, rsp
 ;;     4  mov eax, esi

@@ -1,10 +1,11 @@
 ;;! target = x86_64-linux
 ;;! bounds = software
-(module (memory 1 9)
+(module
+  (export "run" (func 0)) (memory 1 9)
   (func (param i32) (result i32)
     (drop (memory.grow (local.get 0)))
     (i32.load (local.get 0))))
-;; function[0] (i32) -> i32
+;; function[0] "run" (i32) -> i32
 ;;     0  push rbp
 ;;     1  mov rbp, rsp
 ;;     4  sub rsp, 0x20
