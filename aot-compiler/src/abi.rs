@@ -13,6 +13,8 @@ use wasmparser::{FuncType, ValType};
 pub(crate) mod exec_env {
     pub const MODULE_INSTANCE: i32 = 16;
     pub const NATIVE_STACK_BOUNDARY: i32 = 32;
+    /// 32 bits, of which bit 0 asks code to stop (`common/wasm_suspend_flags.h`).
+    pub const SUSPEND_FLAGS: i32 = 40;
 }
 
 /// `AOTModuleInstance` = `WASMModuleInstance` (`interpreter/wasm_runtime.h`).

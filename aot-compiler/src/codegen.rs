@@ -367,6 +367,8 @@ mod tests {
                 layout: InstanceLayout::of(&module.info),
                 bounds,
                 arch: target.arch,
+                meter: None,
+                suspend_checks: false,
             };
             let isas = TargetIsas::build(target, bounds, false).unwrap();
             let bodies = [(module.info.bodies[0].as_bytes(), module.survey.functions[0])];

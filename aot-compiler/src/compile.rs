@@ -4,13 +4,16 @@ use crate::abi::InstanceLayout;
 use crate::aot_file::{self, AotParts};
 use crate::census::describe_function;
 use crate::error::{CompileError, Place, check_limit};
+use crate::instrument::recognise::recognise;
 use crate::intake::{self, FirstUse, FunctionSurvey, ModuleInfo, ReadModule};
 use crate::progress::Progress;
 use crate::target_isa::TargetIsas;
-use crate::translate::Environment;
-use crate::{COMPILER_ID, codegen, limits, link, object_file, stack_depth};
+use crate::translate::{Environment, GasMeter};
+use crate::{
+    COMPILER_ID, COST_TABLE_VERSION, codegen, instrument, limits, link, object_file, stack_depth,
+};
 use std::num::NonZeroUsize;
-use target_spec::profile::AotProfile;
+use target_spec::profile::{AotProfile, CodePolicy, NanRule};
 use target_spec::{BoundsChecks, Target};
 use wasmparser::{ExternalKind, TypeRef};
 
@@ -19,12 +22,41 @@ pub struct CompileOptions {
     pub bounds_checks: BoundsChecks,
     /// Threads that generate code. The artifact is the same with any number.
     pub threads: NonZeroUsize,
+    pub metering: Metering,
+    /// Whether code looks at loops and on entry for a wish to stop it. A metered
+    /// module does so anyway, by its limit, and gets no second look.
+    pub suspend_checks: bool,
+}
+
+/// Whether the module is made to count what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metering {
+    /// As the module is, which may have been metered before.
+    None,
+    /// By `meter`, with the cost table of this compiler.
+    Gas,
 }
 
 impl CompileOptions {
     /// Everything else as a module is without a policy.
     pub fn new(bounds_checks: BoundsChecks) -> Self {
-        Self { bounds_checks, threads: NonZeroUsize::MIN }
+        Self {
+            bounds_checks,
+            threads: NonZeroUsize::MIN,
+            metering: Metering::None,
+            suspend_checks: false,
+        }
+    }
+
+    fn policy(&self) -> CodePolicy {
+        CodePolicy {
+            metering: match self.metering {
+                Metering::None => None,
+                Metering::Gas => Some(COST_TABLE_VERSION),
+            },
+            nan_rule: NanRule::AsComputed,
+            suspend_checks: self.suspend_checks,
+        }
     }
 }
 
@@ -97,11 +129,18 @@ fn generate<F>(
     write: impl FnOnce(&AotParts<'_>, Measures) -> Result<F, CompileError>,
 ) -> Result<F, CompileError> {
     check_target(target, options)?;
+    let metered = match options.metering {
+        Metering::None => None,
+        Metering::Gas => Some(instrument::meter(wasm)?.wasm),
+    };
+    let wasm = metered.as_deref().unwrap_or(wasm);
     let ReadModule { mut info, survey } = intake::read_module(wasm)?;
     check_vectors(wasm, survey.uses_simd, target)?;
     check_imports(&info)?;
     check_names(&info)?;
-    let function_count = info.bodies.len() as u32;
+    // Metering adds one.
+    let function_count = info.bodies.len() as u32 - u32::from(metered.is_some());
+    let metering = recognise(wasm, &info);
 
     let start_body = StartOfImport::add(&mut info);
     let mut bodies: Vec<(&[u8], FunctionSurvey)> = Vec::with_capacity(info.bodies.len() + 1);
@@ -112,8 +151,11 @@ fn generate<F>(
         bodies.push((&start.body, FunctionSurvey::default()));
     }
     let isas = TargetIsas::build(target, options.bounds_checks, survey.tail_calls.are_used())?;
+    let layout = InstanceLayout::of(&info);
     let env = Environment {
-        layout: InstanceLayout::of(&info),
+        suspend_checks: options.suspend_checks,
+        meter: metering.as_ref().map(|note| GasMeter::new(note, &layout)),
+        layout,
         info: &info,
         survey: &survey,
         bounds: options.bounds_checks,
@@ -128,8 +170,11 @@ fn generate<F>(
         bounds_checks: options.bounds_checks,
         cpu_features: target.cpu_features.clone(),
         compiler: COMPILER_ID.to_owned(),
+        policy: options.policy(),
     };
-    let parts = AotParts { target, info: &info, survey: &survey, text: &text, profile: &profile };
+    let metering = metering.as_ref();
+    let parts =
+        AotParts { target, info: &info, survey: &survey, text: &text, profile: &profile, metering };
     write(&parts, Measures { function_count, stack_bytes })
 }
 

@@ -26,6 +26,10 @@ pub enum ModuleError {
     Invalid { message: String, function: Option<u32>, offset: u64 },
     #[error("the module has too many or too large {what}: {found}, and the limit is {limit}")]
     LimitExceeded { what: &'static str, limit: u64, found: u64 },
+    #[error(
+        "the module has the {what} {name:?}, a name that gas metering needs for itself; rename it, or give the module as it was before it was metered"
+    )]
+    Reserved { what: &'static str, name: String },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -19,6 +19,7 @@ mod codegen;
 mod compile;
 mod error;
 mod guest_stack;
+mod instrument;
 mod intake;
 pub mod limits;
 mod link;
@@ -31,9 +32,10 @@ mod translate;
 
 pub use census::{Census, Export, ExternKind, Import, MemoryNeeds, TableNeeds, census};
 pub use compile::{
-    Artifact, CompileOptions, ObjectFile, compile, compile_object, compile_observed,
+    Artifact, CompileOptions, Metering, ObjectFile, compile, compile_object, compile_observed,
 };
 pub use error::{CompileError, ModuleError};
+pub use instrument::{COST_TABLE_VERSION, MeteredModule, meter};
 pub use progress::Progress;
 
 /// Name and versions of everything that decides the bytes of an artifact.

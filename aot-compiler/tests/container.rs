@@ -5,7 +5,7 @@ mod support;
 use aot_compiler::{AOT_VERSION, COMPILER_ID, CompileOptions, compile};
 use std::fmt::Write;
 use support::{AotFile, EVERYTHING, all_targets, compile_text, wasm};
-use target_spec::profile::{AotProfile, SECTION_NAME};
+use target_spec::profile::{AotProfile, CodePolicy, SECTION_NAME};
 
 #[test]
 fn sections_come_in_the_order_that_the_loader_enforces() {
@@ -224,6 +224,7 @@ fn the_note_tells_target_mode_features_and_compiler() {
             bounds_checks,
             cpu_features: target.cpu_features.clone(),
             compiler: COMPILER_ID.to_owned(),
+            policy: CodePolicy::default(),
         };
         assert_eq!(profile, expected);
     }

@@ -21,6 +21,7 @@ use crate::error::CompileError;
 use crate::intake::{ExportEntry, ModuleInfo, ModuleSurvey};
 use crate::link::{self, Text};
 use target_spec::Target;
+use target_spec::metering::{self, MeteringNote};
 use target_spec::profile::{self, AotProfile};
 use wasmparser::ExternalKind;
 use writer::SectionWriter;
@@ -51,19 +52,23 @@ pub(crate) struct AotParts<'p> {
     pub survey: &'p ModuleSurvey,
     pub text: &'p Text,
     pub profile: &'p AotProfile,
+    pub metering: Option<&'p MeteringNote>,
 }
 
 pub(crate) fn write(parts: &AotParts<'_>) -> Result<Vec<u8>, CompileError> {
     let relocation = link::relocation_kind(parts.target.arch);
-    let sections = [
+    let mut sections = vec![
         (SECTION_TARGET_INFO, target_info::write(parts.target, parts.survey)?),
         (SECTION_INIT_DATA, init_data::write(parts.info)),
         (SECTION_TEXT, write_text(parts.text)),
         (SECTION_FUNCTION, write_functions(parts.info, parts.text)),
         (SECTION_EXPORT, write_exports(&parts.info.exports)),
         (SECTION_RELOCATION, relocations::write(&parts.text.relocations, &relocation)),
-        (SECTION_CUSTOM, write_note(parts.profile)),
+        (SECTION_CUSTOM, write_note(profile::SECTION_NAME, &parts.profile.to_bytes())),
     ];
+    if let Some(note) = parts.metering {
+        sections.push((SECTION_CUSTOM, write_note(metering::SECTION_NAME, &note.to_bytes())));
+    }
     let mut file = SectionWriter::new();
     file.u32(AOT_MAGIC);
     file.u32(AOT_VERSION);
@@ -119,10 +124,10 @@ fn write_exports(exports: &[ExportEntry<'_>]) -> SectionWriter {
     out
 }
 
-fn write_note(profile: &AotProfile) -> SectionWriter {
+fn write_note(name: &str, note: &[u8]) -> SectionWriter {
     let mut out = SectionWriter::new();
     out.u32(CUSTOM_RAW);
-    out.string(profile::SECTION_NAME);
-    out.bytes(&profile.to_bytes());
+    out.string(name);
+    out.bytes(note);
     out
 }

@@ -19,7 +19,7 @@ use crate::limits;
 pub(crate) use constants::ConstValue;
 pub(crate) use module_info::{
     DataSegment, ElementMode, ExportEntry, GlobalInfo, ImportEntry, ImportedFunction, ModuleInfo,
-    RefKind, TableInfo, WASM_PAGE_BYTES,
+    RefKind, TableInfo, WASM_PAGE_BYTES, to_invalid,
 };
 pub(crate) use survey::{Effort, FunctionSurvey, ModuleSurvey};
 pub(crate) use validate::{FirstUse, first_use_of_simd};

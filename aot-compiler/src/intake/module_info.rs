@@ -346,7 +346,7 @@ fn clamp_to_u32(limit: u64) -> u32 {
 }
 
 /// Reading what was just validated does not fail; if it does, it is told as is.
-pub(super) fn to_invalid(error: wasmparser::Error) -> ModuleError {
+pub(crate) fn to_invalid(error: wasmparser::Error) -> ModuleError {
     let (message, offset) = (error.message().to_owned(), error.offset());
     ModuleError::Invalid { message, function: None, offset }
 }

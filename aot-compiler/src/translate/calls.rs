@@ -21,6 +21,10 @@ fn slot_bytes(ty: ValType) -> u32 {
 
 impl Translator<'_, '_> {
     pub fn call(&mut self, function: u32) -> Result<(), CompileError> {
+        if self.is_charge(function) {
+            self.charge();
+            return Ok(());
+        }
         let ty = self.info().function_type(function);
         self.spend_values(ty.params().len() + ty.results().len())?;
         let is_import = function < self.info().imported_function_count();
@@ -76,6 +80,7 @@ impl Translator<'_, '_> {
         let call = emit(self, &all);
         let mut results = self.builder.inst_results(call).to_vec();
         self.check_exception();
+        self.reload_gas();
         if let Some(address) = scratch {
             let mut offset = 0;
             for ty in others {
@@ -118,6 +123,7 @@ impl Translator<'_, '_> {
         let arguments = [self.exec_env, function, argc, argv];
         let is_ok = self.call_helper(Helper::InvokeNative, &arguments);
         self.bail_unless(is_ok.expect("aot_invoke_native returns a bool"));
+        self.reload_gas();
         let mut results = Vec::with_capacity(ty.results().len());
         results.extend(ty.results().first().map(|ty| self.load_scratch(*ty, argv, 0)));
         let mut value_offset = values_offset;

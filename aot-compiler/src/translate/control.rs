@@ -92,6 +92,7 @@ impl Translator<'_, '_> {
         self.builder.ins().jump(header, &to_args(&arguments));
         self.builder.switch_to_block(header);
         self.stack.extend_from_slice(self.builder.block_params(header));
+        self.check_suspend();
         self.open(ty, FrameKind::Loop { header })
     }
 

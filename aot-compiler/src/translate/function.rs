@@ -26,6 +26,8 @@ pub(super) struct Regions {
     pub linear_memory: AliasRegion,
     pub globals: AliasRegion,
     pub tables: AliasRegion,
+    /// A metered module's counter and limit.
+    pub gas: AliasRegion,
     /// Arguments and results on the stack.
     pub scratch: AliasRegion,
 }
@@ -63,6 +65,8 @@ pub(super) struct Translator<'m, 'f> {
     pub known_bounds: KnownBounds,
     /// Whether anything is called that needs more stack than a leaf may take.
     pub needs_stack_check: bool,
+    /// A metered module's counter.
+    pub gas_used: Option<Variable>,
 }
 
 /// What the choice of the effort rests on.
@@ -149,7 +153,10 @@ impl<'m, 'f> Translator<'m, 'f> {
             inlining: Inlining::default(),
             known_bounds: KnownBounds::default(),
             needs_stack_check: false,
+            gas_used: None,
         };
+        translator.enter_gas();
+        translator.check_suspend();
         translator.open_function_frame();
         let params = translator.join_params(ty.params(), &params[1..1 + carried]);
         for (param, ty) in params.into_iter().zip(ty.params()) {
@@ -374,5 +381,6 @@ fn declare_regions(func: &mut ir::Function) -> Regions {
         globals: declare(2, "globals"),
         tables: declare(3, "tables"),
         scratch: declare(4, "scratch"),
+        gas: declare(5, "gas"),
     }
 }

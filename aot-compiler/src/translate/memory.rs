@@ -217,7 +217,7 @@ impl Translator<'_, '_> {
 
     pub fn global_get(&mut self, global: u32) {
         let ty = crate::abi::value_type(self.info().globals[global as usize].ty);
-        let flags = self.global_flags();
+        let flags = self.global_flags(global);
         let offset = self.env.layout.global(global);
         let value = self.builder.ins().load(ty, flags, self.instance, offset);
         self.push(value);
@@ -225,14 +225,16 @@ impl Translator<'_, '_> {
 
     pub fn global_set(&mut self, global: u32) {
         let value = self.pop();
-        let flags = self.global_flags();
+        let flags = self.global_flags(global);
         let offset = self.env.layout.global(global);
         self.builder.ins().store(flags, value, self.instance, offset);
+        self.note_global_set(global);
     }
 
     /// WAMR packs globals, so an 8-byte or 16-byte one may lie on a multiple of 4.
-    fn global_flags(&self) -> MemFlagsData {
-        MemFlagsData::new().with_notrap().with_alias_region(Some(self.regions.globals))
+    fn global_flags(&self, global: u32) -> MemFlagsData {
+        let region = self.region_of_global(global);
+        MemFlagsData::new().with_notrap().with_alias_region(Some(region))
     }
 }
 

@@ -17,6 +17,7 @@ mod control;
 mod conversions;
 mod entry_thunk;
 mod function;
+mod gas;
 mod inline;
 mod known_bounds;
 mod memory;
@@ -27,6 +28,7 @@ mod simd;
 mod simd_arithmetic;
 mod simd_lanes;
 mod simd_memory;
+mod suspend;
 mod tail_calls;
 mod traps;
 
@@ -37,6 +39,7 @@ use target_spec::{Arch, BoundsChecks};
 
 pub(crate) use entry_thunk::{BIG_FRAME_BYTES, build_host_entry, build_stack_test};
 pub(crate) use function::translate_function;
+pub(crate) use gas::GasMeter;
 pub(crate) use tail_calls::build_dispatcher;
 
 /// What is the same for all functions of one compilation.
@@ -46,6 +49,10 @@ pub(crate) struct Environment<'m> {
     pub layout: InstanceLayout,
     pub bounds: BoundsChecks,
     pub arch: Arch,
+    /// Asked for by the policy; a metered module has its limit instead.
+    pub suspend_checks: bool,
+    /// For a module that meters its gas.
+    pub meter: Option<GasMeter>,
 }
 
 impl Environment<'_> {

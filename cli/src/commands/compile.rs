@@ -159,6 +159,9 @@ fn refuse(input: &Path, error: &CompileError) -> Failure {
         CompileError::Module(ModuleError::LimitExceeded { .. }) => {
             failure.or_try("a smaller module: optimise for size, or split it")
         }
+        CompileError::Module(ModuleError::Reserved { .. }) => {
+            failure.or_try("leave --metering away for a module that meters itself")
+        }
         CompileError::TargetCannot { .. } => {
             failure.or_try("leave --bounds away for the target's own, or choose another target")
         }

@@ -5,6 +5,7 @@
 //!
 //! It does not compile and does not know any particular device.
 
+pub mod metering;
 pub mod profile;
 mod registry;
 

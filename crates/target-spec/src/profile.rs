@@ -14,9 +14,20 @@
 //! compiler aot-compiler 0.1.0 cranelift 0.135.8
 //! ```
 //!
+//! A file that was compiled by a policy has version 2, with three lines more; one
+//! without keeps version 1, which every runtime reads.
+//!
+//! ```text
+//! metering 1
+//! nan canonical
+//! suspend-checks yes
+//! ```
+//!
 //! The note is no proof of origin: that is the signed release.
 
 use crate::{BoundsChecks, TargetId};
+use std::fmt;
+use std::str::FromStr;
 
 pub const SECTION_NAME: &str = "farrier.profile";
 
@@ -29,6 +40,58 @@ pub struct AotProfile {
     pub bounds_checks: BoundsChecks,
     pub cpu_features: Vec<String>,
     pub compiler: String,
+    pub policy: CodePolicy,
+}
+
+/// What was asked of the code beyond doing what the module says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CodePolicy {
+    /// The version of the cost table, if the compiler made the module count its gas.
+    pub metering: Option<u32>,
+    pub nan_rule: NanRule,
+    /// Whether code looks at loops and on entry for a wish to stop it.
+    pub suspend_checks: bool,
+}
+
+/// Which bits a NaN has that an instruction computes; `docs/determinism.md`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NanRule {
+    /// Those of the processor, as WebAssembly allows.
+    #[default]
+    AsComputed,
+    /// The same on every processor, wherever they can be seen.
+    Canonical,
+}
+
+impl NanRule {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AsComputed => "as-computed",
+            Self::Canonical => "canonical",
+        }
+    }
+}
+
+impl fmt::Display for NanRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the NaN rule {0:?} does not exist: use \"as-computed\" or \"canonical\"")]
+pub struct InvalidNanRule(pub String);
+
+impl FromStr for NanRule {
+    type Err = InvalidNanRule;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "as-computed" => Ok(Self::AsComputed),
+            "canonical" => Ok(Self::Canonical),
+            _ => Err(InvalidNanRule(name.to_owned())),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,7 +102,7 @@ pub enum ProfileError {
     NotText,
     #[error("line {line} of the profile note should be \"{expected} …\"")]
     Line { line: usize, expected: &'static str },
-    #[error("the profile note has the unknown version {0:?}; this build reads version 1")]
+    #[error("the profile note has the unknown version {0:?}; this build reads versions 1 and 2")]
     Version(String),
     #[error("profile note: {0}")]
     Value(String),
@@ -47,14 +110,22 @@ pub enum ProfileError {
 
 impl AotProfile {
     pub fn to_bytes(&self) -> Vec<u8> {
-        format!(
-            "farrier-aot 1\ntarget {}\nbounds {}\ncpu-features {}\ncompiler {}\n",
+        let version = if self.policy == CodePolicy::default() { 1 } else { 2 };
+        let mut text = format!(
+            "farrier-aot {version}\ntarget {}\nbounds {}\ncpu-features {}\ncompiler {}\n",
             self.target,
             self.bounds_checks,
             self.cpu_features.join(","),
             self.compiler
-        )
-        .into_bytes()
+        );
+        if version == 2 {
+            let CodePolicy { metering, nan_rule, suspend_checks } = self.policy;
+            let metering = metering.map_or("none".to_owned(), |version| version.to_string());
+            let suspend_checks = if suspend_checks { "yes" } else { "no" };
+            text +=
+                &format!("metering {metering}\nnan {nan_rule}\nsuspend-checks {suspend_checks}\n");
+        }
+        text.into_bytes()
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProfileError> {
@@ -69,7 +140,7 @@ impl AotProfile {
             line.strip_prefix(key).and_then(|rest| rest.strip_prefix(' ')).ok_or(error)
         };
         let version = value_of("farrier-aot")?;
-        if version != "1" {
+        if !["1", "2"].contains(&version) {
             return Err(ProfileError::Version(version.to_owned()));
         }
         let target = value_of("target")?.parse().map_err(to_value_error)?;
@@ -80,7 +151,25 @@ impl AotProfile {
             .map(str::to_owned)
             .collect();
         let compiler = value_of("compiler")?.to_owned();
-        Ok(Self { target, bounds_checks, cpu_features, compiler })
+        let policy = match version {
+            "1" => CodePolicy::default(),
+            _ => CodePolicy {
+                metering: match value_of("metering")? {
+                    "none" => None,
+                    version => Some(version.parse().map_err(to_value_error)?),
+                },
+                nan_rule: value_of("nan")?.parse().map_err(to_value_error)?,
+                suspend_checks: match value_of("suspend-checks")? {
+                    "yes" => true,
+                    "no" => false,
+                    other => {
+                        let message = format!("suspend-checks {other:?} is neither yes nor no");
+                        return Err(ProfileError::Value(message));
+                    }
+                },
+            },
+        };
+        Ok(Self { target, bounds_checks, cpu_features, compiler, policy })
     }
 }
 
@@ -98,6 +187,7 @@ mod tests {
             bounds_checks: BoundsChecks::Software,
             cpu_features: vec!["m".into(), "a".into()],
             compiler: "aot-compiler 0.1.0 cranelift 0.135.8".into(),
+            policy: CodePolicy::default(),
         }
     }
 
@@ -106,6 +196,26 @@ mod tests {
         assert_eq!(AotProfile::from_bytes(&example().to_bytes()), Ok(example()));
         let plain = AotProfile { cpu_features: vec![], ..example() };
         assert_eq!(AotProfile::from_bytes(&plain.to_bytes()), Ok(plain));
+        for metering in [None, Some(1)] {
+            for (nan_rule, suspend_checks) in
+                [(NanRule::Canonical, false), (NanRule::AsComputed, true)]
+            {
+                let policy = CodePolicy { metering, nan_rule, suspend_checks };
+                let profile = AotProfile { policy, ..example() };
+                assert_eq!(AotProfile::from_bytes(&profile.to_bytes()), Ok(profile));
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_policy_keeps_the_note_that_every_runtime_reads() {
+        assert!(example().to_bytes().starts_with(b"farrier-aot 1\n"));
+        let policy = CodePolicy { metering: Some(1), ..CodePolicy::default() };
+        let text = String::from_utf8(AotProfile { policy, ..example() }.to_bytes()).unwrap();
+        assert!(text.starts_with("farrier-aot 2\n"));
+        let damaged = text.replace("suspend-checks no", "suspend-checks perhaps");
+        let error = AotProfile::from_bytes(damaged.as_bytes()).unwrap_err().to_string();
+        assert_eq!(error, "profile note: suspend-checks \"perhaps\" is neither yes nor no");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A running module: its memory, globals and calls.
 
+use crate::gas::{GasGlobals, GasLimits, Interrupter, StopSwitch, StopWord};
 use crate::module::{ERROR_BYTES, ExternType, Module, error_text, text};
 use crate::profile::{MODE, Mode};
 use crate::value::{FuncType, Value, ValueType, cell_count, push_cells, take_values};
@@ -9,18 +10,38 @@ use std::fmt;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
 use std::rc::Rc;
+use target_spec::metering::{EXPORT_GAS_LIMIT, EXPORT_GAS_USED, EXPORT_START};
 use wamrx_sys as sys;
 
 /// Why a module's code stopped, such as `unreachable` or
 /// `out of bounds memory access`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trap {
+    pub kind: TrapKind,
     pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrapKind {
+    /// The module's own doing, or a host function's refusal.
+    Guest,
+    /// A metered module used more gas than its limit.
+    OutOfGas,
+    /// An [`Interrupter`] stopped the call.
+    Interrupted,
 }
 
 impl Trap {
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
+        Self { kind: TrapKind::Guest, reason: reason.into() }
+    }
+
+    pub fn out_of_gas() -> Self {
+        Self { kind: TrapKind::OutOfGas, reason: "out of gas".to_owned() }
+    }
+
+    pub fn interrupted() -> Self {
+        Self { kind: TrapKind::Interrupted, reason: "interrupted by the host".to_owned() }
     }
 }
 
@@ -36,6 +57,13 @@ impl std::error::Error for Trap {}
 pub enum InstantiateError {
     #[error("the module starts with {initial} bytes of memory, its limit is {limit}")]
     OverLimit { initial: u64, limit: u64 },
+    #[error("starting the module takes {needed} gas, its limit is {limit}")]
+    OutOfGas { needed: u64, limit: u64 },
+    /// The compiler's note names globals that are not there.
+    #[error(
+        "the module says that it is metered but exports no counter and limit as metering makes them"
+    )]
+    NotMetered,
     /// Among others a segment out of range and a trap in the start function.
     #[error("instantiate the module: {0}")]
     Failed(Trap),
@@ -63,15 +91,23 @@ pub struct InstanceConfig {
     /// Most linear memory. Growing beyond fails as the module sees it. A limit
     /// below one page counts as one page, and `None` leaves the module's own.
     pub memory_bytes_max: Option<u64>,
+    /// For a metered module.
+    pub gas: GasLimits,
     /// What host functions get from [`Caller::state`](crate::Caller::state).
     pub state: Box<dyn Any>,
 }
 
 impl Default for InstanceConfig {
     fn default() -> Self {
-        Self { memory_bytes_max: None, state: Box::new(()) }
+        Self { memory_bytes_max: None, gas: GasLimits::default(), state: Box::new(()) }
     }
 }
+
+/// Of `WASMExecEnv.suspend_flags`.
+const SUSPEND_FLAGS_OFFSET: usize = 5 * size_of::<usize>();
+
+/// WAMR's text for `EXCE_UNREACHABLE` (common/wasm_runtime_common.c).
+const UNREACHABLE: &str = "unreachable";
 
 /// WAMR's interpreter stack. Compiled code uses the thread's, so the smallest.
 const WASM_STACK_BYTES: u32 = match MODE {
@@ -92,6 +128,9 @@ pub struct Instance<'m> {
     data: NonNull<InstanceData>,
     /// Dropped after the instance was freed: `Drop::drop` runs before the fields'.
     module: ModuleHandle<'m>,
+    gas_limits: GasLimits,
+    gas: Option<GasGlobals>,
+    stop: StopSwitch,
 }
 
 /// How an instance keeps its module alive.
@@ -112,7 +151,8 @@ impl<'m> Deref for ModuleHandle<'m> {
 }
 
 impl<'m> Instance<'m> {
-    /// Allocates, copies the segments and runs the start function.
+    /// Allocates, copies the segments and runs the start function. A metered module
+    /// must be able to pay for the first two before they are done.
     pub fn new(module: &'m Module<'_>, config: InstanceConfig) -> Result<Self, InstantiateError> {
         Self::of(ModuleHandle::Borrowed(module), config)
     }
@@ -127,16 +167,77 @@ impl<'m> Instance<'m> {
 
     fn of(module: ModuleHandle<'m>, config: InstanceConfig) -> Result<Self, InstantiateError> {
         let max_pages = max_pages(&module, config.memory_bytes_max)?;
+        check_instantiation_gas(&module, config.gas)?;
         let data = Box::new(InstanceData { state: config.state, host_trap: None });
         let data = NonNull::from(Box::leak(data));
         match instantiate(&module, data, max_pages) {
-            Ok((raw, exec_env)) => Ok(Self { raw, exec_env, data, module }),
+            Ok((raw, exec_env)) => {
+                let (gas_limits, stop) = (config.gas, StopSwitch::default());
+                let gas = None;
+                let mut instance = Self { raw, exec_env, data, module, gas_limits, gas, stop };
+                instance.connect()?;
+                Ok(instance)
+            }
             Err(trap) => {
                 // SAFETY: leaked above, and no instance that knew it is left.
                 let data = unsafe { Box::from_raw(data.as_ptr()) };
                 Err(InstantiateError::Failed(data.host_trap.unwrap_or(trap)))
             }
         }
+    }
+
+    /// Finds the words that code looks at, and runs a metered module's start function.
+    fn connect(&mut self) -> Result<(), InstantiateError> {
+        if let Some(note) = self.module.metering() {
+            let gas = self.find_gas().ok_or(InstantiateError::NotMetered)?;
+            self.gas = Some(gas);
+            self.stop.connect(StopWord::GasLimit(gas));
+            if note.has_start {
+                return match self.call(EXPORT_START, &[]) {
+                    Ok(_) => Ok(()),
+                    Err(CallError::Trap(trap)) => Err(InstantiateError::Failed(trap)),
+                    Err(_) => Err(InstantiateError::NotMetered),
+                };
+            }
+        } else if self.module.profile().is_some_and(|profile| profile.policy.suspend_checks) {
+            // SAFETY: the environment is alive, and `suspend_flags` is its sixth field
+            // of a pointer's size, aligned to 4 (static assertion in
+            // aot/aot_runtime.c; common/wasm_exec_env.h).
+            let flags = unsafe { self.exec_env.byte_add(SUSPEND_FLAGS_OFFSET).cast() };
+            self.stop.connect(StopWord::SuspendFlags(flags));
+        }
+        Ok(())
+    }
+
+    fn find_gas(&self) -> Option<GasGlobals> {
+        let place = |name| match self.find_global(name)? {
+            (place, ValueType::I64, true) => Some(place),
+            _ => None,
+        };
+        let (used, limit) = (place(EXPORT_GAS_USED)?, place(EXPORT_GAS_LIMIT)?);
+        // SAFETY: places of i64 globals of this instance; the value is gone with it,
+        // and `drop` takes it from the interrupters first.
+        unsafe { GasGlobals::new(used, limit) }
+    }
+
+    /// What a metered module has used, since and with its instantiation.
+    pub fn gas_used(&self) -> Option<u64> {
+        self.gas.map(|gas| gas.used())
+    }
+
+    pub fn gas_limits(&self) -> GasLimits {
+        self.gas_limits
+    }
+
+    /// For the calls from now on.
+    pub fn set_gas_limits(&mut self, limits: GasLimits) {
+        self.gas_limits = limits;
+    }
+
+    /// A means to stop this instance's calls from other threads. None for a module
+    /// that is neither metered nor was compiled with suspend checks.
+    pub fn interrupter(&self) -> Option<Interrupter> {
+        self.stop.interrupter()
     }
 
     /// Calls an exported function. After a trap the instance can be called
@@ -162,6 +263,12 @@ impl<'m> Instance<'m> {
         args.iter().for_each(|arg| push_cells(&mut cells, *arg));
         let arg_cells = cells.len() as u32; // a few thousand at most, by validation
         cells.resize(cells.len().max(cell_count(&func_type.results)), 0);
+        if !self.stop.begin_call(self.gas_limits) {
+            return Err(Trap::interrupted().into());
+        }
+        if self.is_out_of_gas() {
+            return Err(Trap::out_of_gas().into());
+        }
         // SAFETY: the environment belongs to this instance and thread; the cells
         // hold the arguments by the function's own type and have room for its
         // results, which WAMR writes over them (wasm_export.h,
@@ -297,12 +404,30 @@ impl<'m> Instance<'m> {
         let host_trap = self.data_mut().host_trap.take();
         self.clear_trap();
         let reason = reason.strip_prefix("Exception: ").unwrap_or(&reason);
-        host_trap.unwrap_or_else(|| Trap::new(reason))
+        host_trap.unwrap_or_else(|| self.explain(reason))
+    }
+
+    /// Gas that runs out and an interruption are `unreachable` in the code; a module's
+    /// own `unreachable` leaves its gas within the limit.
+    fn explain(&self, reason: &str) -> Trap {
+        if reason != UNREACHABLE {
+            return Trap::new(reason);
+        }
+        if (self.gas.is_none() || self.is_out_of_gas()) && self.stop.take_wish() {
+            return Trap::interrupted();
+        }
+        if self.is_out_of_gas() { Trap::out_of_gas() } else { Trap::new(reason) }
+    }
+
+    fn is_out_of_gas(&self) -> bool {
+        self.gas.is_some_and(|gas| gas.used() > gas.limit())
     }
 }
 
 impl Drop for Instance<'_> {
     fn drop(&mut self) {
+        // After this no other thread writes into what is freed next.
+        self.stop.disconnect();
         // SAFETY: made once, freed once, environment first, on the thread that
         // made them; afterwards nothing knows the data any more.
         unsafe {
@@ -311,6 +436,15 @@ impl Drop for Instance<'_> {
             drop(Box::from_raw(self.data.as_ptr()));
         }
     }
+}
+
+/// Nothing is allocated for a module that could not pay for it.
+fn check_instantiation_gas(module: &Module<'_>, gas: GasLimits) -> Result<(), InstantiateError> {
+    let needed = module.metering().map_or(0, |note| note.instantiation_gas);
+    if needed > gas.total {
+        return Err(InstantiateError::OutOfGas { needed, limit: gas.total });
+    }
+    Ok(())
 }
 
 /// The limit in the module's pages; 0 means "as the module says" to WAMR.

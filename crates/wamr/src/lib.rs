@@ -21,6 +21,7 @@
 //!
 //! It does not know MQTT, manifests or devices.
 
+mod gas;
 mod host;
 mod instance;
 mod module;
@@ -30,8 +31,11 @@ mod value;
 mod wasm_file;
 
 pub use aot_reader::{MemoryInfo, ReadError};
+pub use gas::{GasLimits, Interrupter};
 pub use host::{Caller, HostFunction, RegisterError};
-pub use instance::{CallError, Instance, InstanceConfig, InstantiateError, OutOfBounds, Trap};
+pub use instance::{
+    CallError, Instance, InstanceConfig, InstantiateError, OutOfBounds, Trap, TrapKind,
+};
 pub use module::{Export, ExternType, Import, LoadError, Module};
 pub use profile::{MODE, Mode, Profile, ProfileMismatch, TargetRefused};
 pub use runtime::{Runtime, RuntimeError};

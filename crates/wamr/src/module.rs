@@ -9,6 +9,7 @@ use crate::value::{FuncType, ValueType};
 use crate::wasm_file;
 use std::ffi::{CStr, c_char};
 use std::ptr::NonNull;
+use target_spec::metering::{self, MeteringNote};
 use target_spec::profile::AotProfile;
 use wamrx_sys as sys;
 
@@ -63,6 +64,7 @@ pub struct Module<'r> {
     raw: NonNull<sys::WASMModuleCommon>,
     /// None for a module that is interpreted.
     profile: Option<AotProfile>,
+    metering: Option<MeteringNote>,
     memories: Vec<MemoryInfo>,
     exports: Vec<Export>,
     /// Only to hold the borrow: the runtime must outlive the module.
@@ -88,10 +90,12 @@ impl<'r> Module<'r> {
             }
             Mode::Interpreter => (None, wasm_file::memories(artifact).unwrap_or_default()),
         };
+        let metering = read_metering(artifact)?;
         let mut file = aligned_copy(artifact);
         let raw = load_unresolved(&mut file, artifact.len())?;
         let exports = Vec::new();
-        let mut module = Self { raw, profile, memories, exports, _runtime: runtime, _file: file };
+        let _runtime = runtime;
+        let mut module = Self { raw, profile, metering, memories, exports, _runtime, _file: file };
         module.check_imports(runtime)?;
         // SAFETY: the module is loaded and not resolved (`no_resolve` below).
         if !unsafe { sys::wasm_runtime_resolve_symbols(module.raw()) } {
@@ -104,6 +108,11 @@ impl<'r> Module<'r> {
     /// The note that the compiler left in the file; none if it is interpreted.
     pub fn profile(&self) -> Option<&AotProfile> {
         self.profile.as_ref()
+    }
+
+    /// What a metered module says of itself.
+    pub fn metering(&self) -> Option<&MeteringNote> {
+        self.metering.as_ref()
     }
 
     pub fn exports(&self) -> &[Export] {
@@ -204,6 +213,18 @@ impl Drop for Module<'_> {
         // borrow the module, so none is left (wasm_export.h, wasm_runtime_unload).
         unsafe { sys::wasm_runtime_unload(self.raw()) };
     }
+}
+
+fn read_metering(artifact: &[u8]) -> Result<Option<MeteringNote>, LoadError> {
+    let malformed = |error: String| LoadError::Malformed(error);
+    let note = match MODE {
+        Mode::Aot => {
+            let file = AotFile::parse(artifact).map_err(|e| malformed(e.to_string()))?;
+            file.custom_section(metering::SECTION_NAME)
+        }
+        Mode::Interpreter => wasm_file::custom_section(artifact, metering::SECTION_NAME),
+    };
+    note.map(MeteringNote::from_bytes).transpose().map_err(|e| malformed(e.to_string()))
 }
 
 /// The loader aligns addresses and may write into its buffer, so it gets a copy

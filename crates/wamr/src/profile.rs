@@ -195,6 +195,7 @@ fn present(features: &[(&str, bool)]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use target_spec::profile::CodePolicy;
 
     fn file_with_note(note: &[u8]) -> Vec<u8> {
         let mut body = 0u32.to_le_bytes().to_vec();
@@ -215,6 +216,7 @@ mod tests {
             bounds_checks: profile.bounds_checks,
             cpu_features: profile.cpu_features.clone(),
             compiler: "test".into(),
+            policy: CodePolicy::default(),
         }
     }
 

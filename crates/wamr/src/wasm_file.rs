@@ -1,4 +1,4 @@
-//! Reads the memories out of a WebAssembly module, for the interpreter's build.
+//! Reads memories and notes out of a WebAssembly module, for the interpreter's build.
 //!
 //! A module is the magic bytes, version 1, and sections: an id, the size as LEB128
 //! and that many bytes (core specification, chapter 5). WAMR validates the rest; this
@@ -7,6 +7,7 @@
 use aot_reader::MemoryInfo;
 
 const HEADER: &[u8; 8] = b"\0asm\x01\0\0\0";
+const CUSTOM_SECTION: u8 = 0;
 const MEMORY_SECTION: u8 = 5;
 const PAGE_BYTES: u32 = 65_536;
 /// Without a maximum of its own a memory can have all pages of 32 bits.
@@ -20,17 +21,40 @@ pub fn is_module(bytes: &[u8]) -> bool {
 /// which WAMR then refuses with its own words.
 pub fn memories(wasm: &[u8]) -> Option<Vec<MemoryInfo>> {
     let mut rest = wasm.strip_prefix(HEADER)?;
-    while let Some((&id, body)) = rest.split_first() {
-        rest = body;
-        let size = leb128(&mut rest)? as usize;
-        let (mut section, after) = rest.split_at_checked(size)?;
-        rest = after;
+    while !rest.is_empty() {
+        let (id, mut section) = section(&mut rest)?;
         if id == MEMORY_SECTION {
             let count = leb128(&mut section)?;
             return (0..count).map(|_| memory(&mut section)).collect();
         }
     }
     Some(Vec::new())
+}
+
+/// The content of the first custom section of this name.
+pub fn custom_section<'w>(wasm: &'w [u8], name: &str) -> Option<&'w [u8]> {
+    let mut rest = wasm.strip_prefix(HEADER)?;
+    while !rest.is_empty() {
+        let (id, mut section) = section(&mut rest)?;
+        if id == CUSTOM_SECTION {
+            let len = leb128(&mut section)? as usize;
+            let (found, content) = section.split_at_checked(len)?;
+            if found == name.as_bytes() {
+                return Some(content);
+            }
+        }
+    }
+    None
+}
+
+/// Takes the next section's id and content.
+fn section<'w>(rest: &mut &'w [u8]) -> Option<(u8, &'w [u8])> {
+    let (&id, body) = rest.split_first()?;
+    *rest = body;
+    let size = leb128(rest)? as usize;
+    let (content, after) = rest.split_at_checked(size)?;
+    *rest = after;
+    Some((id, content))
 }
 
 fn memory(section: &mut &[u8]) -> Option<MemoryInfo> {

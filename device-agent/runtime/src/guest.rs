@@ -67,7 +67,11 @@ fn run(runtime: &Runtime, shared: &Arc<Shared>, load: Load, requests: &Receiver<
         let state = GuestState::new(&grants.sensors, &grants.channels, meters.clone());
         let memory_bytes_max = Some(limits.memory_bytes_max);
         shared.begin_call(START_FUNCTION);
-        let config = InstanceConfig { memory_bytes_max, state: Box::new(state) };
+        let config = InstanceConfig {
+            memory_bytes_max,
+            state: Box::new(state),
+            ..InstanceConfig::default()
+        };
         let instance = Instance::new(module, config);
         shared.end_call();
         instance
@@ -76,8 +80,12 @@ fn run(runtime: &Runtime, shared: &Arc<Shared>, load: Load, requests: &Receiver<
         Ok(instance) => instance,
         Err(error) => {
             let reason = match error {
-                InstantiateError::OverLimit { .. } => LoadFailure::OverLimit,
-                InstantiateError::Failed(_) => LoadFailure::Instantiation,
+                InstantiateError::OverLimit { .. } | InstantiateError::OutOfGas { .. } => {
+                    LoadFailure::OverLimit
+                }
+                InstantiateError::Failed(_) | InstantiateError::NotMetered => {
+                    LoadFailure::Instantiation
+                }
             };
             return refuse(shared, reason, error.to_string(), requests);
         }
@@ -277,7 +285,7 @@ impl Guest<'_, '_> {
                 self.meters.log(LogLevel::Warn, format!("{export} returned {code}"));
                 true
             }
-            Err(CallError::Trap(Trap { reason })) => {
+            Err(CallError::Trap(Trap { reason, .. })) => {
                 let reason = reason.clone();
                 self.discard(export, reason);
                 false

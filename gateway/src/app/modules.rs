@@ -190,6 +190,7 @@ fn refuse_module(error: ModuleError) -> AppError {
         ModuleError::Unsupported { .. } => ProblemCode::UnsupportedProposal,
         ModuleError::Invalid { .. } => ProblemCode::InvalidModule,
         ModuleError::LimitExceeded { .. } => ProblemCode::TooLarge,
+        ModuleError::Reserved { .. } => ProblemCode::InvalidModule,
     };
     AppError::refused(code, sentence(&error.to_string()))
 }
