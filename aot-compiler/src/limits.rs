@@ -67,6 +67,11 @@ pub const INLINED_LOCALS_MAX: u64 = 40;
 pub const INLINED_DEPTH_MAX: usize = 4;
 /// All that one function takes in.
 pub const INLINED_TOTAL_BYTES_MAX: u64 = 2_000;
+/// All that the functions of a module take in together, in bytes or as a multiple of
+/// its code, whichever is more. Shared evenly: 100,000 tiny functions could otherwise
+/// unfold a module of 600 KB to 200 MB.
+pub const INLINED_MODULE_BYTES: u64 = 4 << 20;
+pub const INLINED_MODULE_GROWTH: u64 = 2;
 /// A caller beyond this stays as it is, so that it keeps its effort.
 pub const INLINING_CALLER_BYTES_MAX: u64 = 8_000;
 

@@ -40,6 +40,8 @@ pub(crate) struct ModuleSurvey {
     pub referenced_functions: BTreeSet<u32>,
     /// For each function, imported ones first, how many `call`s name it.
     pub call_sites: Vec<u32>,
+    /// What one function may take in by inlining: its share of what all may.
+    pub inlined_bytes_max: u64,
 }
 
 /// What decides how one function is compiled.
@@ -113,7 +115,16 @@ pub(crate) fn survey(info: &ModuleInfo<'_>) -> Result<ModuleSurvey, ModuleError>
     survey.uses_reference_types = survey.proposals.contains(REFERENCE_TYPES);
     survey.tail_calls.close(info);
     survey.uses_simd = survey.proposals.contains(SIMD);
+    survey.inlined_bytes_max = inlined_bytes_max(&survey.functions);
     Ok(survey)
+}
+
+/// The same for each function, so that neither order nor threads change what it gets.
+fn inlined_bytes_max(functions: &[FunctionSurvey]) -> u64 {
+    let code_bytes: u64 = functions.iter().map(|function| function.body_bytes).sum();
+    let of_all =
+        limits::INLINED_MODULE_BYTES.max(code_bytes.saturating_mul(limits::INLINED_MODULE_GROWTH));
+    (of_all / functions.len().max(1) as u64).min(limits::INLINED_TOTAL_BYTES_MAX)
 }
 
 impl ModuleSurvey {

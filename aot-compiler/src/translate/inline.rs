@@ -52,7 +52,7 @@ impl Translator<'_, '_> {
             && !callee.has_tail_calls
             && depth_same <= limits::INLINED_RECURSION_MAX
             && self.inlining.open.len() < limits::INLINED_DEPTH_MAX
-            && self.inlining.spent_bytes + callee.body_bytes <= limits::INLINED_TOTAL_BYTES_MAX
+            && self.inlining.spent_bytes + callee.body_bytes <= self.env.survey.inlined_bytes_max
             && self.own_survey.body_bytes <= limits::INLINING_CALLER_BYTES_MAX
     }
 
