@@ -10,6 +10,7 @@
 use crate::confinement::{CannotConfine, Confinement, confine};
 use aot_compiler::{Artifact, CompileError, CompileOptions, Progress};
 use minicbor::{Decode, Encode};
+use module_package::ARTIFACT_BYTES_MAX;
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use rustix::process::Resource;
 use std::io::{stdin, stdout};
@@ -153,7 +154,18 @@ fn compile(request: &Request, progress: &Progress) -> Result<Artifact, String> {
 
 fn to_reply(artifact: Artifact, log: String) -> Reply {
     let Artifact { aot, code_bytes, function_count, stack_bytes } = artifact;
+    // More would not fit a frame, and the worker would end without a word.
+    if aot.len() as u64 > ARTIFACT_BYTES_MAX {
+        return Reply::Refused { detail: artifact_too_large(aot.len() as u64) };
+    }
     Reply::Compiled { aot, code_bytes, function_count, log, stack_bytes }
+}
+
+fn artifact_too_large(bytes: u64) -> String {
+    format!(
+        "the artifact has {bytes} bytes, and {ARTIFACT_BYTES_MAX} is the most that a device takes; \
+         make the module smaller"
+    )
 }
 
 /// `before`: what the system said of this process before it compiled.
@@ -168,4 +180,24 @@ fn usage_in_words(before: Option<Usage>) -> String {
         words += &format!(", at most {} KiB of memory", usage.max_rss());
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_artifact_that_fits_no_frame_is_a_refusal_in_words() {
+        let artifact = |bytes: u64| Artifact {
+            aot: vec![0; bytes as usize],
+            code_bytes: 0,
+            function_count: 0,
+            stack_bytes: None,
+        };
+        let reply = to_reply(artifact(ARTIFACT_BYTES_MAX + 1), String::new());
+        let Reply::Refused { detail } = reply else { panic!("it was sent") };
+        assert!(detail.contains("the most that a device takes"), "{detail}");
+        let reply = to_reply(artifact(ARTIFACT_BYTES_MAX), String::new());
+        assert!(write_frame(std::io::sink(), &reply).is_ok());
+    }
 }

@@ -44,10 +44,15 @@ impl Fleet {
         data: &Path,
         mqtt_advertise: Option<SocketAddr>,
     ) -> anyhow::Result<Self> {
-        let options = GatewayOptions { mqtt_advertise, ..GatewayOptions::new(data) };
+        Self::start_with(kit, GatewayOptions { mqtt_advertise, ..GatewayOptions::new(data) })
+    }
+
+    /// The same, with a gateway that is configured otherwise.
+    pub fn start_with(kit: Kit, options: GatewayOptions) -> anyhow::Result<Self> {
+        let data = options.data.clone();
         let gateway = GatewayProcess::start(&kit, options)?;
         let client = gateway.client()?;
-        Ok(Self { kit, gateway: Some(gateway), agents: vec![], data: data.to_owned(), client })
+        Ok(Self { kit, gateway: Some(gateway), agents: vec![], data, client })
     }
 
     /// A gateway and one native device that runs the sensor filter.

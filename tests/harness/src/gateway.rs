@@ -20,12 +20,22 @@ pub struct GatewayOptions {
     pub mqtt_advertise: Option<SocketAddr>,
     pub http_listen: SocketAddr,
     pub mqtt_listen: SocketAddr,
+    /// As in the gateway's configuration; its default unless given, like the next.
+    pub compile_workers: Option<usize>,
+    pub compile_s_max: Option<u32>,
 }
 
 impl GatewayOptions {
     pub fn new(data: &Path) -> Self {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { data: data.to_owned(), mqtt_advertise: None, http_listen: free, mqtt_listen: free }
+        Self {
+            data: data.to_owned(),
+            mqtt_advertise: None,
+            http_listen: free,
+            mqtt_listen: free,
+            compile_workers: None,
+            compile_s_max: None,
+        }
     }
 }
 
@@ -37,6 +47,10 @@ struct ConfigFile {
     mqtt_listen: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     mqtt_advertise_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compile_workers: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compile_s_max: Option<u32>,
     check_runtime: Vec<CheckRuntime>,
 }
 
@@ -72,6 +86,8 @@ impl GatewayProcess {
             http_listen: options.http_listen.to_string(),
             mqtt_listen: options.mqtt_listen.to_string(),
             mqtt_advertise_url: options.mqtt_advertise.map(|address| format!("mqtt://{address}")),
+            compile_workers: options.compile_workers,
+            compile_s_max: options.compile_s_max,
             check_runtime: DeviceClass::ALL
                 .map(|class| CheckRuntime {
                     target: class.target,
