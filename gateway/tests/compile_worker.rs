@@ -59,7 +59,10 @@ async fn a_worker_without_memory_is_a_refused_compile() {
 fn many_functions(count: usize) -> Vec<u8> {
     let body = "(i32.add (i32.mul (local.get 0) (i32.const 7)) (i32.const 3)) (local.set 0)";
     let function = format!("(func (param i32) (result i32) {} (local.get 0))", body.repeat(40));
-    wat::parse_str(format!("(module {})", function.repeat(count))).unwrap()
+    // Each can be reached, so each needs code.
+    let all: String = (0..count).map(|index| format!(" {index}")).collect();
+    let declared = format!("(elem declare func{all})");
+    wat::parse_str(format!("(module {} {declared})", function.repeat(count))).unwrap()
 }
 
 #[tokio::test]
