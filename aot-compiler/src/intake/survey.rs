@@ -55,6 +55,9 @@ pub(crate) struct FunctionSurvey {
     pub tests: u64,
     pub loop_depth_max: u64,
     pub has_tail_calls: bool,
+    /// Bytes of calls with a constant of the module's last function, which in a
+    /// metered module are the charges.
+    pub charge_bytes: u64,
 }
 
 /// How much time a function may take, in steps that do not depend on the clock.
@@ -188,9 +191,21 @@ impl ModuleSurvey {
 
         // The loops that are open, and for each open block whether it is one.
         let (mut open_loops, mut blocks) = (0, Vec::new());
+        let last_function = (self.call_sites.len() as u32).checked_sub(1);
+        let mut constant_start = None;
         let mut operators = body.get_operators_reader().map_err(to_invalid)?;
         while !operators.eof() {
+            let start = operators.original_position();
             let operator = operators.read().map_err(to_invalid)?;
+            if let (Some(constant_start), Operator::Call { function_index }) =
+                (constant_start.take(), &operator)
+                && Some(*function_index) == last_function
+            {
+                function.charge_bytes += (operators.original_position() - constant_start) as u64;
+            }
+            if matches!(operator, Operator::I64Const { .. }) {
+                constant_start = Some(start);
+            }
             self.note_operator(&operator);
             match operator {
                 Operator::Loop { .. } => {

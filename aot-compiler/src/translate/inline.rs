@@ -47,20 +47,28 @@ impl Translator<'_, '_> {
             (0, false) => limits::INLINED_BYTES_MAX,
             _ => limits::INLINED_RECURSIVE_BYTES_MAX,
         };
-        callee.body_bytes <= bytes_max
+        let own_bytes = self.bytes_without_charges(&self.own_survey);
+        let callee_bytes = self.bytes_without_charges(callee);
+        callee_bytes <= bytes_max
             && callee.locals <= limits::INLINED_LOCALS_MAX
             && !callee.has_tail_calls
             && depth_same <= limits::INLINED_RECURSION_MAX
             && self.inlining.open.len() < limits::INLINED_DEPTH_MAX
-            && self.inlining.spent_bytes + callee.body_bytes <= self.env.survey.inlined_bytes_max
-            && self.own_survey.body_bytes <= limits::INLINING_CALLER_BYTES_MAX
+            && self.inlining.spent_bytes + callee_bytes <= self.env.survey.inlined_bytes_max
+            && own_bytes <= limits::INLINING_CALLER_BYTES_MAX
+    }
+
+    /// So that metering changes as little as it can of what is inlined.
+    fn bytes_without_charges(&self, survey: &FunctionSurvey) -> u64 {
+        let charges = if self.env.meter.is_some() { survey.charge_bytes } else { 0 };
+        survey.body_bytes - charges
     }
 
     /// Translates a call whose arguments are on the operand stack.
     pub fn inline_call(&mut self, function: u32) -> Result<(), CompileError> {
         let own_index = (function - self.info().imported_function_count()) as usize;
         let callee = self.env.survey.functions[own_index];
-        self.inlining.spent_bytes += callee.body_bytes;
+        self.inlining.spent_bytes += self.bytes_without_charges(&callee);
         self.inlining.survey.take_in(&callee);
 
         let ty = self.info().function_type(function);

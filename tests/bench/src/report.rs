@@ -3,7 +3,8 @@
 use crate::measure::{Row, Samples};
 use crate::statistics::{Spread, geometric_mean};
 use crate::variant::Variant::{
-    self, Interpreter, Native, Ours, OursSoftware, OursV3, Wasmtime, WasmtimeV3,
+    self, Interpreter, Native, Ours, OursMetered, OursMeteredSoftware, OursSoftware,
+    OursV3, Wasmtime, WasmtimeV3,
 };
 use comfy_table::{CellAlignment, Table, presets};
 use std::fmt::Write;
@@ -45,6 +46,7 @@ fn run_table(rows: &[Row]) -> Table {
         "native ms",
         "ours / native",
         "ours / wasmtime",
+        "metered / not",
         "on v3",
         "v3 / wasmtime v3",
         "interpreter / ours",
@@ -57,6 +59,7 @@ fn run_table(rows: &[Row]) -> Table {
             median(&row.run_ns, Native, 1e6, 1),
             ratio(Ours, Native),
             ratio(Ours, Wasmtime),
+            ratio(OursMetered, Ours),
             ratio(OursV3, Ours),
             ratio(OursV3, WasmtimeV3),
             ratio(Interpreter, Ours),
@@ -71,7 +74,9 @@ fn file_table(rows: &[Row]) -> Table {
         "wasm bytes",
         "code bytes",
         "aot / wasm",
+        "metered / wasm",
         "software / wasm",
+        "metered / wasm",
         "wasmtime's / wasm",
         "compile ms",
         "compile / wasmtime",
@@ -85,7 +90,9 @@ fn file_table(rows: &[Row]) -> Table {
             row.wasm_bytes.to_string(),
             row.code_bytes.to_string(),
             size(Ours),
+            size(OursMetered),
             size(OursSoftware),
+            size(OursMeteredSoftware),
             size(Wasmtime),
             median(&row.compile_ns, Ours, 1e6, 2),
             ratio(Row::ratio(&row.compile_ns, Ours, Wasmtime)),
@@ -143,6 +150,8 @@ fn goals(rows: &[Row]) -> String {
         ("run time / native, geometric mean", geometric_mean(run(Ours, Native)), Some(1.30)),
         ("run time / wasmtime, geometric mean", geometric_mean(run(Ours, Wasmtime)), Some(0.95)),
         ("run time / wasmtime, slowest", run(Ours, Wasmtime).reduce(f64::max), Some(1.25)),
+        ("metered / not, geometric mean", geometric_mean(run(OursMetered, Ours)), Some(1.10)),
+        ("metered / not, slowest", run(OursMetered, Ours).reduce(f64::max), None),
         ("wasmtime / native, geometric mean", geometric_mean(run(Wasmtime, Native)), None),
         ("x86-64-v3: ours / wasmtime", geometric_mean(run(OursV3, WasmtimeV3)), None),
         ("interpreter / ours", geometric_mean(run(Interpreter, Ours)), None),
@@ -161,6 +170,12 @@ fn goals(rows: &[Row]) -> String {
             "file / wasm bytes, software checks, largest from 10 KB",
             largest_file(OursSoftware),
             Some(3.0),
+        ),
+        ("metered file / wasm bytes, hardware checks, largest", largest_file(OursMetered), None),
+        (
+            "metered file / wasm bytes, software checks, largest",
+            largest_file(OursMeteredSoftware),
+            None,
         ),
     ];
     let is_whole = |row: &&Row| row.failures.is_empty();

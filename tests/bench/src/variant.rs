@@ -1,6 +1,6 @@
 //! Everything that a program is run as.
 
-use aot_compiler::CompileOptions;
+use aot_compiler::{CompileOptions, Metering};
 use serde::Serialize;
 use target_spec::BoundsChecks;
 
@@ -10,10 +10,14 @@ pub enum Variant {
     Native,
     /// For `x86_64-linux` with hardware bounds checks and no policy.
     Ours,
+    /// The same, metered.
+    OursMetered,
     /// The same for `x86_64-v3-linux`.
     OursV3,
     /// Only compiled, for its size: this process has a WAMR with hardware checks.
     OursSoftware,
+    /// The same, metered.
+    OursMeteredSoftware,
     /// At the CPU features of `x86_64-linux`.
     Wasmtime,
     /// At the CPU features of `x86_64-v3-linux`.
@@ -31,10 +35,13 @@ impl Variant {
     pub fn of_ours() -> Vec<(Self, &'static str, CompileOptions)> {
         let hardware = CompileOptions::new(BoundsChecks::Hardware);
         let software = CompileOptions::new(BoundsChecks::Software);
+        let metering = Metering::Gas;
         vec![
             (Self::Ours, BASE, hardware),
+            (Self::OursMetered, BASE, CompileOptions { metering, ..hardware }),
             (Self::OursV3, V3, hardware),
             (Self::OursSoftware, BASE, software),
+            (Self::OursMeteredSoftware, BASE, CompileOptions { metering, ..software }),
         ]
     }
 
@@ -44,6 +51,6 @@ impl Variant {
     }
 
     pub fn runs_here(self) -> bool {
-        self != Self::OursSoftware
+        !matches!(self, Self::OursSoftware | Self::OursMeteredSoftware)
     }
 }
