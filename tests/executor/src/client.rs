@@ -2,7 +2,7 @@
 
 use crate::machine::Machine;
 use crate::process::Process;
-use crate::protocol::{Answer, Description, Refusal, Request, Value};
+use crate::protocol::{Answer, Description, GuestInput, Refusal, Request, Value};
 use std::time::Duration;
 
 /// What a call gave back.
@@ -11,6 +11,10 @@ pub struct Returned {
     pub values: Vec<Value>,
     /// What the guest printed.
     pub output: Vec<u8>,
+    /// What it wrote to its standard error.
+    pub errors: Vec<u8>,
+    /// If it ended itself by WASI's `proc_exit`.
+    pub exit_code: Option<u32>,
 }
 
 /// Why something was not done. After the first two the executor goes on; after the
@@ -18,7 +22,7 @@ pub struct Returned {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ExecuteError {
     #[error("trap: {reason}")]
-    Trapped { reason: String, output: Vec<u8> },
+    Trapped { reason: String, output: Vec<u8>, errors: Vec<u8> },
     #[error("{:?}: {}", .0.kind, .0.detail)]
     Refused(Refusal),
     #[error("start the executor {machine}: {why}")]
@@ -84,7 +88,19 @@ impl Executor {
         instance: u32,
         memory_bytes_max: Option<u64>,
     ) -> Result<Returned, ExecuteError> {
-        self.ask_values(Request::Instantiate { module, instance, memory_bytes_max })
+        let input = GuestInput::default();
+        self.ask_values(Request::Instantiate { module, instance, memory_bytes_max, input })
+    }
+
+    /// The same for a WASI program. Its `_start` is then called like any function.
+    pub fn instantiate_with(
+        &mut self,
+        module: u32,
+        instance: u32,
+        input: GuestInput,
+    ) -> Result<Returned, ExecuteError> {
+        let memory_bytes_max = None;
+        self.ask_values(Request::Instantiate { module, instance, memory_bytes_max, input })
     }
 
     pub fn call(
@@ -154,7 +170,9 @@ impl Executor {
     fn ask(&mut self, request: Request) -> Result<Answer, ExecuteError> {
         match self.process.ask(request, self.timeout)? {
             Answer::Refused(refusal) => Err(ExecuteError::Refused(refusal)),
-            Answer::Trapped { reason, output } => Err(ExecuteError::Trapped { reason, output }),
+            Answer::Trapped { reason, output, errors } => {
+                Err(ExecuteError::Trapped { reason, output, errors })
+            }
             answer => Ok(answer),
         }
     }
@@ -168,7 +186,12 @@ impl Executor {
 
     fn ask_values(&mut self, request: Request) -> Result<Returned, ExecuteError> {
         match self.ask(request)? {
-            Answer::Values { values, output } => Ok(Returned { values, output }),
+            Answer::Values { values, output, errors } => {
+                Ok(Returned { values, output, errors, exit_code: None })
+            }
+            Answer::Exited { code, output, errors } => {
+                Ok(Returned { values: Vec::new(), output, errors, exit_code: Some(code) })
+            }
             other => Err(unexpected(&other)),
         }
     }

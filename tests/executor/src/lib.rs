@@ -20,4 +20,4 @@ pub mod protocol;
 
 pub use client::{ExecuteError, Executor, Returned};
 pub use machine::{Machine, Mode};
-pub use protocol::{Description, Refusal, RefusalKind, Value};
+pub use protocol::{Description, GuestInput, Refusal, RefusalKind, Value};

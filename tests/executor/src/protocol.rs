@@ -36,6 +36,20 @@ pub enum Value {
     ExternRef(#[n(0)] Option<u64>),
 }
 
+/// What a WASI program is given.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct GuestInput {
+    /// The first is the program's name.
+    #[n(0)]
+    pub arguments: Vec<String>,
+    /// As `NAME=value`.
+    #[n(1)]
+    pub environment: Vec<String>,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub stdin: Vec<u8>,
+}
+
 /// Modules and instances are numbered by the test. A number that is in use is freed
 /// first; an instance keeps its module alive after that was dropped.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -61,8 +75,10 @@ pub enum Request {
         instance: u32,
         #[n(2)]
         memory_bytes_max: Option<u64>,
+        #[n(3)]
+        input: GuestInput,
     },
-    /// Answered by `Values` or `Trapped`.
+    /// Answered by `Values`, `Trapped` or `Exited`.
     #[n(3)]
     Call {
         #[n(0)]
@@ -143,6 +159,9 @@ pub enum Answer {
         /// What the guest printed during the call.
         #[cbor(n(1), with = "minicbor::bytes")]
         output: Vec<u8>,
+        /// What it wrote to its standard error.
+        #[cbor(n(2), with = "minicbor::bytes")]
+        errors: Vec<u8>,
     },
     #[n(3)]
     Trapped {
@@ -150,6 +169,9 @@ pub enum Answer {
         reason: String,
         #[cbor(n(1), with = "minicbor::bytes")]
         output: Vec<u8>,
+        /// What it wrote to its standard error.
+        #[cbor(n(2), with = "minicbor::bytes")]
+        errors: Vec<u8>,
     },
     #[n(4)]
     Bytes(#[cbor(n(0), with = "minicbor::bytes")] Vec<u8>),
@@ -162,6 +184,16 @@ pub enum Answer {
     },
     #[n(6)]
     Refused(#[n(0)] Refusal),
+    /// The guest ended itself by WASI's `proc_exit`.
+    #[n(7)]
+    Exited {
+        #[n(0)]
+        code: u32,
+        #[cbor(n(1), with = "minicbor::bytes")]
+        output: Vec<u8>,
+        #[cbor(n(2), with = "minicbor::bytes")]
+        errors: Vec<u8>,
+    },
 }
 
 /// What the executor at the other end is.

@@ -31,8 +31,10 @@ impl<'r> Session<'r> {
         match request {
             Request::Describe => Ok(self.describe()),
             Request::Load { module, file } => self.load(module, &file),
-            Request::Instantiate { module, instance, memory_bytes_max } => {
-                self.instantiate(module, instance, memory_bytes_max)
+            Request::Instantiate { module, instance, memory_bytes_max, input } => {
+                let state = Box::new(GuestState::of(input));
+                let config = InstanceConfig { memory_bytes_max, state, ..Default::default() };
+                self.instantiate(module, instance, config)
             }
             Request::Call { instance, function, arguments } => {
                 let instance = self.instance(instance)?;
@@ -43,7 +45,7 @@ impl<'r> Session<'r> {
                 let value = self.instance(instance)?.global(&name);
                 let no_such = || refusal(RefusalKind::NoSuchGlobal, format!("global {name:?}"));
                 let values = vec![from_wamr(value.ok_or_else(no_such)?)];
-                Ok(Answer::Values { values, output: Vec::new() })
+                Ok(Answer::Values { values, output: Vec::new(), errors: Vec::new() })
             }
             Request::SetGlobal { instance, name, value } => {
                 match self.instance(instance)?.set_global(&name, to_wamr(value)) {
@@ -112,26 +114,27 @@ impl<'r> Session<'r> {
         &mut self,
         module: u32,
         number: u32,
-        memory_bytes_max: Option<u64>,
+        config: InstanceConfig,
     ) -> Result<Answer, Refusal> {
         self.instances.remove(&number);
         check_room(self.instances.len())?;
         let no_such = || refusal(RefusalKind::BadSlot, format!("there is no module {module}"));
         let module = self.modules.get(&module).ok_or_else(no_such)?;
-        let state = Box::new(GuestState::default());
-        let config = InstanceConfig { memory_bytes_max, state };
         let mut instance =
             Instance::of_shared(Rc::clone(module), config).map_err(|error| match error {
-                InstantiateError::OverLimit { .. } => {
+                InstantiateError::OverLimit { .. } | InstantiateError::OutOfGas { .. } => {
                     refusal(RefusalKind::OverLimit, error.to_string())
+                }
+                InstantiateError::NotMetered => {
+                    refusal(RefusalKind::NotInstantiated, error.to_string())
                 }
                 InstantiateError::Failed(trap) => {
                     refusal(RefusalKind::NotInstantiated, trap.reason)
                 }
             })?;
-        let output = take_output(&mut instance);
+        let (output, errors) = take_output(&mut instance);
         self.instances.insert(number, instance);
-        Ok(Answer::Values { values: Vec::new(), output })
+        Ok(Answer::Values { values: Vec::new(), output, errors })
     }
 
     fn instance(&mut self, number: u32) -> Result<&mut Instance<'r>, Refusal> {
@@ -146,12 +149,17 @@ fn call(
     arguments: &[wamr::Value],
 ) -> Result<Answer, Refusal> {
     let outcome = instance.call(function, arguments);
-    let output = take_output(instance);
+    let (output, errors) = take_output(instance);
+    let exit_code = instance.state::<GuestState>().and_then(GuestState::take_exit_code);
     match outcome {
         Ok(values) => {
-            Ok(Answer::Values { values: values.into_iter().map(from_wamr).collect(), output })
+            let values = values.into_iter().map(from_wamr).collect();
+            Ok(Answer::Values { values, output, errors })
         }
-        Err(CallError::Trap(trap)) => Ok(Answer::Trapped { reason: trap.reason, output }),
+        Err(CallError::Trap(trap)) => Ok(match exit_code {
+            Some(code) => Answer::Exited { code, output, errors },
+            None => Answer::Trapped { reason: trap.reason, output, errors },
+        }),
         Err(error @ CallError::NoSuchFunction(_)) => {
             Err(refusal(RefusalKind::NoSuchFunction, error.to_string()))
         }
@@ -161,7 +169,7 @@ fn call(
     }
 }
 
-fn take_output(instance: &mut Instance<'_>) -> Vec<u8> {
+fn take_output(instance: &mut Instance<'_>) -> (Vec<u8>, Vec<u8>) {
     instance.state::<GuestState>().map(GuestState::take_output).unwrap_or_default()
 }
 
