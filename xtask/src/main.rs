@@ -9,6 +9,7 @@ mod executors;
 mod firmware;
 mod fuzz;
 mod kit;
+mod programs;
 mod run;
 mod system;
 mod test;
@@ -48,6 +49,13 @@ enum Command {
     Spec {
         /// Handed to the runner, such as `--suite 1 --target aarch64 --bounds software`;
         /// without any, everything runs.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Compile real programs from packages and other compilers, and run them on WAMR.
+    Programs {
+        /// Handed to the runner, such as `--all`, `--filter usvg` or
+        /// `--machine riscv64-software`; without any, those of CI run.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -119,6 +127,15 @@ fn run_command(command: Command) -> anyhow::Result<()> {
                 system::Need::Emulators,
             ])?;
             test::spec(&workspace, &arguments)
+        }
+        Command::Programs { arguments } => {
+            system::install(&[
+                system::Need::Runtimes,
+                system::Need::CrossCompilers,
+                system::Need::Emulators,
+                system::Need::Programs,
+            ])?;
+            programs::run(&workspace, &arguments)
         }
         Command::Bench(Bench::Compiler { arguments }) => {
             system::install(&[system::Need::Runtimes, system::Need::WasmTarget])?;

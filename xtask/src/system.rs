@@ -23,6 +23,8 @@ pub enum Need {
     Emulators,
     /// The browser of the dashboard's test.
     Browser,
+    /// npm, pip and Rust for WASI: programs that nobody here wrote, and compilers.
+    Programs,
 }
 
 impl Need {
@@ -33,12 +35,14 @@ impl Need {
         Need::CrossCompilers,
         Need::Emulators,
         Need::Browser,
+        Need::Programs,
     ];
 
     fn rust_targets(self) -> &'static [&'static str] {
         match self {
             Self::WasmTarget | Self::Modules => &["wasm32-unknown-unknown"],
             Self::CrossCompilers => &["aarch64-unknown-linux-gnu", "riscv64gc-unknown-linux-gnu"],
+            Self::Programs => &["wasm32-unknown-unknown", "wasm32-wasip1"],
             Self::Runtimes | Self::Emulators | Self::Browser => &[],
         }
     }
@@ -67,6 +71,11 @@ impl Need {
             Self::Browser => &[
                 (Program("chromium"), "chromium"),
                 (File("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"), "fonts-dejavu-core"),
+            ],
+            Self::Programs => &[
+                (Program("npm"), "npm"),
+                (Program("python3"), "python3"),
+                (Program("pip3"), "python3-pip"),
             ],
         }
     }

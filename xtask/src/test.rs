@@ -5,7 +5,7 @@
 //! with its name and reason to the file in `FARRIER_SKIPS`; those are printed,
 //! and where `FARRIER_NO_SKIPS` is set, as in CI, each is a failure.
 
-use crate::{check, executors, fuzz, kit, run, system};
+use crate::{check, executors, fuzz, kit, programs, run, system};
 use anyhow::{Context, bail};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -61,6 +61,7 @@ pub fn run(workspace: &Path) -> anyhow::Result<()> {
         command.args(arguments);
         stages.tests(&format!("specification {}", arguments.join(" ")), command);
     }
+    stages.tests("real programs", programs::command(workspace));
     stages.tests("fuzz targets", fuzz::tests(workspace));
     stages.check("fetch playwright-core from npm", fetch_browser_driver(workspace));
     stages.tests("end-to-end tests", end_to_end(workspace));
@@ -201,10 +202,13 @@ fn count(command: &mut Command) -> anyhow::Result<(Counts, bool)> {
 }
 
 /// Reads cargo's `test result: ok. 3 passed; 0 failed; 1 ignored; …` and the
-/// specification runner's `specification 1, …: 3 passed, 0 failed, …`.
+/// specification runner's `specification 1, …: 3 passed, 0 failed, …`, and the line
+/// `programs: 3 passed, 0 failed`.
 fn parse_result(line: &str) -> Option<Counts> {
     let of_specification = || Some(line.strip_prefix("specification ")?.split_once(": ")?.1);
-    let rest = line.strip_prefix("test result: ").or_else(of_specification)?;
+    let of_programs = || line.strip_prefix("programs: ");
+    let rest = line.strip_prefix("test result: ").or_else(of_specification);
+    let rest = rest.or_else(of_programs)?;
     let mut counts = Counts::default();
     for part in rest.split([';', ',', '.']) {
         let Some((number, word)) = part.trim().split_once(' ') else { continue };
@@ -230,6 +234,8 @@ mod tests {
         let line = "specification 1, riscv64 with software bounds checks: 16000 passed, 0 failed, \
                     12 excluded, 16012 in all (complete, 3 s)";
         assert_eq!(parse_result(line), Some(Counts { passed: 16_000, failed: 0, ignored: 0 }));
+        let line = "programs: 90 passed, 1 failed";
+        assert_eq!(parse_result(line), Some(Counts { passed: 90, failed: 1, ignored: 0 }));
         assert_eq!(parse_result("test fast ... ok"), None);
     }
 }

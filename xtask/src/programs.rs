@@ -1,0 +1,22 @@
+//! Starts the runner of real programs, which fetches and builds them itself.
+
+use crate::{executors, run};
+use anyhow::{Context, bail};
+use std::path::Path;
+use std::process::Command;
+
+/// The runner, with more arguments to come. It finds the executors in the kit.
+pub fn command(workspace: &Path) -> Command {
+    let mut command = run::cargo(workspace);
+    command.args(["run", "--quiet", "--locked", "-p", "programs", "--"]);
+    command
+}
+
+pub fn run(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
+    executors::build(workspace)?;
+    let status = command(workspace).args(arguments).status().context("start the runner")?;
+    if !status.success() {
+        bail!("the programs ended with {status}");
+    }
+    Ok(())
+}
