@@ -201,7 +201,7 @@ impl ModuleSurvey {
                 (constant_start.take(), &operator)
                 && Some(*function_index) == last_function
             {
-                function.charge_bytes += (operators.original_position() - constant_start) as u64;
+                function.charge_bytes += operators.original_position() - constant_start;
             }
             if matches!(operator, Operator::I64Const { .. }) {
                 constant_start = Some(start);
