@@ -354,7 +354,9 @@ mod tests {
     use super::*;
     use crate::abi::InstanceLayout;
     use crate::intake;
+    use crate::translate::NanPolicy;
     use target_spec::Registry;
+    use target_spec::profile::NanRule;
 
     /// Whether the only function gets an stack test, for each target.
     fn has_thunk(text: &str, bounds: BoundsChecks) -> Vec<bool> {
@@ -369,6 +371,7 @@ mod tests {
                 arch: target.arch,
                 meter: None,
                 suspend_checks: false,
+                nan: NanPolicy::new(NanRule::AsComputed, &module.info, &module.survey),
             };
             let isas = TargetIsas::build(target, bounds, false).unwrap();
             let bodies = [(module.info.bodies[0].as_bytes(), module.survey.functions[0])];

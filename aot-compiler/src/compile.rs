@@ -8,7 +8,7 @@ use crate::instrument::recognise::recognise;
 use crate::intake::{self, FirstUse, FunctionSurvey, ModuleInfo, ReadModule};
 use crate::progress::Progress;
 use crate::target_isa::TargetIsas;
-use crate::translate::{Environment, GasMeter};
+use crate::translate::{Environment, GasMeter, NanPolicy};
 use crate::{
     COMPILER_ID, COST_TABLE_VERSION, codegen, instrument, limits, link, object_file, stack_depth,
 };
@@ -26,6 +26,8 @@ pub struct CompileOptions {
     /// Whether code looks at loops and on entry for a wish to stop it. A metered
     /// module does so anyway, by its limit, and gets no second look.
     pub suspend_checks: bool,
+    /// Which bits of a NaN can be seen; `docs/determinism.md`.
+    pub nan_rule: NanRule,
 }
 
 /// Whether the module is made to count what it does.
@@ -45,6 +47,7 @@ impl CompileOptions {
             threads: NonZeroUsize::MIN,
             metering: Metering::None,
             suspend_checks: false,
+            nan_rule: NanRule::AsComputed,
         }
     }
 
@@ -54,7 +57,7 @@ impl CompileOptions {
                 Metering::None => None,
                 Metering::Gas => Some(COST_TABLE_VERSION),
             },
-            nan_rule: NanRule::AsComputed,
+            nan_rule: self.nan_rule,
             suspend_checks: self.suspend_checks,
         }
     }
@@ -154,6 +157,7 @@ fn generate<F>(
     let layout = InstanceLayout::of(&info);
     let env = Environment {
         suspend_checks: options.suspend_checks,
+        nan: NanPolicy::new(options.nan_rule, &info, &survey),
         meter: metering.as_ref().map(|note| GasMeter::new(note, &layout)),
         layout,
         info: &info,

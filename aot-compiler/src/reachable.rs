@@ -29,26 +29,14 @@ impl Reachable {
             return self.add_all(0..self.found.len() as u32);
         }
         let first = info.imported_function_count();
-        let exports = info
-            .exports
-            .iter()
-            .filter(|export| matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact));
-        let elements = info.elements.iter().flat_map(|segment| &segment.entries);
-        let globals = info.globals.iter().filter_map(|global| global.value.as_ref());
-        let referenced = elements.chain(globals).filter_map(|value| match value {
-            ConstValue::Function(function) => Some(*function),
-            _ => None,
-        });
         let called_as_they_are =
             (first..).zip(&survey.functions).filter(|(function, survey_of)| {
                 survey.call_sites[*function as usize] > 0 && is_too_large_to_inline(survey_of)
             });
-        let functions = (exports.map(|export| export.index))
-            .chain(referenced)
-            .chain(info.start)
-            .chain(survey.referenced_functions.iter().copied())
-            .chain(called_as_they_are.map(|(function, _)| function));
-        let own: BTreeSet<u32> = functions.filter_map(|index| index.checked_sub(first)).collect();
+        let mut functions = entered_from_outside(info, survey);
+        functions.extend(called_as_they_are.map(|(function, _)| function));
+        let own: BTreeSet<u32> =
+            functions.iter().filter_map(|index| index.checked_sub(first)).collect();
         self.add_all(own)
     }
 
@@ -71,6 +59,26 @@ impl Reachable {
         let is_new = |index: &u32| !std::mem::replace(&mut self.found[*index as usize], true);
         functions.into_iter().filter(is_new).collect()
     }
+}
+
+/// Functions, by their index among all, that the host may call: exported ones, the
+/// start function, and what references exist to.
+pub(crate) fn entered_from_outside(info: &ModuleInfo<'_>, survey: &ModuleSurvey) -> BTreeSet<u32> {
+    let is_function = |kind| matches!(kind, ExternalKind::Func | ExternalKind::FuncExact);
+    let exports = info.exports.iter().filter(|export| is_function(export.kind));
+    let segments = info.table_values.iter().chain(&info.elements);
+    let elements = segments.flat_map(|segment| &segment.entries);
+    let globals = info.globals.iter().filter_map(|global| global.value.as_ref());
+    let referenced = elements.chain(globals).filter_map(|value| match value {
+        ConstValue::Function(function) => Some(*function),
+        _ => None,
+    });
+    exports
+        .map(|export| export.index)
+        .chain(referenced)
+        .chain(info.start)
+        .chain(survey.referenced_functions.iter().copied())
+        .collect()
 }
 
 /// See `translate/inline.rs`.

@@ -131,7 +131,7 @@ impl Translator<'_, '_> {
             results.push(self.load_scratch(*ty, argv, value_offset as i32));
             value_offset += slot_bytes(*ty);
         }
-        results
+        results.into_iter().map(|result| self.exact(result)).collect()
     }
 
     pub fn call_indirect(&mut self, type_index: u32, table: u32) -> Result<(), CompileError> {
@@ -251,7 +251,8 @@ impl Translator<'_, '_> {
         let flags = self.scratch_flags();
         let mut offset = 0;
         for (argument, ty) in arguments.iter().zip(ty.params()) {
-            self.builder.ins().store(flags, *argument, argv, offset);
+            let argument = self.seen(*argument);
+            self.builder.ins().store(flags, argument, argv, offset);
             offset += packed_bytes(*ty) as i32;
         }
         argv

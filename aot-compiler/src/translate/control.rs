@@ -41,6 +41,9 @@ pub(super) struct Frame {
     /// to the exit.
     known: Mark,
     known_at_exit: Option<Mark>,
+    /// For each result, whether every branch to the exit brought an exact one; None
+    /// before the first. See `nan`.
+    exact_results: Option<Vec<bool>>,
 }
 
 impl Frame {
@@ -63,6 +66,7 @@ impl Translator<'_, '_> {
             height: 0,
             known: self.known_bounds.mark(),
             known_at_exit: None,
+            exact_results: None,
         });
     }
 
@@ -78,6 +82,7 @@ impl Translator<'_, '_> {
             height: self.stack.len(),
             known: self.known_bounds.mark(),
             known_at_exit: None,
+            exact_results: None,
         });
     }
 
@@ -125,6 +130,7 @@ impl Translator<'_, '_> {
             height,
             known,
             known_at_exit,
+            exact_results: None,
         });
         Ok(())
     }
@@ -159,6 +165,8 @@ impl Translator<'_, '_> {
                     self.builder.switch_to_block(block);
                     self.builder.ins().jump(frame.exit, &to_args(params));
                     frame.is_exit_used = true;
+                    let exact = self.are_exact(params);
+                    note_exact(&mut frame.exact_results, exact);
                 }
             }
             FrameKind::Function | FrameKind::Inlined | FrameKind::Block => {}
@@ -171,6 +179,11 @@ impl Translator<'_, '_> {
         self.builder.switch_to_block(frame.exit);
         self.builder.seal_block(frame.exit);
         let results = self.builder.block_params(frame.exit).to_vec();
+        for (result, is_exact) in results.iter().zip(frame.exact_results.unwrap_or_default()) {
+            if is_exact {
+                self.exact(*result);
+            }
+        }
         if matches!(frame.kind, FrameKind::Function) {
             self.return_results(&results);
             self.is_reachable = false;
@@ -188,6 +201,10 @@ impl Translator<'_, '_> {
         frame.is_exit_used = true;
         let (exit, results) = (frame.exit, frame.results);
         let arguments = self.pop_many(results);
+        let exact = self.are_exact(&arguments);
+        if let Some(frame) = self.frames.last_mut() {
+            note_exact(&mut frame.exact_results, exact);
+        }
         self.builder.ins().jump(exit, &to_args(&arguments));
         self.is_reachable = false;
     }
@@ -196,6 +213,7 @@ impl Translator<'_, '_> {
         let (target, arity) = self.branch_target(depth);
         self.spend_values(arity)?;
         let arguments = self.pop_many(arity);
+        self.note_carried(depth, &arguments);
         self.builder.ins().jump(target, &to_args(&arguments));
         self.is_reachable = false;
         Ok(())
@@ -205,7 +223,9 @@ impl Translator<'_, '_> {
         let condition = self.pop();
         let (target, arity) = self.branch_target(depth);
         self.spend_values(arity)?;
-        let arguments = to_args(&self.stack[self.stack.len() - arity..]);
+        let arguments = self.stack[self.stack.len() - arity..].to_vec();
+        self.note_carried(depth, &arguments);
+        let arguments = to_args(&arguments);
         let next = self.builder.create_block();
         self.builder.ins().brif(condition, target, &arguments, next, &[]);
         self.builder.switch_to_block(next);
@@ -254,7 +274,9 @@ impl Translator<'_, '_> {
         for (depth, step) in steps {
             let (target, arity) = self.branch_target(depth);
             self.spend_values(arity)?;
-            let arguments = to_args(&self.stack[self.stack.len() - arity..]);
+            let arguments = self.stack[self.stack.len() - arity..].to_vec();
+            self.note_carried(depth, &arguments);
+            let arguments = to_args(&arguments);
             self.builder.switch_to_block(step);
             self.builder.seal_block(step);
             self.builder.ins().jump(target, &arguments);
@@ -294,6 +316,17 @@ impl Translator<'_, '_> {
         frame.known_at_exit = Some(frame.known_at_exit.map_or(known, |before| before.min(known)));
     }
 
+    /// Notes which of the operands of a branch to frame `depth` are exact. Nothing is
+    /// known of a loop's parameters, whose other branches are still to come.
+    fn note_carried(&mut self, depth: u32, values: &[Value]) {
+        let exact = self.are_exact(values);
+        let index = self.frames.len() - 1 - depth as usize;
+        let frame = &mut self.frames[index];
+        if !matches!(frame.kind, FrameKind::Loop { .. }) {
+            note_exact(&mut frame.exact_results, exact);
+        }
+    }
+
     /// Follows only the nesting of blocks until the end of the frame comes.
     pub fn skip_operator(&mut self, operator: &Operator<'_>) {
         match operator {
@@ -324,6 +357,13 @@ impl Translator<'_, '_> {
             self.builder.append_block_param(block, crate::abi::value_type(*ty));
         }
         block
+    }
+}
+
+fn note_exact(before: &mut Option<Vec<bool>>, exact: Vec<bool>) {
+    match before {
+        None => *before = Some(exact),
+        Some(all) => all.iter_mut().zip(exact).for_each(|(all, one)| *all &= one),
     }
 }
 

@@ -7,7 +7,7 @@ use super::function::Translator;
 use crate::abi::TrapId;
 use cranelift_codegen::ir::condcodes::FloatCC;
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value, types};
+use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 
 impl Translator<'_, '_> {
     /// `to.trunc_from_s/u`: traps for NaN and for what does not fit.
@@ -33,10 +33,6 @@ impl Translator<'_, '_> {
         } else {
             self.unary(|ins, operand| ins.fcvt_to_uint_sat(to, operand));
         }
-    }
-
-    pub fn reinterpret(&mut self, to: Type) {
-        self.unary(|ins, operand| ins.bitcast(to, MemFlagsData::new(), operand));
     }
 
     pub fn sign_extend_from(&mut self, narrow: Type) {

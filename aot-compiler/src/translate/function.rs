@@ -4,6 +4,7 @@ use super::control::Frame;
 use super::entry_thunk::repair_f32;
 use super::inline::Inlining;
 use super::known_bounds::KnownBounds;
+use super::nan::ExactBits;
 use super::simd_lanes::vector_constant;
 use super::{DISPATCHERS, Environment, HELPERS, OWN_FUNCTIONS, STACK_RESERVE_BYTES};
 use crate::abi::{self, CALLED_HELPERS, Helper, TrapId, exec_env};
@@ -63,6 +64,7 @@ pub(super) struct Translator<'m, 'f> {
     pub own_survey: FunctionSurvey,
     pub inlining: Inlining,
     pub known_bounds: KnownBounds,
+    pub exact_bits: ExactBits,
     /// Whether anything is called that needs more stack than a leaf may take.
     pub needs_stack_check: bool,
     /// A metered module's counter.
@@ -152,6 +154,7 @@ impl<'m, 'f> Translator<'m, 'f> {
             own_survey,
             inlining: Inlining::default(),
             known_bounds: KnownBounds::default(),
+            exact_bits: ExactBits::default(),
             needs_stack_check: false,
             gas_used: None,
         };
@@ -190,7 +193,10 @@ impl<'m, 'f> Translator<'m, 'f> {
     fn initial_value(&mut self, ty: ValType) -> Value {
         match ty {
             ValType::Ref(_) => self.null_ref(),
-            _ => self.zero(abi::value_type(ty)),
+            _ => {
+                let zero = self.zero(abi::value_type(ty));
+                self.exact(zero)
+            }
         }
     }
 

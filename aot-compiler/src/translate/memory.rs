@@ -63,11 +63,12 @@ impl Translator<'_, '_> {
             Access::Narrow { is_signed: true, .. } => ins.sload32(flags, address, offset),
             Access::Narrow { is_signed: false, .. } => ins.uload32(flags, address, offset),
         };
-        self.push(value);
+        self.push_exact(value);
     }
 
     pub fn store(&mut self, access: Access, memarg: &MemArg) {
         let (index, value) = self.pop2();
+        let value = self.seen(value);
         let (address, offset) = self.checked_address(index, memarg.offset, access.bytes());
         let flags = self.guest_flags();
         let ins = self.builder.ins();
@@ -220,11 +221,11 @@ impl Translator<'_, '_> {
         let flags = self.global_flags(global);
         let offset = self.env.layout.global(global);
         let value = self.builder.ins().load(ty, flags, self.instance, offset);
-        self.push(value);
+        self.push_exact(value);
     }
 
     pub fn global_set(&mut self, global: u32) {
-        let value = self.pop();
+        let value = self.pop_seen();
         let flags = self.global_flags(global);
         let offset = self.env.layout.global(global);
         self.builder.ins().store(flags, value, self.instance, offset);

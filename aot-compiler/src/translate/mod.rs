@@ -21,6 +21,7 @@ mod gas;
 mod inline;
 mod known_bounds;
 mod memory;
+mod nan;
 mod numeric;
 mod operators;
 mod references;
@@ -40,6 +41,7 @@ use target_spec::{Arch, BoundsChecks};
 pub(crate) use entry_thunk::{BIG_FRAME_BYTES, build_host_entry, build_stack_test};
 pub(crate) use function::translate_function;
 pub(crate) use gas::GasMeter;
+pub(crate) use nan::NanPolicy;
 pub(crate) use tail_calls::build_dispatcher;
 
 /// What is the same for all functions of one compilation.
@@ -51,6 +53,7 @@ pub(crate) struct Environment<'m> {
     pub arch: Arch,
     /// Asked for by the policy; a metered module has its limit instead.
     pub suspend_checks: bool,
+    pub nan: NanPolicy,
     /// For a module that meters its gas.
     pub meter: Option<GasMeter>,
 }

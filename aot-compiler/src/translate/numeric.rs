@@ -77,6 +77,9 @@ impl<'f> Translator<'_, 'f> {
     pub fn select(&mut self) {
         let (first, second, condition) = self.pop3();
         let result = self.builder.ins().select(condition, first, second);
+        if self.is_exact(first) && self.is_exact(second) {
+            self.exact(result);
+        }
         self.push(result);
     }
 }

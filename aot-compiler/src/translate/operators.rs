@@ -105,11 +105,11 @@ impl Translator<'_, '_> {
             }
             O::F32Const { value } => {
                 let value = self.builder.ins().f32const(Ieee32::with_bits(value.bits()));
-                self.push(value);
+                self.push_exact(value);
             }
             O::F64Const { value } => {
                 let value = self.builder.ins().f64const(Ieee64::with_bits(value.bits()));
-                self.push(value);
+                self.push_exact(value);
             }
 
             // Integers.
@@ -150,8 +150,8 @@ impl Translator<'_, '_> {
             O::F32Gt | O::F64Gt => self.compare_float(FloatCC::GreaterThan),
             O::F32Le | O::F64Le => self.compare_float(FloatCC::LessThanOrEqual),
             O::F32Ge | O::F64Ge => self.compare_float(FloatCC::GreaterThanOrEqual),
-            O::F32Abs | O::F64Abs => self.unary(|ins, a| ins.fabs(a)),
-            O::F32Neg | O::F64Neg => self.unary(|ins, a| ins.fneg(a)),
+            O::F32Abs | O::F64Abs => self.unary_sign(|ins, a| ins.fabs(a)),
+            O::F32Neg | O::F64Neg => self.unary_sign(|ins, a| ins.fneg(a)),
             O::F32Ceil | O::F64Ceil => self.unary(|ins, a| ins.ceil(a)),
             O::F32Floor | O::F64Floor => self.unary(|ins, a| ins.floor(a)),
             O::F32Trunc | O::F64Trunc => self.unary(|ins, a| ins.trunc(a)),
@@ -163,7 +163,7 @@ impl Translator<'_, '_> {
             O::F32Div | O::F64Div => self.binary(|ins, a, b| ins.fdiv(a, b)),
             O::F32Min | O::F64Min => self.binary(|ins, a, b| ins.fmin(a, b)),
             O::F32Max | O::F64Max => self.binary(|ins, a, b| ins.fmax(a, b)),
-            O::F32Copysign | O::F64Copysign => self.binary(|ins, a, b| ins.fcopysign(a, b)),
+            O::F32Copysign | O::F64Copysign => self.copy_sign(),
 
             // Conversions.
             O::I32WrapI64 => self.unary(|ins, a| ins.ireduce(I32, a)),
@@ -181,16 +181,16 @@ impl Translator<'_, '_> {
             O::I64TruncSatF32S | O::I64TruncSatF64S => self.truncate_saturating(I64, true),
             O::I64TruncSatF32U | O::I64TruncSatF64U => self.truncate_saturating(I64, false),
             O::F32ConvertI32S | O::F32ConvertI64S => {
-                self.unary(|ins, a| ins.fcvt_from_sint(F32, a))
+                self.unary_exact(|ins, a| ins.fcvt_from_sint(F32, a))
             }
             O::F32ConvertI32U | O::F32ConvertI64U => {
-                self.unary(|ins, a| ins.fcvt_from_uint(F32, a))
+                self.unary_exact(|ins, a| ins.fcvt_from_uint(F32, a))
             }
             O::F64ConvertI32S | O::F64ConvertI64S => {
-                self.unary(|ins, a| ins.fcvt_from_sint(F64, a))
+                self.unary_exact(|ins, a| ins.fcvt_from_sint(F64, a))
             }
             O::F64ConvertI32U | O::F64ConvertI64U => {
-                self.unary(|ins, a| ins.fcvt_from_uint(F64, a))
+                self.unary_exact(|ins, a| ins.fcvt_from_uint(F64, a))
             }
             O::F32DemoteF64 => self.unary(|ins, a| ins.fdemote(F32, a)),
             O::F64PromoteF32 => self.unary(|ins, a| ins.fpromote(F64, a)),

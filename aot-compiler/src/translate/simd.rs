@@ -243,39 +243,39 @@ impl Translator<'_, '_> {
             O::I32x4RelaxedDotI8x16I7x16AddS => self.dot_product_add(),
 
             // Floats.
-            O::F32x4Ceil => self.unary_lanes(F32X4, |ins, a| ins.ceil(a)),
-            O::F64x2Ceil => self.unary_lanes(F64X2, |ins, a| ins.ceil(a)),
-            O::F32x4Floor => self.unary_lanes(F32X4, |ins, a| ins.floor(a)),
-            O::F64x2Floor => self.unary_lanes(F64X2, |ins, a| ins.floor(a)),
-            O::F32x4Trunc => self.unary_lanes(F32X4, |ins, a| ins.trunc(a)),
-            O::F64x2Trunc => self.unary_lanes(F64X2, |ins, a| ins.trunc(a)),
-            O::F32x4Nearest => self.unary_lanes(F32X4, |ins, a| ins.nearest(a)),
-            O::F64x2Nearest => self.unary_lanes(F64X2, |ins, a| ins.nearest(a)),
+            O::F32x4Ceil => self.unary_float_lanes(F32X4, |ins, a| ins.ceil(a)),
+            O::F64x2Ceil => self.unary_float_lanes(F64X2, |ins, a| ins.ceil(a)),
+            O::F32x4Floor => self.unary_float_lanes(F32X4, |ins, a| ins.floor(a)),
+            O::F64x2Floor => self.unary_float_lanes(F64X2, |ins, a| ins.floor(a)),
+            O::F32x4Trunc => self.unary_float_lanes(F32X4, |ins, a| ins.trunc(a)),
+            O::F64x2Trunc => self.unary_float_lanes(F64X2, |ins, a| ins.trunc(a)),
+            O::F32x4Nearest => self.unary_float_lanes(F32X4, |ins, a| ins.nearest(a)),
+            O::F64x2Nearest => self.unary_float_lanes(F64X2, |ins, a| ins.nearest(a)),
             O::F32x4Abs => self.unary_lanes(F32X4, |ins, a| ins.fabs(a)),
             O::F64x2Abs => self.unary_lanes(F64X2, |ins, a| ins.fabs(a)),
             O::F32x4Neg => self.unary_lanes(F32X4, |ins, a| ins.fneg(a)),
             O::F64x2Neg => self.unary_lanes(F64X2, |ins, a| ins.fneg(a)),
-            O::F32x4Sqrt => self.unary_lanes(F32X4, |ins, a| ins.sqrt(a)),
-            O::F64x2Sqrt => self.unary_lanes(F64X2, |ins, a| ins.sqrt(a)),
-            O::F32x4Add => self.binary_lanes(F32X4, |ins, a, b| ins.fadd(a, b)),
-            O::F64x2Add => self.binary_lanes(F64X2, |ins, a, b| ins.fadd(a, b)),
-            O::F32x4Sub => self.binary_lanes(F32X4, |ins, a, b| ins.fsub(a, b)),
-            O::F64x2Sub => self.binary_lanes(F64X2, |ins, a, b| ins.fsub(a, b)),
-            O::F32x4Mul => self.binary_lanes(F32X4, |ins, a, b| ins.fmul(a, b)),
-            O::F64x2Mul => self.binary_lanes(F64X2, |ins, a, b| ins.fmul(a, b)),
-            O::F32x4Div => self.binary_lanes(F32X4, |ins, a, b| ins.fdiv(a, b)),
-            O::F64x2Div => self.binary_lanes(F64X2, |ins, a, b| ins.fdiv(a, b)),
+            O::F32x4Sqrt => self.unary_float_lanes(F32X4, |ins, a| ins.sqrt(a)),
+            O::F64x2Sqrt => self.unary_float_lanes(F64X2, |ins, a| ins.sqrt(a)),
+            O::F32x4Add => self.binary_float_lanes(F32X4, |ins, a, b| ins.fadd(a, b)),
+            O::F64x2Add => self.binary_float_lanes(F64X2, |ins, a, b| ins.fadd(a, b)),
+            O::F32x4Sub => self.binary_float_lanes(F32X4, |ins, a, b| ins.fsub(a, b)),
+            O::F64x2Sub => self.binary_float_lanes(F64X2, |ins, a, b| ins.fsub(a, b)),
+            O::F32x4Mul => self.binary_float_lanes(F32X4, |ins, a, b| ins.fmul(a, b)),
+            O::F64x2Mul => self.binary_float_lanes(F64X2, |ins, a, b| ins.fmul(a, b)),
+            O::F32x4Div => self.binary_float_lanes(F32X4, |ins, a, b| ins.fdiv(a, b)),
+            O::F64x2Div => self.binary_float_lanes(F64X2, |ins, a, b| ins.fdiv(a, b)),
             O::F32x4Min | O::F32x4RelaxedMin => {
-                self.binary_lanes(F32X4, |ins, a, b| ins.fmin(a, b));
+                self.binary_float_lanes(F32X4, |ins, a, b| ins.fmin(a, b));
             }
             O::F64x2Min | O::F64x2RelaxedMin => {
-                self.binary_lanes(F64X2, |ins, a, b| ins.fmin(a, b));
+                self.binary_float_lanes(F64X2, |ins, a, b| ins.fmin(a, b));
             }
             O::F32x4Max | O::F32x4RelaxedMax => {
-                self.binary_lanes(F32X4, |ins, a, b| ins.fmax(a, b));
+                self.binary_float_lanes(F32X4, |ins, a, b| ins.fmax(a, b));
             }
             O::F64x2Max | O::F64x2RelaxedMax => {
-                self.binary_lanes(F64X2, |ins, a, b| ins.fmax(a, b));
+                self.binary_float_lanes(F64X2, |ins, a, b| ins.fmax(a, b));
             }
             O::F32x4PMin => self.pseudo_min(F32X4),
             O::F64x2PMin => self.pseudo_min(F64X2),
@@ -307,8 +307,8 @@ impl Translator<'_, '_> {
             }
             O::F64x2ConvertLowI32x4S => self.convert_low_to_doubles(true),
             O::F64x2ConvertLowI32x4U => self.convert_low_to_doubles(false),
-            O::F32x4DemoteF64x2Zero => self.unary_lanes(F64X2, |ins, a| ins.fvdemote(a)),
-            O::F64x2PromoteLowF32x4 => self.unary_lanes(F32X4, |ins, a| ins.fvpromote_low(a)),
+            O::F32x4DemoteF64x2Zero => self.unary_float_lanes(F64X2, |ins, a| ins.fvdemote(a)),
+            O::F64x2PromoteLowF32x4 => self.unary_float_lanes(F32X4, |ins, a| ins.fvpromote_low(a)),
 
             // Validation admits nothing else.
             other => return Err(CompileError::bug(format!("no translation of {other:?}"))),

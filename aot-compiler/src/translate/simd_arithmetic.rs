@@ -112,7 +112,7 @@ impl<'f> Translator<'_, 'f> {
         }
         let product = self.builder.ins().fmul(left, right);
         let sum = self.builder.ins().fadd(product, addend);
-        self.push_lanes(sum);
+        self.push_float_lanes(sum);
     }
 
     /// Two f64 → two saturated i32 and two zeros. x86 has only the whole.

@@ -53,7 +53,7 @@ impl<'f> Translator<'_, 'f> {
     pub fn extract_lane(&mut self, ty: Type, lane: u8) {
         let vector = self.pop_lanes(ty);
         let value = self.builder.ins().extractlane(vector, lane);
-        self.push(value);
+        self.push_exact(value);
     }
 
     /// A lane of 8 or 16 bits as an i32.
@@ -75,7 +75,7 @@ impl<'f> Translator<'_, 'f> {
 
     /// The operand for one lane of `ty`: Wasm has no integers below 32 bits.
     fn pop_lane(&mut self, ty: Type) -> Value {
-        let value = self.pop();
+        let value = self.pop_seen();
         match ty.lane_type() {
             narrow @ (types::I8 | types::I16) => self.builder.ins().ireduce(narrow, value),
             _ => value,

@@ -127,6 +127,7 @@ impl Translator<'_, '_> {
 
     /// Returns `results`: the first by value, the others where the caller wants them.
     pub fn return_results(&mut self, results: &[Value]) {
+        let results = self.seen_results(results);
         for (pointer, result) in self.result_pointers.iter().zip(results.iter().skip(1)) {
             let flags = MemFlagsData::new().with_notrap();
             self.builder.ins().store(flags, *result, *pointer, 0);

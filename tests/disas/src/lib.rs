@@ -8,6 +8,7 @@
 //! ;;! target = x86_64-linux
 //! ;;! bounds = hardware
 //! ;;! function = 0            (may be left away: all functions)
+//! ;;! nan = canonical         (may be left away: as-computed)
 //! (module ...)
 //! ;; function[0] (i32) -> i32
 //! ;;    0  mov rax, rdi
@@ -21,6 +22,7 @@ use aot_compiler::{CompileOptions, compile};
 use aot_reader::{AotFile, Module};
 use disassembler::{Disassembler, Names, Origin};
 use std::convert::Infallible;
+use target_spec::profile::NanRule;
 use target_spec::{BoundsChecks, Registry, Target};
 
 const DIRECTIVE: &str = ";;! ";
@@ -29,6 +31,7 @@ const EXPECTED: &str = ";;";
 pub struct Case {
     target: &'static Target,
     bounds_checks: BoundsChecks,
+    nan_rule: NanRule,
     /// Only this one is shown.
     function: Option<u32>,
     /// Directives and module, as they stand in the file.
@@ -45,6 +48,7 @@ impl Case {
         let mut case = Self {
             target: &Registry::built_in().all()[0],
             bounds_checks: BoundsChecks::Software,
+            nan_rule: NanRule::AsComputed,
             function: None,
             source: join(text.lines().take(source_count).collect()),
             expected: join(text.lines().skip(source_count).collect()),
@@ -55,6 +59,7 @@ impl Case {
             match key {
                 "target" => target = Some(find_target(value)?),
                 "bounds" => case.bounds_checks = value.parse().map_err(to_text)?,
+                "nan" => case.nan_rule = value.parse().map_err(to_text)?,
                 "function" => case.function = Some(value.parse().map_err(to_text)?),
                 _ => return Err(format!("there is no directive {key:?}")),
             }
@@ -75,7 +80,8 @@ impl Case {
     /// What comes out today, as the comment that stands at a case's end.
     pub fn compile(&self) -> Result<String, String> {
         let wasm = wat::parse_str(&self.source).map_err(to_text)?;
-        let options = CompileOptions::new(self.bounds_checks);
+        let nan_rule = self.nan_rule;
+        let options = CompileOptions { nan_rule, ..CompileOptions::new(self.bounds_checks) };
         let artifact = compile(&wasm, self.target, &options).map_err(to_text)?;
         let file = AotFile::parse(&artifact.aot).map_err(to_text)?;
         let module = Module::read(&file).map_err(to_text)?;
