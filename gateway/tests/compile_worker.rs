@@ -3,6 +3,7 @@
 use farrier_gateway::app::{CompileInput, CompileOutcome};
 use farrier_gateway::compile::{CompileLimits, CompileProcess};
 use farrier_gateway::config::CompileSandbox;
+use module_package::{CompilePolicy, METERING_GAS, NAN_CANONICAL};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
@@ -14,7 +15,13 @@ fn worker(memory_bytes: u64) -> CompileProcess {
 }
 
 fn input(wasm: Vec<u8>, target: &str) -> CompileInput {
-    CompileInput { wasm, target: target.into(), bounds_checks: "software".into(), threads: 2 }
+    CompileInput {
+        wasm,
+        target: target.into(),
+        bounds_checks: "software".into(),
+        threads: 2,
+        policy: CompilePolicy::default(),
+    }
 }
 
 async fn compile(worker: &CompileProcess, input: CompileInput) -> CompileOutcome {
@@ -124,4 +131,23 @@ fn it_has_no_network_and_no_files_but_threads() {
     let socket = format!("connect {}: allowed", path("socket"));
     assert!(allowed.iter().all(|l| *l == socket || l.starts_with("start threads")), "{said}");
     assert!(!std::path::Path::new(&path("new")).exists());
+}
+
+#[tokio::test]
+async fn the_policy_of_a_job_is_what_the_file_says() {
+    let wasm =
+        wat::parse_str("(module (func (export \"tick\") (result i32) i32.const 0))").unwrap();
+    let policy =
+        CompilePolicy { metering: METERING_GAS.into(), nan_canonicalization: NAN_CANONICAL.into() };
+    let job = CompileInput { policy, ..input(wasm.clone(), "x86_64-linux") };
+    let metered = compile(&worker(4 << 30), job).await.result.unwrap().aot;
+    let plain =
+        compile(&worker(4 << 30), input(wasm.clone(), "x86_64-linux")).await.result.unwrap().aot;
+    let says = |aot: &[u8], text: &[u8]| aot.windows(text.len()).any(|bytes| bytes == text);
+    assert!(says(&metered, b"farrier.metering") && !says(&plain, b"farrier.metering"));
+    assert!(says(&metered, b"canonical") && !says(&plain, b"canonical"));
+    let policy = CompilePolicy { metering: "gas-99".into(), ..CompilePolicy::default() };
+    let job = CompileInput { policy, ..input(wasm, "x86_64-linux") };
+    let refusal = compile(&worker(4 << 30), job).await.result.unwrap_err();
+    assert!(refusal.contains("gas-99"), "{refusal}");
 }

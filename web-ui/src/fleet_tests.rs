@@ -35,6 +35,7 @@ fn artifact(target: &str, bounds_checks: &str, state: ArtifactState) -> Artifact
     Artifact {
         module: "m".into(),
         target: target.into(),
+        policy: vec![],
         bounds_checks: bounds_checks.into(),
         state,
         detail: String::new(),

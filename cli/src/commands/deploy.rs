@@ -42,6 +42,12 @@ pub struct DeployArgs {
     /// A channel that it may publish on; can be given several times
     #[arg(long = "channel", value_name = "CHANNEL")]
     channels: Vec<String>,
+    /// Count what it does in gas, the same on every architecture; `farrier ps --wide` shows it
+    #[arg(long)]
+    metering: bool,
+    /// Give NaNs the same bits on every architecture
+    #[arg(long)]
+    canonical_nans: bool,
     /// Wait until it runs on every device, or has failed
     #[arg(long)]
     wait: bool,
@@ -62,6 +68,8 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
         memory_bytes_max: args.memory_bytes_max,
         sensors: args.sensors,
         channels: args.channels,
+        metering: args.metering,
+        canonical_nans: args.canonical_nans,
     };
     warn_of_obstacles(client, &new, console).await;
     let format = args.output.format();

@@ -118,6 +118,7 @@ pub fn view(apps: &[AppStatus], look: &Look) -> String {
             ("WORKER", Align::Right),
             ("CALLS", Align::Right),
             ("TRAPS", Align::Right),
+            ("GAS", Align::Right),
             ("PUBLISHED", Align::Right),
             ("CHECKS", Align::Right),
             ("REPORTED", Align::Left),
@@ -144,6 +145,7 @@ pub fn view(apps: &[AppStatus], look: &Look) -> String {
                 plain(format::bytes(app.worker_rss_bytes)),
                 plain(app.calls.to_string()),
                 plain(app.traps.to_string()),
+                plain(maybe(app.gas_used, |gas| gas.to_string())),
                 plain(app.published.to_string()),
                 plain(format!("{}/{checks}", app.checks_passed)),
                 plain(format::ago(look.now_ms, app.reported_at_ms)),
@@ -204,8 +206,8 @@ mod tests {
               try: Raise the limit, or make the call shorter; deploy again to restart it.
         "#]].assert_eq(&view(&sample::apps(), &Look::plain(false)));
         expect![[r#"
-            DEVICE  TARGET         MODULE    STATE     CPU   MEMORY  ARTIFACT  COMPILE  RESTARTS     PEAK   WORKER  CALLS  TRAPS  PUBLISHED  CHECKS  REPORTED  NOTE
-            pi      aarch64-linux  filter@2  running  3.4%  1.1 MiB  40.0 KiB    84 ms         0  1.1 MiB  9.0 MiB    120      0        120     2/2  1 s ago   incl. emulator
+            DEVICE  TARGET         MODULE    STATE     CPU   MEMORY  ARTIFACT  COMPILE  RESTARTS     PEAK   WORKER  CALLS  TRAPS  GAS  PUBLISHED  CHECKS  REPORTED  NOTE
+            pi      aarch64-linux  filter@2  running  3.4%  1.1 MiB  40.0 KiB    84 ms         0  1.1 MiB  9.0 MiB    120      0    -        120     2/2  1 s ago   incl. emulator
         "#]].assert_eq(&view(&sample::apps()[..1], &Look::plain(true)));
     }
 

@@ -147,6 +147,9 @@ pub struct AppReport {
     /// A version that the device keeps running because the wanted one was refused.
     #[n(23)]
     pub fallback: bool,
+    /// Of a metered module, see `worker_protocol::Usage`.
+    #[n(24)]
+    pub gas_used: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]

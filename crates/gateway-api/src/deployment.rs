@@ -25,6 +25,12 @@ pub struct NewDeployment {
     /// Channels that it may publish on.
     #[serde(default)]
     pub channels: Vec<String>,
+    /// Whether it counts its gas, by version 1 of the cost table.
+    #[serde(default)]
+    pub metering: bool,
+    /// Whether NaNs have the same bits on every architecture.
+    #[serde(default)]
+    pub canonical_nans: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

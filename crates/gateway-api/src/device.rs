@@ -96,6 +96,9 @@ pub struct AppStatus {
     pub log_lines_dropped: u64,
     pub checks_passed: u64,
     pub checks_failed: u64,
+    /// Of a metered module, since its worker started.
+    #[serde(default)]
+    pub gas_used: Option<u64>,
     pub emulated: bool,
     /// An earlier version runs because the wanted one was refused.
     pub fallback: bool,

@@ -49,6 +49,9 @@ pub struct Artifact {
     pub target: String,
     /// `hardware` or `software`.
     pub bounds_checks: String,
+    /// Such as `gas-1` for metered code and `canonical` for its NaNs.
+    #[serde(default)]
+    pub policy: Vec<String>,
     pub state: ArtifactState,
     /// Why it is refused, and what to do.
     /// While it is queued or compiled: how far it is, in words.

@@ -16,6 +16,8 @@ fn deployment() -> NewDeployment {
         memory_bytes_max: None,
         sensors: vec![],
         channels: vec![],
+        metering: false,
+        canonical_nans: false,
     }
 }
 

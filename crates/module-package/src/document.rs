@@ -77,12 +77,24 @@ pub struct ReleaseTarget {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Encode, Decode)]
 #[cbor(map)]
 pub struct CompilePolicy {
-    /// `none`: this version does not meter.
+    /// [`METERING_GAS`] or [`NO_POLICY`].
     #[n(0)]
     pub metering: String,
-    /// `none`: NaN bits may differ by architecture.
+    /// [`NAN_CANONICAL`], or [`NO_POLICY`]: NaN bits may differ by architecture.
     #[n(1)]
     pub nan_canonicalization: String,
+}
+
+/// Gas by version 1 of the cost table, `docs/metering.md`.
+pub const METERING_GAS: &str = "gas-1";
+/// `docs/determinism.md`.
+pub const NAN_CANONICAL: &str = "canonical";
+pub const NO_POLICY: &str = "none";
+
+impl Default for CompilePolicy {
+    fn default() -> Self {
+        Self { metering: NO_POLICY.into(), nan_canonicalization: NO_POLICY.into() }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

@@ -24,9 +24,9 @@ mod seal;
 mod tests;
 
 pub use document::{
-    AppEntry, CompilePolicy, DocumentError, MANIFEST_APPS_MAX, MANIFEST_BYTES_MAX, Manifest,
-    Mismatch, RELEASE_BYTES_MAX, Release, ReleaseLimits, ReleaseTarget, RuntimeProfile,
-    decode_exact, open_manifest, open_release,
+    AppEntry, CompilePolicy, DocumentError, MANIFEST_APPS_MAX, MANIFEST_BYTES_MAX, METERING_GAS,
+    Manifest, Mismatch, NAN_CANONICAL, NO_POLICY, RELEASE_BYTES_MAX, Release, ReleaseLimits,
+    ReleaseTarget, RuntimeProfile, decode_exact, open_manifest, open_release,
 };
 pub use id::{
     ArtifactId, BlobId, DeviceId, InvalidId, KeyId, ManifestId, ModuleId, ReleaseId, RootId,

@@ -265,6 +265,9 @@ pub struct Usage {
     /// Returns of `init` and `tick` other than 0.
     #[n(14)]
     pub error_returns: u64,
+    /// Of a metered module, with what its ended instances used.
+    #[n(15)]
+    pub gas_used: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]

@@ -97,6 +97,7 @@ fn run(runtime: &Runtime, shared: &Arc<Shared>, load: Load, requests: &Receiver<
         meters: &meters,
         new_instance: &new_instance,
         instance: Some(instance),
+        gas_before: None,
         has_init,
         has_tick,
         steps: vec![],
@@ -167,6 +168,8 @@ struct Guest<'a, 'm> {
     new_instance: &'a dyn Fn() -> Result<Instance<'m>, InstantiateError>,
     /// None between a trap and the fresh instance.
     instance: Option<Instance<'m>>,
+    /// What the instances before used, of a metered module.
+    gas_before: Option<u64>,
     has_init: bool,
     has_tick: bool,
     /// The last steps given, which a module without `tick` repeats.
@@ -322,6 +325,7 @@ impl Guest<'_, '_> {
     /// Throws the instance away after a trap.
     fn discard(&mut self, export: &str, detail: String) {
         self.meter();
+        self.gas_before = self.shared.usage().gas_used;
         self.instance = None;
         self.report_trap(export, detail);
     }
@@ -345,10 +349,15 @@ impl Guest<'_, '_> {
     fn meter(&self) {
         let cpu = clock_gettime(ClockId::ThreadCPUTime);
         let cpu_us = cpu.tv_sec.cast_unsigned() * 1_000_000 + cpu.tv_nsec.cast_unsigned() / 1_000;
+        let gas_now = self.instance.as_ref().and_then(Instance::gas_used);
+        let gas_used = gas_now
+            .or(self.gas_before)
+            .map(|_| self.gas_before.unwrap_or(0).saturating_add(gas_now.unwrap_or(0)));
         let memory_bytes = self.instance.as_ref().map_or(0, |i| i.memory_bytes() as u64);
         self.shared.update_usage(|usage: &mut Usage| {
             usage.cpu_us = cpu_us;
             usage.memory_bytes = memory_bytes;
+            usage.gas_used = gas_used;
             usage.memory_peak_bytes = usage.memory_peak_bytes.max(memory_bytes);
         });
     }

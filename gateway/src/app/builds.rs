@@ -12,7 +12,9 @@ use super::{App, State};
 use crate::store::record::{ArtifactKey, KeyHash, ReleaseRecord};
 use crate::store::{Change, StoreError};
 use known_answer::Step;
-use module_package::{BLOCK_BYTES, BlobId, ModuleId, RELEASE_BYTES_MAX, ReleaseLimits};
+use module_package::{
+    BLOCK_BYTES, BlobId, CompilePolicy, ModuleId, RELEASE_BYTES_MAX, ReleaseLimits,
+};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
@@ -88,6 +90,7 @@ pub struct CompileInput {
     pub wasm: Vec<u8>,
     pub target: String,
     pub bounds_checks: String,
+    pub policy: CompilePolicy,
     /// Threads that it may use at most.
     pub threads: u32,
 }

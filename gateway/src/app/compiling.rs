@@ -162,6 +162,7 @@ impl App {
             wasm,
             target: key.target,
             bounds_checks: key.bounds_checks,
+            policy: key.policy,
             threads: threads as u32,
         });
         Some((hash, input))

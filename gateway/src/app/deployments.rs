@@ -5,7 +5,9 @@ use super::{App, AppError, State, views};
 use crate::store::Change;
 use crate::store::record::{CounterRecord, DeploymentRecord, ModuleRecord};
 use gateway_api::{Deployment, DeviceSelector, Event, NewDeployment};
-use module_package::{DeviceId, ReleaseLimits};
+use module_package::{
+    CompilePolicy, DeviceId, METERING_GAS, NAN_CANONICAL, NO_POLICY, ReleaseLimits,
+};
 use std::sync::atomic::Ordering;
 
 const INTERVAL_MS: std::ops::RangeInclusive<u32> = 10..=3_600_000;
@@ -47,6 +49,7 @@ impl App {
             channels: new.channels.clone(),
             created_at_ms: self.now_ms(),
             removed: false,
+            policy: Some(policy_of(new)),
         };
         let needed = self.admit(&state, &module, &record)?;
         let counter = CounterRecord { last_deployment: record.number };
@@ -133,6 +136,15 @@ fn select(model: &Model, selector: &DeviceSelector) -> Result<Option<Vec<DeviceI
         }
     }
     Ok(Some(devices))
+}
+
+fn policy_of(new: &NewDeployment) -> CompilePolicy {
+    let choose =
+        |is_wanted: bool, name: &str| (if is_wanted { name } else { NO_POLICY }).to_owned();
+    CompilePolicy {
+        metering: choose(new.metering, METERING_GAS),
+        nan_canonicalization: choose(new.canonical_nans, NAN_CANONICAL),
+    }
 }
 
 pub(super) fn limits_of(

@@ -100,13 +100,18 @@ pub fn wanted_by<'a>(
 }
 
 /// The artifact of a module for a device's class.
-pub fn artifact_key(module: &ModuleRecord, target: &str, bounds_checks: &str) -> ArtifactKey {
+pub fn artifact_key(
+    module: &ModuleRecord,
+    target: &str,
+    bounds_checks: &str,
+    policy: CompilePolicy,
+) -> ArtifactKey {
     let target_spec = Registry::built_in().find(target).ok();
     ArtifactKey {
         module: module.module,
         target: target.to_owned(),
         bounds_checks: bounds_checks.to_owned(),
-        policy: CompilePolicy { metering: "none".into(), nan_canonicalization: "none".into() },
+        policy,
         compiler: aot_compiler::COMPILER_ID.to_owned(),
         aot_version: aot_compiler::AOT_VERSION,
         cpu_features: target_spec.map(|target| target.cpu_features.clone()),
@@ -127,7 +132,12 @@ pub fn build_for(
 
 fn to_build(module: &ModuleRecord, deployment: &DeploymentRecord, device: &DeviceRecord) -> Build {
     Build {
-        key: artifact_key(module, &device.target, &device.bounds_checks),
+        key: artifact_key(
+            module,
+            &device.target,
+            &device.bounds_checks,
+            deployment.compile_policy(),
+        ),
         app: deployment.app.clone(),
         app_version: deployment.module_version,
         limits: deployment.limits,

@@ -32,6 +32,8 @@ impl App {
             memory_bytes_max,
             sensors: vec![],
             channels: vec![],
+            metering: false,
+            canonical_nans: false,
         };
         let deployment = DeploymentRecord {
             number: 0,
@@ -45,6 +47,7 @@ impl App {
             channels: vec![],
             created_at_ms: 0,
             removed: false,
+            policy: None,
         };
         let telemetry = self.telemetry();
         let on_device = |device| on_device(&state, &telemetry, module, &deployment, device);
@@ -98,7 +101,8 @@ fn on_device(
         .and_then(DeviceTelemetry::report)
         .map(|report| report.usage.memory_available_bytes)
         .filter(|bytes| *bytes > 0);
-    let key = artifact_key(module, &device.target, &device.bounds_checks);
+    let key =
+        artifact_key(module, &device.target, &device.bounds_checks, deployment.compile_policy());
     let artifact = state.model.artifacts.get(&key.hash());
     match free_bytes {
         None => remarks.push("it has not reported how much memory is free".to_owned()),

@@ -14,8 +14,7 @@ use gateway_api::{
     AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, Device, DeviceProgress,
     DeviceSample, DeviceSelector, Event, LogLine, Module, ModuleExtern, ModuleMemory, Published,
 };
-use module_package::DeviceId;
-use std::collections::BTreeSet;
+use module_package::{CompilePolicy, DeviceId, NO_POLICY};
 use target_spec::Registry;
 
 /// What a view depends on beside the state.
@@ -53,36 +52,42 @@ pub fn module(state: &State, record: &ModuleRecord, from: &Viewpoint) -> Module 
     }
 }
 
-/// One for each class of device that the module is deployed to, and for each
-/// that it was built for before.
+/// One for each class of device and policy that the module is deployed with, and
+/// for each that it was built for before.
 fn artifacts_of(state: &State, module: &ModuleRecord, from: &Viewpoint) -> Vec<Artifact> {
-    let mut classes: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut keys: Vec<ArtifactKey> = Vec::new();
     for device in state.model.devices.values() {
-        if wanted_by(&state.model, device).values().any(|d| d.module == module.module) {
-            classes.insert((device.target.clone(), device.bounds_checks.clone()));
-        }
+        let wanted = wanted_by(&state.model, device).into_values();
+        keys.extend(wanted.filter(|d| d.module == module.module).map(|deployment| {
+            let policy = deployment.compile_policy();
+            artifact_key(module, &device.target, &device.bounds_checks, policy)
+        }));
     }
     let built = state.model.artifacts.values().map(|a| &a.key);
     let in_work = state.jobs.compiles.values().map(|job| &job.key);
-    for key in built.chain(in_work).filter(|key| key.module == module.module) {
-        classes.insert((key.target.clone(), key.bounds_checks.clone()));
-    }
-    classes
-        .iter()
-        .map(|(target, bounds_checks)| {
-            artifact(state, &artifact_key(module, target, bounds_checks), from)
-        })
-        .collect()
+    let others = built.chain(in_work).filter(|key| key.module == module.module);
+    keys.extend(
+        others.map(|key| artifact_key(module, &key.target, &key.bounds_checks, key.policy.clone())),
+    );
+    let by_class = |key: &ArtifactKey| {
+        let CompilePolicy { metering, nan_canonicalization } = key.policy.clone();
+        (key.target.clone(), key.bounds_checks.clone(), metering, nan_canonicalization)
+    };
+    keys.sort_by_key(by_class);
+    keys.dedup();
+    keys.iter().map(|key| artifact(state, key, from)).collect()
 }
 
 pub fn artifact(state: &State, key: &ArtifactKey, from: &Viewpoint) -> Artifact {
     let hash = key.hash();
     let job = state.jobs.compiles.get(&hash);
     let record = state.model.artifacts.get(&hash);
+    let policy = [&key.policy.metering, &key.policy.nan_canonicalization];
     let mut view = Artifact {
         module: key.module.to_string(),
         target: key.target.clone(),
         bounds_checks: key.bounds_checks.clone(),
+        policy: policy.into_iter().filter(|policy| *policy != NO_POLICY).cloned().collect(),
         state: ArtifactState::Queued,
         detail: String::new(),
         artifact: record.map(|r| r.artifact.to_string()),
@@ -321,6 +326,7 @@ fn app_status(
         log_lines_dropped: app.log_lines_dropped,
         checks_passed: app.checks_passed,
         checks_failed: app.checks_failed,
+        gas_used: app.gas_used,
         emulated: report.is_some_and(|r| r.emulated),
         fallback: app.fallback,
         report_boot_id: report.map(|r| hex::encode(r.boot_id)).unwrap_or_default(),

@@ -8,9 +8,9 @@
 //! and nothing else.
 
 use crate::confinement::{CannotConfine, Confinement, confine};
-use aot_compiler::{Artifact, CompileError, CompileOptions, Progress};
+use aot_compiler::{Artifact, CompileError, CompileOptions, Metering, Progress};
 use minicbor::{Decode, Encode};
-use module_package::ARTIFACT_BYTES_MAX;
+use module_package::{ARTIFACT_BYTES_MAX, CompilePolicy, METERING_GAS, NAN_CANONICAL, NO_POLICY};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use rustix::process::Resource;
 use std::io::{stdin, stdout};
@@ -18,6 +18,7 @@ use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 use target_spec::Registry;
+use target_spec::profile::NanRule;
 use worker_protocol::{FrameError, read_frame, write_frame};
 
 #[derive(Debug, Encode, Decode)]
@@ -31,6 +32,8 @@ pub struct Request {
     pub bounds_checks: String,
     #[n(3)]
     pub threads: u32,
+    #[n(4)]
+    pub policy: CompilePolicy,
 }
 
 #[derive(Debug, PartialEq, Encode, Decode)]
@@ -148,8 +151,22 @@ fn compile(request: &Request, progress: &Progress) -> Result<Artifact, String> {
         bounds_checks.map_err(|e: target_spec::InvalidBoundsChecks| e.to_string())?;
     let mut options = CompileOptions::new(bounds_checks);
     options.threads = NonZeroUsize::new(request.threads as usize).unwrap_or(NonZeroUsize::MIN);
+    options.metering = match request.policy.metering.as_str() {
+        METERING_GAS => Metering::Gas,
+        NO_POLICY => Metering::None,
+        other => return Err(unknown_policy("metering", other)),
+    };
+    options.nan_rule = match request.policy.nan_canonicalization.as_str() {
+        NAN_CANONICAL => NanRule::Canonical,
+        NO_POLICY => NanRule::AsComputed,
+        other => return Err(unknown_policy("NaN", other)),
+    };
     aot_compiler::compile_observed(&request.wasm, target, &options, progress)
         .map_err(|e: CompileError| e.to_string())
+}
+
+fn unknown_policy(what: &str, policy: &str) -> String {
+    format!("we have a bug: the {what} policy {policy:?} is none that this compiler knows")
 }
 
 fn to_reply(artifact: Artifact, log: String) -> Reply {

@@ -58,9 +58,9 @@ impl CompileProcess {
         threads: u32,
         on_progress: impl FnMut(u32, u32),
     ) -> (Result<Compiled, String>, String) {
-        let CompileInput { wasm, target, bounds_checks, .. } = input;
+        let CompileInput { wasm, target, bounds_checks, policy, .. } = input;
         let mut frame = Vec::new();
-        let request = Request { wasm, target, bounds_checks, threads };
+        let request = Request { wasm, target, bounds_checks, threads, policy };
         if let Err(error) = worker_protocol::write_frame(&mut frame, &request) {
             let refusal = format!("the compile job cannot be handed over: {error}");
             return (Err(refusal), String::new());
@@ -215,6 +215,7 @@ fn describe_end(status: ExitStatus, said: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use module_package::CompilePolicy;
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
 
@@ -232,6 +233,7 @@ mod tests {
             target: "x86_64-linux".into(),
             bounds_checks: "software".into(),
             threads: 64,
+            policy: CompilePolicy::default(),
         };
         let sandbox = CompileSandbox::Required;
         let mut told = Vec::new();

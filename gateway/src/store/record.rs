@@ -144,9 +144,16 @@ pub struct DeploymentRecord {
     /// exists, which would otherwise come back to the devices.
     #[n(10)]
     pub removed: bool,
+    /// `None` in deployments of before there was a choice.
+    #[n(11)]
+    pub policy: Option<CompilePolicy>,
 }
 
 impl DeploymentRecord {
+    pub fn compile_policy(&self) -> CompilePolicy {
+        self.policy.clone().unwrap_or_default()
+    }
+
     /// What people call it.
     pub fn id(&self) -> String {
         format!("{}-{}", self.app, self.number)

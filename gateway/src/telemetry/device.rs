@@ -246,6 +246,7 @@ mod tests {
             checks_passed: 0,
             checks_failed: 0,
             worker_rss_bytes: 0,
+            gas_used: None,
             fallback: false,
         }
     }

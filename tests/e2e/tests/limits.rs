@@ -60,6 +60,32 @@ async fn a_module_that_traps_gets_a_fresh_instance_each_time() -> anyhow::Result
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_metered_module_counts_its_gas_over_its_instances() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let mut fleet = Fleet::start_with_filter(Kit::for_tests()?, data.path()).await?;
+    ensure!(fleet.status(DEVICE, "sensor-filter").await?.gas_used.is_none(), "it is not metered");
+    let module = fleet.push_wat("trap", "(i32.const 3)", "(i32.const 40)").await?;
+    let new = NewDeployment {
+        interval_ms: Some(20),
+        metering: true,
+        canonical_nans: true,
+        ..Fleet::deployment(&module.id, DeviceSelector::All)
+    };
+    fleet.client().create_deployment(&new).await?;
+    let has_counted = |app: &AppStatus| app.gas_used.is_some_and(|gas| gas > 0);
+    let first = fleet.wait_app("gas", DEVICE, "trap", has_counted).await?;
+    let has_restarted = |app: &AppStatus| app.restarts > first.restarts;
+    let later = fleet.wait_app("a fresh instance", DEVICE, "trap", has_restarted).await?;
+    ensure!(later.gas_used > first.gas_used, "what instances before used is kept: {later:?}");
+    let artifacts = fleet.client().module("trap").await?.artifacts;
+    ensure!(
+        artifacts.iter().any(|artifact| artifact.policy == ["gas-1", "canonical"]),
+        "{artifacts:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_logs_and_messages_is_bounded_and_counted() -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
     let mut fleet = Fleet::start_with_filter(Kit::for_tests()?, data.path()).await?;

@@ -200,6 +200,8 @@ impl Fleet {
             memory_bytes_max: None,
             sensors: vec![],
             channels: vec![],
+            metering: false,
+            canonical_nans: false,
         }
     }
 

@@ -45,6 +45,8 @@ impl Draft {
             memory_bytes_max: None,
             sensors: split(self.sensors.as_deref()),
             channels: split(self.channels.as_deref()),
+            metering: false,
+            canonical_nans: false,
         })
     }
 }

@@ -120,7 +120,7 @@ fn artifact_view(artifacts: &[Artifact], look: &Look) -> String {
     for artifact in artifacts {
         let mut cells = vec![
             plain(&artifact.target),
-            plain(&artifact.bounds_checks),
+            plain(policy_of(artifact)),
             state::artifact(artifact.state),
             plain(maybe(artifact.bytes, format::bytes)),
             plain(maybe(artifact.compile_ms, format::millis)),
@@ -179,6 +179,12 @@ fn compile_view(compiles: &[CompileRecord], look: &Look) -> String {
         count => format!("and {count} more, with -o wide\n"),
     };
     format!("\n{}{more}", grid.to_text())
+}
+
+/// The bounds mode, and what the code does beyond running.
+fn policy_of(artifact: &gateway_api::Artifact) -> String {
+    let parts = [&artifact.bounds_checks].into_iter().chain(&artifact.policy);
+    parts.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

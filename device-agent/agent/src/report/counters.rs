@@ -66,6 +66,9 @@ impl Counters {
 
 /// Adds what is a count; a worker's figures are not believed to be small.
 fn add(total: &mut Usage, usage: &Usage) {
+    if let Some(gas) = usage.gas_used {
+        total.gas_used = Some(total.gas_used.unwrap_or(0).saturating_add(gas));
+    }
     for (sum, more) in [
         (&mut total.cpu_us, usage.cpu_us),
         (&mut total.calls, usage.calls),

@@ -167,6 +167,7 @@ fn fill_usage(report: &mut AppReport, usage: &Usage) {
     report.log_lines_dropped = usage.log_lines_dropped;
     report.checks_passed = usage.checks_passed;
     report.checks_failed = usage.checks_failed;
+    report.gas_used = usage.gas_used;
 }
 
 fn empty_report(entry: &AppEntry) -> AppReport {
@@ -195,6 +196,7 @@ fn empty_report(entry: &AppEntry) -> AppReport {
         checks_failed: 0,
         worker_rss_bytes: 0,
         fallback: false,
+        gas_used: None,
     }
 }
 

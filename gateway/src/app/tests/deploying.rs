@@ -6,6 +6,7 @@ use device_protocol::AppState;
 use gateway_api::{
     ArtifactState, DeploymentState, DeviceSelector, NewDeployment, ProblemCode, ProgressState,
 };
+use module_package::CompilePolicy;
 
 #[test]
 fn a_module_is_compiled_only_for_targets_that_are_there_and_a_later_device_brings_its_own() {
@@ -41,6 +42,29 @@ fn devices_of_one_class_share_one_job_and_the_cache_serves_later_ones() {
     fleet.app.deploy(&wider).unwrap();
     assert_eq!(fleet.work_well(), [""; 0]);
     assert_eq!(fleet.release(&devices[0]).limits.memory_bytes_max, 1 << 20);
+}
+
+#[test]
+fn a_policy_is_compiled_for_apart_and_signed() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(1));
+    fleet.deploy("answer");
+    assert_eq!(fleet.work_well(), ["x86_64-linux"]);
+    assert_eq!(fleet.release(&device).policy, CompilePolicy::default());
+    let metered = NewDeployment { metering: true, ..deployment_of("answer") };
+    fleet.app.deploy(&metered).unwrap();
+    assert_eq!(fleet.work_well(), ["x86_64-linux"]);
+    let policy = fleet.release(&device).policy;
+    assert_eq!((policy.metering.as_str(), policy.nan_canonicalization.as_str()), ("gas-1", "none"));
+    let both = NewDeployment { canonical_nans: true, ..metered };
+    fleet.app.deploy(&both).unwrap();
+    assert_eq!(fleet.work_well(), ["x86_64-linux"]);
+    assert_eq!(fleet.release(&device).policy.nan_canonicalization, "canonical");
+    // What is there already is not compiled again.
+    fleet.deploy("answer");
+    assert_eq!(fleet.work_well(), [""; 0]);
 }
 
 #[test]

@@ -208,6 +208,7 @@ pub fn app_report(app: &str, release: module_package::ReleaseId, state: AppState
         checks_passed: 1,
         checks_failed: 0,
         worker_rss_bytes: 0,
+        gas_used: None,
         fallback: false,
     }
 }
@@ -359,6 +360,8 @@ pub fn deployment_of(module: &str) -> NewDeployment {
         memory_bytes_max: None,
         sensors: vec![],
         channels: vec![],
+        metering: false,
+        canonical_nans: false,
     }
 }
 
