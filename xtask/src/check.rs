@@ -70,7 +70,24 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
 const FORBIDDEN_EVERYWHERE: &[(&str, &str)] =
     &[("aws-lc-sys", "rustls runs on ring alone"), ("openssl-sys", "TLS is rustls")];
 
+/// Workspaces of their own, whose lock files name packages of this one.
+const OTHER_WORKSPACES: [&str; 3] = ["tests/bench", "tests/fuzz-targets", "fuzz"];
+
+/// A dependency that was added here makes the other lock files too old, and then
+/// nothing builds there that insists on them.
+pub fn lock_files(workspace: &Path) -> anyhow::Result<()> {
+    for folder in OTHER_WORKSPACES {
+        let mut command = run::cargo(&workspace.join(folder));
+        command.args(["metadata", "--locked", "--format-version", "1"]);
+        run::output_of(&mut command).with_context(|| {
+            format!("{folder}/Cargo.lock is too old: run `cargo update --workspace` in {folder}")
+        })?;
+    }
+    Ok(())
+}
+
 pub fn dependencies(workspace: &Path) -> anyhow::Result<()> {
+    lock_files(workspace)?;
     for (package, forbidden, why) in FORBIDDEN {
         let mut command = run::cargo(workspace);
         command
