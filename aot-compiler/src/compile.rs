@@ -2,7 +2,6 @@
 
 use crate::abi::InstanceLayout;
 use crate::aot_file::{self, AotParts};
-use crate::census::describe_function;
 use crate::error::{CompileError, Place, check_limit};
 use crate::instrument::recognise::recognise;
 use crate::intake::{self, FirstUse, FunctionSurvey, ModuleInfo, ReadModule};
@@ -10,7 +9,8 @@ use crate::progress::Progress;
 use crate::target_isa::TargetIsas;
 use crate::translate::{Environment, GasMeter, NanPolicy};
 use crate::{
-    COMPILER_ID, COST_TABLE_VERSION, codegen, instrument, limits, link, object_file, stack_depth,
+    COMPILER_ID, COST_TABLE_VERSION, codegen, entered_imports, instrument, limits, link,
+    object_file, stack_depth,
 };
 use std::num::NonZeroUsize;
 use target_spec::profile::{AotProfile, CodePolicy, NanRule};
@@ -145,14 +145,13 @@ fn generate<F>(
     let function_count = info.bodies.len() as u32 - u32::from(metered.is_some());
     let metering = recognise(wasm, &info);
 
-    let start_body = StartOfImport::add(&mut info);
-    let mut bodies: Vec<(&[u8], FunctionSurvey)> = Vec::with_capacity(info.bodies.len() + 1);
+    let wrappers = entered_imports::wrap(&mut info);
+    let mut bodies: Vec<(&[u8], FunctionSurvey)> =
+        Vec::with_capacity(info.bodies.len() + wrappers.len());
     for (body, survey) in info.bodies.iter().zip(&survey.functions) {
         bodies.push((body.as_bytes(), *survey));
     }
-    if let Some(start) = &start_body {
-        bodies.push((&start.body, FunctionSurvey::default()));
-    }
+    bodies.extend(wrappers.iter().map(|body| (body.as_slice(), FunctionSurvey::default())));
     let isas = TargetIsas::build(target, options.bounds_checks, survey.tail_calls.are_used())?;
     let layout = InstanceLayout::of(&info);
     let env = Environment {
@@ -256,30 +255,4 @@ fn check_names(info: &ModuleInfo<'_>) -> Result<(), CompileError> {
         }
     }
     Ok(())
-}
-
-/// A function that calls an imported start function.
-///
-/// WAMR silently does not run a start function that is imported
-/// (`aot/aot_runtime.c`, `execute_start_function` takes own functions only).
-struct StartOfImport {
-    body: Vec<u8>,
-}
-
-impl StartOfImport {
-    fn add(info: &mut ModuleInfo<'_>) -> Option<Self> {
-        let start = info.start.filter(|start| *start < info.imported_function_count())?;
-        debug_assert_eq!(describe_function(info.function_type(start)), "() -> ()");
-        info.start = Some(info.function_types.len() as u32);
-        info.function_types.push(info.function_types[start as usize]);
-        // No locals; call; end. The index as LEB128 (core specification, 5.2.2).
-        let mut body = vec![0x00, 0x10];
-        let mut rest = start;
-        while rest >= 0x80 {
-            body.push(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        body.extend([rest as u8, 0x0b]);
-        Some(Self { body })
-    }
 }

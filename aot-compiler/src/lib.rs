@@ -17,6 +17,7 @@ mod aot_file;
 mod census;
 mod codegen;
 mod compile;
+mod entered_imports;
 mod error;
 mod guest_stack;
 mod instrument;

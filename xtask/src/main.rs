@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod differential;
 mod executors;
 mod firmware;
 mod fuzz;
@@ -72,6 +73,17 @@ enum Command {
         seed: Option<u64>,
         /// Only this function of `tests/fuzz-targets`.
         #[arg(long, value_name = "TARGET")]
+        only: Option<String>,
+    },
+    /// Run random modules compiled and in two interpreters, and compare.
+    Differential {
+        #[arg(long, default_value = "60")]
+        seconds: f64,
+        /// Only the module of this seed, again.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Only modules of this kind: smith, simd or bounds.
+        #[arg(long, value_name = "KIND")]
         only: Option<String>,
     },
     /// Install what is missing on this machine, by name.
@@ -143,6 +155,14 @@ fn run_command(command: Command) -> anyhow::Result<()> {
         }
         Command::Fuzz { minutes, seed, only } => {
             fuzz::run(&workspace, minutes, seed, only.as_deref())
+        }
+        Command::Differential { seconds, seed, only } => {
+            system::install(&[
+                system::Need::Runtimes,
+                system::Need::CrossCompilers,
+                system::Need::Emulators,
+            ])?;
+            differential::run(&workspace, seconds, seed, only.as_deref())
         }
         Command::Setup => system::install(system::Need::ALL),
         Command::Devices => {

@@ -5,7 +5,7 @@
 //! with its name and reason to the file in `FARRIER_SKIPS`; those are printed,
 //! and where `FARRIER_NO_SKIPS` is set, as in CI, each is a failure.
 
-use crate::{check, executors, fuzz, kit, programs, run, system};
+use crate::{check, differential, executors, fuzz, kit, programs, run, system};
 use anyhow::{Context, bail};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -63,6 +63,7 @@ pub fn run(workspace: &Path) -> anyhow::Result<()> {
     }
     stages.tests("real programs", programs::command(workspace));
     stages.tests("fuzz targets", fuzz::tests(workspace));
+    stages.tests("random modules in other engines", differential::tests(workspace));
     stages.check("fetch playwright-core from npm", fetch_browser_driver(workspace));
     stages.tests("end-to-end tests", end_to_end(workspace));
 

@@ -220,3 +220,28 @@ fn a_large_file_and_a_large_answer_pass() {
     let mut executor = running(&machine, &module);
     assert_eq!(executor.read_memory(0, 4096, 3 << 20).unwrap(), data.as_bytes());
 }
+
+/// WAMR would call it with the wrong convention; `aot-compiler/src/entered_imports.rs`.
+#[test]
+fn an_imported_function_that_is_exported_can_be_called_on_every_machine() {
+    let module = r#"
+        (module
+          (import "spectest" "print" (func $none))
+          (import "spectest" "print_i32_f32" (func $both (param i32 f32)))
+          (export "both" (func $both)) (export "again" (func $both))
+          (memory 1) (start $none))"#;
+    for machine in Machine::ALL {
+        let mut executor = start(&machine);
+        executor.load(0, build(&machine, module)).unwrap();
+        let printed = executor.instantiate(0, 0, None).unwrap().output;
+        // WAMR's interpreter runs no start function that is imported.
+        let is_run = machine.mode == Mode::Aot;
+        let expected: &[u8] = if is_run { b"print()\n" } else { b"" };
+        assert_eq!(printed, expected, "{}", machine.name);
+        for name in ["both", "again"] {
+            let arguments = [Value::I32(-7), Value::F32(1.5f32.to_bits())];
+            let returned = executor.call(0, name, &arguments).unwrap();
+            assert_eq!(returned.output, b"print_i32_f32(-7, 0x3fc00000)\n", "{}", machine.name);
+        }
+    }
+}

@@ -22,6 +22,7 @@ pub use compiler::{compile_any_bytes, compile_valid};
 pub use decoders::{device_protocol, known_answer_toml, module_package, worker_protocol};
 pub use files::{profile_note, read_aot};
 pub use outcome::Outcome;
+pub use random::Random;
 pub use runner::{Finding, Limits, Ran, run};
 
 /// A function with what the fuzzer needs to know of it.

@@ -23,7 +23,7 @@ fn change(random: &mut Random, input: &mut Vec<u8>, other: &[u8]) {
     let rest = input.len() - at;
     match random.below(9) {
         0 if rest > 0 => input[at] ^= 1 << random.below(8),
-        1 if rest > 0 => input[at] = random.next() as u8,
+        1 if rest > 0 => input[at] = random.bits() as u8,
         2 if rest >= 4 => {
             let edge = EDGES[random.below(EDGES.len())];
             input[at..at + 4].copy_from_slice(&edge.to_le_bytes());

@@ -11,7 +11,7 @@ use known_answer::Step;
 use module_package::{
     AppEntry, BlobId, DOCUMENT_VERSION, DeviceId, Manifest, ReleaseId, Signer, seal_root,
 };
-use target_spec::profile::AotProfile;
+use target_spec::profile::{AotProfile, CodePolicy};
 use target_spec::{BoundsChecks, Registry};
 use worker_protocol::{Command, Event, FailedStep, Grants, Limits, Load, LoadFailure, LogLevel};
 
@@ -48,11 +48,15 @@ pub(crate) fn aot_files() -> Vec<Vec<u8>> {
 
 pub(crate) fn notes() -> Vec<Vec<u8>> {
     let targets = Registry::built_in().all().iter();
-    let notes = targets.map(|target| AotProfile {
-        target: target.id.clone(),
-        bounds_checks: target.default_bounds_checks(),
-        cpu_features: target.cpu_features.clone(),
-        compiler: aot_compiler::COMPILER_ID.to_owned(),
+    let metered = CodePolicy { metering: Some(1), ..CodePolicy::default() };
+    let notes = targets.flat_map(|target| {
+        [CodePolicy::default(), metered].map(|policy| AotProfile {
+            target: target.id.clone(),
+            bounds_checks: target.default_bounds_checks(),
+            cpu_features: target.cpu_features.clone(),
+            compiler: aot_compiler::COMPILER_ID.to_owned(),
+            policy,
+        })
     });
     notes.map(|note| note.to_bytes()).collect()
 }
