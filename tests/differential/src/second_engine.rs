@@ -64,9 +64,9 @@ impl SecondEngine {
         Ok(Exports::of(&Module::new(&self.reader, wasm)?))
     }
 
-    /// Panics of its translator become errors. There is a known one, for stores whose
-    /// address and value are the same register with a large offset (wasmi 2.0.0,
-    /// `choose_store_op_vt`): `(i32.store offset=65536 (local.get 0) (local.get 0))`.
+    /// Panics of its translator become errors. One was seen in wasmi 2.0.0 while it
+    /// translated lazily: a store in `choose_store_op_vt` of `translator/func/mod.rs`,
+    /// whose address and value were in the same register.
     pub fn module(&self, wasm: &[u8]) -> Result<Module, String> {
         let hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(|_| {}));
