@@ -73,6 +73,45 @@ fn the_result_can_be_told_as_json() {
 }
 
 #[test]
+fn what_is_asked_of_the_code_is_told_and_stands_in_the_file() {
+    let folder = Folder::new();
+    let policy_of = |more: &[&str]| {
+        let more = [&["--target", "x86_64-linux", "--json"], more].concat();
+        let ran = folder.compile(&folder.module(), &more);
+        let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let file = folder.0.path().join("out.aot");
+        let inspected = run(farrier(&["inspect", "-o", "json"]).arg(file));
+        let inspected: serde_json::Value = serde_json::from_str(&inspected.stdout).unwrap();
+        assert_eq!(report["policy"], inspected["note"]["policy"], "{more:?}");
+        report["policy"].clone()
+    };
+    let policy = |metering: Option<u32>, nan: &str, suspend_checks: bool| {
+        serde_json::json!({
+            "metering": metering, "nan": nan, "suspend_checks": suspend_checks
+        })
+    };
+    assert_eq!(policy_of(&[]), policy(None, "as-computed", false));
+    assert_eq!(policy_of(&["--nan", "canonical"]), policy(None, "canonical", false));
+    assert_eq!(policy_of(&["--metering"]), policy(Some(1), "as-computed", false));
+    let all = ["--metering", "--nan", "canonical", "--suspend-checks"];
+    assert_eq!(policy_of(&all), policy(Some(1), "canonical", true));
+    let ran = run(farrier(&["inspect"]).arg(folder.0.path().join("out.aot")));
+    for line in ["metering", "cost table 1", "NaN rule", "canonical", "suspend checks", "yes"] {
+        assert!(ran.stdout.contains(line), "{}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_module_that_is_metered_already_is_not_metered_again() {
+    let folder = Folder::new();
+    let wasm = wat::parse_str(r#"(module (func (export "farrier_start")))"#).unwrap();
+    let input = folder.file("metered.wasm", wasm);
+    let more = ["--target", "x86_64-linux", "--metering"];
+    refused(folder.compile(&input, &more), 1, &["farrier_start", "try: leave --metering away"]);
+    assert_eq!(folder.artifact(), None);
+}
+
+#[test]
 fn an_unknown_target_is_answered_with_the_known_ones() {
     let folder = Folder::new();
     let ran = folder.compile(&folder.module(), &["--target", "sparc"]);

@@ -70,8 +70,8 @@ fn every_part_of_a_file_is_shown_for_every_target() {
     for target in Registry::built_in().all() {
         let folder = Folder::new();
         let ran = inspect(&folder.aot(target.id.as_str(), &[]), &[]);
-        let id = format!("target:         {}", target.id);
-        shows(&ran, &[&id, "AoT version:    6", "target info", "data segments", "i32 8"]);
+        let id = format!("target:          {}", target.id);
+        shows(&ran, &[&id, "AoT version:     6", "target info", "data segments", "i32 8"]);
         shows(&ran, &["imported functions", "env", "log", "(i32) -> i32", "farrier.profile"]);
         shows(&ran, &["relocations .rela.text", "aot_invoke_native", "function 1, function 0"]);
         shows(&ran, &["memory   memory", "callees  table", "count    global", "run      function"]);

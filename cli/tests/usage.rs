@@ -20,6 +20,7 @@ fn wrong_usage_is_explained() {
         (&["ps", "-q", "-v"], "cannot be used with"),
         (&["compile", "in.wasm", "-o", "out.aot"], "--target"),
         (&["compile", "i", "--target", "x86_64-linux", "--bounds", "soft", "-o", "o"], "software"),
+        (&["compile", "i", "--target", "x86_64-linux", "--nan", "no", "-o", "o"], "as-computed"),
     ] {
         let ran = run(&mut farrier(args));
         assert_eq!(ran.code, 2, "{args:?}: {ran:?}");

@@ -4,13 +4,17 @@ use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::format;
 use crate::output_file;
-use aot_compiler::{Artifact, CompileError, CompileOptions, ModuleError, ObjectFile, limits};
+use aot_compiler::{
+    Artifact, COST_TABLE_VERSION, CompileError, CompileOptions, Metering, ModuleError, ObjectFile,
+    limits,
+};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use target_spec::profile::NanRule;
 use target_spec::{BoundsChecks, Registry, Target};
 
 #[derive(Debug, Args)]
@@ -21,6 +25,7 @@ gateway runs only what the gateway has compiled and signed itself.
 Examples:
   farrier compile filter.wasm --target riscv64-linux -o filter.aot
   farrier compile filter.wasm --target x86_64-linux --bounds software -o filter.aot
+  farrier compile filter.wasm --target x86_64-linux --metering --nan canonical -o filter.aot
   farrier compile filter.wasm --target x86_64-linux --emit object -o filter.o")]
 pub struct CompileArgs {
     /// The Wasm file
@@ -32,6 +37,18 @@ pub struct CompileArgs {
     /// How to catch accesses beyond the memory: hardware or software [default: the target's]
     #[arg(long, value_name = "MODE")]
     bounds: Option<BoundsChecks>,
+    /// Count gas and stop at a limit that the host sets; a unit is about one machine
+    /// instruction (docs/metering.md)
+    #[arg(long)]
+    metering: bool,
+    /// The bits of a NaN that is computed: as-computed, by the processor, or canonical,
+    /// the same on every one (docs/determinism.md)
+    #[arg(long, value_name = "RULE", default_value_t)]
+    nan: NanRule,
+    /// Look once in each turn of a loop and in each function whether the host wants to
+    /// stop the code; metered code does so anyway (docs/metering.md)
+    #[arg(long)]
+    suspend_checks: bool,
     /// What to write
     #[arg(long, value_name = "KIND", default_value = "aot")]
     emit: Emit,
@@ -58,6 +75,7 @@ struct Report {
     emit: Emit,
     target: String,
     bounds_checks: &'static str,
+    policy: Policy,
     module_bytes: u64,
     bytes: u64,
     code_bytes: u64,
@@ -66,13 +84,27 @@ struct Report {
     compiler: &'static str,
 }
 
+/// As in the file's profile note.
+#[derive(Debug, Serialize)]
+struct Policy {
+    /// The version of the cost table; null without metering.
+    metering: Option<u32>,
+    nan: &'static str,
+    suspend_checks: bool,
+}
+
 pub fn run(args: &CompileArgs, console: &Console) -> Result<(), Failure> {
     let target = find_target(&args.target)?;
     let bounds_checks = args.bounds.unwrap_or_else(|| target.default_bounds_checks());
     let wasm = read_module(&args.input)?;
 
     let started = Instant::now();
-    let options = CompileOptions::new(bounds_checks);
+    let options = CompileOptions {
+        metering: if args.metering { Metering::Gas } else { Metering::None },
+        nan_rule: args.nan,
+        suspend_checks: args.suspend_checks,
+        ..CompileOptions::new(bounds_checks)
+    };
     let compiled = compile(args.emit, &wasm, target, &options);
     let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let compiled = compiled.map_err(|error| refuse(&args.input, &error))?;
@@ -83,6 +115,11 @@ pub fn run(args: &CompileArgs, console: &Console) -> Result<(), Failure> {
         emit: args.emit,
         target: target.id.to_string(),
         bounds_checks: bounds_checks.as_str(),
+        policy: Policy {
+            metering: args.metering.then_some(COST_TABLE_VERSION),
+            nan: args.nan.as_str(),
+            suspend_checks: args.suspend_checks,
+        },
         module_bytes: wasm.len() as u64,
         bytes: compiled.bytes.len() as u64,
         code_bytes: compiled.code_bytes,

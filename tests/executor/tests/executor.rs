@@ -82,6 +82,18 @@ fn every_kind_of_value_comes_back_on_every_machine() {
 }
 
 #[test]
+fn a_function_that_only_a_tables_initial_value_names_has_code() {
+    let module = r#"
+        (module
+          (type $answer (func (result i32)))
+          (func $answer (type $answer) (i32.const 42))
+          (table 2 (ref func) (ref.func $answer))
+          (func (export "ask") (result i32) (call_indirect (type $answer) (i32.const 1))))"#;
+    let mut executor = running(&Machine::X86_64_SOFTWARE, module);
+    assert_eq!(executor.call(0, "ask", &[]).unwrap().values, [Value::I32(42)]);
+}
+
+#[test]
 fn instances_of_one_module_have_state_of_their_own() {
     let module = r#"
         (module

@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use aot_reader::{AotFile, CustomSection, Module, relocation_kind_name};
 use serde_json::{Value, json};
 use std::io::{self, Write};
+use target_spec::profile::CodePolicy;
 
 /// Writes one member after the other, so that only one of them is ever built.
 pub fn show(file: &AotFile<'_>, module: &Module<'_>, console: &Console) -> Result<(), Failure> {
@@ -103,8 +104,12 @@ fn target(module: &Module<'_>) -> Value {
 
 fn note(module: &Module<'_>) -> Value {
     note_of(module).map_or(Value::Null, |note| {
+        let CodePolicy { metering, nan_rule, suspend_checks } = note.policy;
+        let policy = json!({ "metering": metering, "nan": nan_rule.as_str(),
+                             "suspend_checks": suspend_checks });
         json!({ "target": note.target.as_str(), "bounds_checks": note.bounds_checks.as_str(),
-                "cpu_features": note.cpu_features, "compiler": note.compiler })
+                "cpu_features": note.cpu_features, "compiler": note.compiler,
+                "policy": policy })
     })
 }
 

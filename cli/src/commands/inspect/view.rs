@@ -72,10 +72,17 @@ fn out_facts(view: &mut View<'_>, file: &AotFile<'_>, module: &Module<'_>) -> io
             ("bounds checks", note.bounds_checks.to_string()),
             ("CPU features", note.cpu_features.join(", ")),
             ("compiler", note.compiler),
+            ("metering", metering(note.policy.metering)),
+            ("NaN rule", note.policy.nan_rule.to_string()),
+            ("suspend checks", if note.policy.suspend_checks { "yes" } else { "no" }.to_owned()),
         ]),
         None => lines.push(("note", "none of ours: the file is of another compiler".to_owned())),
     }
     view.out.write_all(facts(&lines).as_bytes())
+}
+
+fn metering(cost_table: Option<u32>) -> String {
+    cost_table.map_or("none".to_owned(), |version| format!("gas, cost table {version}"))
 }
 
 struct View<'v> {

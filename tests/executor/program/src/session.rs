@@ -8,8 +8,10 @@ use executor::protocol::{
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use target_spec::metering::EXPORT_GAS_LIMIT;
 use wamr::{
-    CallError, Instance, InstanceConfig, InstantiateError, LoadError, MODE, Module, Runtime,
+    CallError, GasLimits, Instance, InstanceConfig, InstantiateError, LoadError, MODE, Module,
+    Runtime,
 };
 
 pub struct Session<'r> {
@@ -48,7 +50,7 @@ impl<'r> Session<'r> {
                 Ok(Answer::Values { values, output: Vec::new(), errors: Vec::new() })
             }
             Request::SetGlobal { instance, name, value } => {
-                match self.instance(instance)?.set_global(&name, to_wamr(value)) {
+                match set_global(self.instance(instance)?, &name, to_wamr(value)) {
                     true => Ok(Answer::Done),
                     false => {
                         let detail = format!("mutable global {name:?} of the type of {value:?}");
@@ -140,6 +142,19 @@ impl<'r> Session<'r> {
     fn instance(&mut self, number: u32) -> Result<&mut Instance<'r>, Refusal> {
         let no_such = || refusal(RefusalKind::BadSlot, format!("there is no instance {number}"));
         self.instances.get_mut(&number).ok_or_else(no_such)
+    }
+}
+
+/// A metered module's limit is what each call begins with, so it is set as such.
+fn set_global(instance: &mut Instance<'_>, name: &str, value: wamr::Value) -> bool {
+    match value {
+        wamr::Value::I64(limit) if name == EXPORT_GAS_LIMIT && instance.gas_used().is_some() => {
+            // As a module reads its limit, without a sign.
+            let total = limit as u64;
+            instance.set_gas_limits(GasLimits { total, ..GasLimits::default() });
+            true
+        }
+        value => instance.set_global(name, value),
     }
 }
 
