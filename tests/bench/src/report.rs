@@ -3,7 +3,7 @@
 use crate::measure::{Row, Samples};
 use crate::statistics::{Spread, geometric_mean};
 use crate::variant::Variant::{
-    self, Interpreter, Native, Ours, OursMetered, OursMeteredSoftware, OursSoftware,
+    self, Interpreter, Native, Ours, OursCanonical, OursMetered, OursMeteredSoftware, OursSoftware,
     OursV3, Wasmtime, WasmtimeV3,
 };
 use comfy_table::{CellAlignment, Table, presets};
@@ -47,6 +47,7 @@ fn run_table(rows: &[Row]) -> Table {
         "ours / native",
         "ours / wasmtime",
         "metered / not",
+        "canonical NaNs / not",
         "on v3",
         "v3 / wasmtime v3",
         "interpreter / ours",
@@ -60,6 +61,7 @@ fn run_table(rows: &[Row]) -> Table {
             ratio(Ours, Native),
             ratio(Ours, Wasmtime),
             ratio(OursMetered, Ours),
+            ratio(OursCanonical, Ours),
             ratio(OursV3, Ours),
             ratio(OursV3, WasmtimeV3),
             ratio(Interpreter, Ours),
@@ -152,6 +154,8 @@ fn goals(rows: &[Row]) -> String {
         ("run time / wasmtime, slowest", run(Ours, Wasmtime).reduce(f64::max), Some(1.25)),
         ("metered / not, geometric mean", geometric_mean(run(OursMetered, Ours)), Some(1.10)),
         ("metered / not, slowest", run(OursMetered, Ours).reduce(f64::max), None),
+        ("canonical NaNs / not, geometric mean", geometric_mean(run(OursCanonical, Ours)), None),
+        ("canonical NaNs / not, slowest", run(OursCanonical, Ours).reduce(f64::max), None),
         ("wasmtime / native, geometric mean", geometric_mean(run(Wasmtime, Native)), None),
         ("x86-64-v3: ours / wasmtime", geometric_mean(run(OursV3, WasmtimeV3)), None),
         ("interpreter / ours", geometric_mean(run(Interpreter, Ours)), None),

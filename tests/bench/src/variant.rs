@@ -3,6 +3,7 @@
 use aot_compiler::{CompileOptions, Metering};
 use serde::Serialize;
 use target_spec::BoundsChecks;
+use target_spec::profile::NanRule;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -12,6 +13,8 @@ pub enum Variant {
     Ours,
     /// The same, metered.
     OursMetered,
+    /// The same, with canonical NaNs.
+    OursCanonical,
     /// The same for `x86_64-v3-linux`.
     OursV3,
     /// Only compiled, for its size: this process has a WAMR with hardware checks.
@@ -39,6 +42,11 @@ impl Variant {
         vec![
             (Self::Ours, BASE, hardware),
             (Self::OursMetered, BASE, CompileOptions { metering, ..hardware }),
+            (
+                Self::OursCanonical,
+                BASE,
+                CompileOptions { nan_rule: NanRule::Canonical, ..hardware },
+            ),
             (Self::OursV3, V3, hardware),
             (Self::OursSoftware, BASE, software),
             (Self::OursMeteredSoftware, BASE, CompileOptions { metering, ..software }),
