@@ -43,7 +43,9 @@ pub fn run(program: Program, only: Option<&str>) -> Outcome {
             outcome.runs.push(one_run(&program, &wasm, &expected, &machine, Metering::None));
         }
         outcome.runs.push(one_run(&program, &wasm, &expected, &machine, Metering::Gas));
-        eprintln!("  {} on {}", program.name, machine.name);
+        let is_good = |run: &Run| run.machine != machine.name || run.result.is_ok();
+        let passed = if outcome.runs.iter().all(is_good) { "passed" } else { "FAILED" };
+        eprintln!("  {} on {}: {passed}", program.name, machine.name);
     }
     outcome
 }
