@@ -26,9 +26,15 @@ fn bomb() -> Vec<u8> {
     }
     let mut functions = leb128(FUNCTIONS);
     functions.extend([0; FUNCTIONS]);
+    // Exported, or nobody would need their code.
+    let mut exports = leb128(FUNCTIONS);
+    for index in 0..FUNCTIONS as u8 {
+        exports.extend([1, b'a' + index, 0, index]);
+    }
     let mut wasm = b"\0asm\x01\0\0\0".to_vec();
     let types = vec![1, 0x60, 1, 0x7f, 0];
-    for (id, content) in [(1, types), (3, functions), (5, vec![1, 0, 1]), (10, code)] {
+    for (id, content) in [(1, types), (3, functions), (5, vec![1, 0, 1]), (7, exports), (10, code)]
+    {
         wasm.push(id);
         wasm.extend(leb128(content.len()));
         wasm.extend(content);

@@ -35,7 +35,7 @@ pub fn Modules() -> impl IntoView {
                 <section class="card" aria-labelledby="matrix">
                     <h2 id="matrix">"Artifacts"</h2>
                     <p class="muted">
-                        "A module is compiled for a target once it is deployed to a device of that target."
+                        "A module is compiled once it is deployed to a device."
                     </p>
                     <table class="stack matrix" data-table="matrix">
                         <thead>

@@ -27,7 +27,7 @@ pub fn OverviewPage() -> impl IntoView {
                 <Empty title="No device has enrolled yet">
                     <p>"Make a claim token and give it to an agent:"</p>
                     <pre><code>"farrier device enrol-token"</code></pre>
-                    <p class="muted">"It appears here by itself, some seconds after it starts."</p>
+                    <p class="muted">"It appears here by itself."</p>
                 </Empty>
             }.into_any()
         }}
