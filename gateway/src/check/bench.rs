@@ -167,8 +167,11 @@ mod tests {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
 
+    /// Longer than a busy machine takes to start a script.
+    const PATIENT: Duration = Duration::from_secs(60);
+
     /// A check whose sandbox and runtime together are a shell script.
-    fn check_with(script: &str) -> String {
+    fn check_with(script: &str, hello_max: Duration) -> String {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("sandbox");
         let mut options = std::fs::OpenOptions::new();
@@ -184,8 +187,8 @@ mod tests {
                 launcher: vec![],
             }],
             sandbox: CheckSandbox::Required,
-            hello_max: Duration::from_secs(1),
-            check_max: Duration::from_secs(2),
+            hello_max,
+            check_max: PATIENT * 2,
         };
         bench.check(input("software")).unwrap_err().to_string()
     }
@@ -211,17 +214,18 @@ mod tests {
 
     #[test]
     fn a_runtime_that_crashes_or_is_silent_is_a_refused_artifact() {
-        let crashed = check_with("echo 'segmentation fault' >&2; kill -SEGV $$");
+        let crashed = check_with("echo 'segmentation fault' >&2; kill -SEGV $$", PATIENT);
         assert!(crashed.contains("ended early") && crashed.contains("said: seg"), "{crashed}");
-        let silent = check_with("exec sleep 100");
+        let silent = check_with("exec sleep 100", Duration::from_secs(1));
         assert!(silent.contains("said nothing"), "{silent}");
-        let talkative = check_with("printf 'AAAAAAAA' >&0; exec sleep 100");
+        let talkative = check_with("printf 'AAAAAAAA' >&0; exec sleep 100", PATIENT);
         assert!(talkative.contains("talk to the runtime"), "{talkative}");
     }
 
     #[test]
     fn where_a_check_cannot_be_confined_the_operator_is_told_what_to_do() {
-        let refusal = check_with("echo 'no Landlock: the kernel does not offer it' >&2; exit 125");
+        let refusal =
+            check_with("echo 'no Landlock: the kernel does not offer it' >&2; exit 125", PATIENT);
         assert!(refusal.contains("no Landlock") && refusal.contains("best-effort"), "{refusal}");
     }
 
