@@ -8,6 +8,7 @@
 
 use crate::intake::ModuleInfo;
 use std::collections::BTreeMap;
+use wasm_encoder::{Function, Instruction};
 use wasmparser::ExternalKind;
 
 /// Exports and the start are led to the new functions, whose bodies are returned.
@@ -36,26 +37,14 @@ fn is_function(kind: ExternalKind) -> bool {
     matches!(kind, ExternalKind::Func | ExternalKind::FuncExact)
 }
 
-/// No locals; each parameter; call; end (core specification, 5.4.9, 5.4.1 and 5.4.5).
 fn call_of(function: u32, param_count: usize) -> Vec<u8> {
-    let mut body = vec![0x00];
+    let mut body = Function::new([]);
     for param in 0..param_count as u32 {
-        body.push(0x20);
-        leb128(&mut body, param);
+        body.instruction(&Instruction::LocalGet(param));
     }
-    body.push(0x10);
-    leb128(&mut body, function);
-    body.push(0x0b);
-    body
-}
-
-/// Core specification, 5.2.2.
-fn leb128(out: &mut Vec<u8>, mut number: u32) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
+    body.instruction(&Instruction::Call(function));
+    body.instruction(&Instruction::End);
+    body.into_raw_body()
 }
 
 #[cfg(test)]

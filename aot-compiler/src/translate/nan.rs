@@ -154,8 +154,7 @@ impl<'f> Translator<'_, 'f> {
         ty: Type,
         emit: impl for<'s> FnOnce(FuncInstBuilder<'s, 'f>, Value) -> Value,
     ) {
-        let operand = self.pop_lanes(ty);
-        let result = emit(self.builder.ins(), operand);
+        let result = self.emit_unary_lanes(ty, emit);
         self.push_float_lanes(result);
     }
 
@@ -164,9 +163,7 @@ impl<'f> Translator<'_, 'f> {
         ty: Type,
         emit: impl for<'s> FnOnce(FuncInstBuilder<'s, 'f>, Value, Value) -> Value,
     ) {
-        let right = self.pop_lanes(ty);
-        let left = self.pop_lanes(ty);
-        let result = emit(self.builder.ins(), left, right);
+        let result = self.emit_binary_lanes(ty, emit);
         self.push_float_lanes(result);
     }
 

@@ -23,8 +23,7 @@ impl<'f> Translator<'_, 'f> {
         ty: Type,
         emit: impl for<'s> FnOnce(FuncInstBuilder<'s, 'f>, Value) -> Value,
     ) {
-        let operand = self.pop_lanes(ty);
-        let result = emit(self.builder.ins(), operand);
+        let result = self.emit_unary_lanes(ty, emit);
         self.push_lanes(result);
     }
 
@@ -33,10 +32,27 @@ impl<'f> Translator<'_, 'f> {
         ty: Type,
         emit: impl for<'s> FnOnce(FuncInstBuilder<'s, 'f>, Value, Value) -> Value,
     ) {
+        let result = self.emit_binary_lanes(ty, emit);
+        self.push_lanes(result);
+    }
+
+    pub fn emit_unary_lanes(
+        &mut self,
+        ty: Type,
+        emit: impl for<'s> FnOnce(FuncInstBuilder<'s, 'f>, Value) -> Value,
+    ) -> Value {
+        let operand = self.pop_lanes(ty);
+        emit(self.builder.ins(), operand)
+    }
+
+    pub fn emit_binary_lanes(
+        &mut self,
+        ty: Type,
+        emit: impl for<'s> FnOnce(FuncInstBuilder<'s, 'f>, Value, Value) -> Value,
+    ) -> Value {
         let right = self.pop_lanes(ty);
         let left = self.pop_lanes(ty);
-        let result = emit(self.builder.ins(), left, right);
-        self.push_lanes(result);
+        emit(self.builder.ins(), left, right)
     }
 
     pub fn vector_constant(&mut self, bytes: [u8; 16]) {
