@@ -116,9 +116,16 @@ fn library_folders() -> impl Iterator<Item = std::path::PathBuf> {
 fn has_library(folder: &Path, name: &str) -> bool {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.into_iter().any(|entry| {
-        let file = entry.file_name().to_string_lossy().into_owned();
-        file.starts_with(name) && file.contains(".so")
+        is_library_named(&entry.file_name().to_string_lossy(), name)
     })
+}
+
+/// `libclang.so.1` and `libclang-14.so` are libclang; `libclang-cpp.so.14`, which
+/// comes with many an LLVM package, is another library that bindgen cannot use.
+fn is_library_named(file: &str, name: &str) -> bool {
+    let Some((stem, _)) = file.split_once(".so") else { return false };
+    let Some(version) = stem.strip_prefix(name) else { return false };
+    version.is_empty() || version.starts_with('-') && !version.contains(char::is_alphabetic)
 }
 
 /// Installs what the given needs lack.
@@ -188,4 +195,19 @@ fn install_debian_packages(needs: &[Need]) -> anyhow::Result<()> {
     arguments.extend(&packages);
     run::step("install Debian packages", &mut apt_get(&arguments))
         .with_context(|| format!("install them yourself, then run again: sudo {by_hand}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpp_library_is_not_taken_for_libclang() {
+        for file in ["libclang.so", "libclang.so.1", "libclang-14.so", "libclang-14.so.14.0.6"] {
+            assert!(is_library_named(file, "libclang"), "{file}");
+        }
+        for file in ["libclang-cpp.so.14", "libclang.a", "libclangAST.so"] {
+            assert!(!is_library_named(file, "libclang"), "{file}");
+        }
+    }
 }
