@@ -115,9 +115,7 @@ fn library_folders() -> impl Iterator<Item = std::path::PathBuf> {
 
 fn has_library(folder: &Path, name: &str) -> bool {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.into_iter().any(|entry| {
-        is_library_named(&entry.file_name().to_string_lossy(), name)
-    })
+    entries.into_iter().any(|entry| is_library_named(&entry.file_name().to_string_lossy(), name))
 }
 
 /// `libclang.so.1` and `libclang-14.so` are libclang; `libclang-cpp.so.14`, which

@@ -19,9 +19,9 @@ pub use enrol::{
     LOGIN_TOKEN_BYTES_MAX, Login, decode_sealed, encode_sealed,
 };
 pub use message::{
-    AppReport, AppState, BLOCK_MESSAGE_BYTES_MAX, Bitmap, Block, DeviceUsage, LOG_LINES_MAX,
-    LogLine, LogMessage, PublishedMessage, REPORT_BYTES_MAX, Refused, Report, UP_MESSAGE_BYTES_MAX,
-    Want,
+    AppReport, AppState, BLOCK_MESSAGE_BYTES_MAX, Bitmap, Block, ClockTrust, DeviceUsage,
+    LOG_LINES_MAX, LogLine, LogMessage, PublishedMessage, REPORT_BYTES_MAX, Refused, Report,
+    UP_MESSAGE_BYTES_MAX, Want,
 };
 pub use refusal::RefusalCode;
 pub use topic::{Topic, up_filter};

@@ -2,7 +2,7 @@
 
 use crate::RefusalCode;
 use minicbor::{Decode, Encode};
-use module_package::{ArtifactId, BlobId, DeviceId, ManifestId, ModuleId, ReleaseId};
+use module_package::{ArtifactId, BlobId, DeviceId, ManifestId, ModuleId, NONCE_BYTES, ReleaseId};
 
 /// Longest sealed report.
 pub const REPORT_BYTES_MAX: usize = 64 * 1024;
@@ -50,6 +50,39 @@ pub struct Report {
     /// Figures of the workers include the emulator that runs them.
     #[n(11)]
     pub emulated: bool,
+    /// The device asks for the time: the gateway answers by a heartbeat with this.
+    #[cbor(n(12), with = "minicbor::bytes")]
+    pub nonce: Option<[u8; NONCE_BYTES]>,
+    /// Of the root document that the device trusts; none from older agents.
+    #[n(13)]
+    pub root_version: Option<u32>,
+    /// How the device knows the time; none from older agents.
+    #[n(14)]
+    pub clock: Option<ClockTrust>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+#[cbor(index_only)]
+pub enum ClockTrust {
+    /// It does not: nothing that ends is refused for its age.
+    #[n(0)]
+    Unknown,
+    /// Its configuration says that the clock is right.
+    #[n(1)]
+    Configured,
+    /// A heartbeat told it, bound to a nonce of its own.
+    #[n(2)]
+    Heartbeat,
+}
+
+impl ClockTrust {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Configured => "configured",
+            Self::Heartbeat => "heartbeat",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
@@ -341,6 +374,9 @@ mod tests {
                 seq: Some(3),
             }),
             emulated: true,
+            nonce: None,
+            root_version: None,
+            clock: None,
         }
     }
 

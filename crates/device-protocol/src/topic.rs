@@ -17,6 +17,11 @@ pub enum Topic {
     Published(DeviceId),
     /// Requests for blocks.
     Want(DeviceId),
+    /// Sealed heartbeats; not retained, because an old one says nothing.
+    Heartbeat(DeviceId),
+    /// Retained: the sealed root document of that version. A device that trusts
+    /// version N reads N + 1, and so on step by step.
+    Root(u32),
     /// Blocks of one blob, for all devices that want it.
     Blob(BlobId),
 }
@@ -30,6 +35,8 @@ impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Manifest(device) => write!(f, "farrier/1/d/{device}/down/manifest"),
+            Self::Heartbeat(device) => write!(f, "farrier/1/d/{device}/down/heartbeat"),
+            Self::Root(version) => write!(f, "farrier/1/root/{version}"),
             Self::Report(device) => write!(f, "farrier/1/d/{device}/up/report"),
             Self::Log(device) => write!(f, "farrier/1/d/{device}/up/log"),
             Self::Published(device) => write!(f, "farrier/1/d/{device}/up/published"),
@@ -46,10 +53,16 @@ impl Topic {
         if let Some(blob) = rest.strip_prefix("blob/") {
             return blob.parse().ok().map(Self::Blob);
         }
+        if let Some(version) = rest.strip_prefix("root/") {
+            // One name for one version: no sign and no leading zero.
+            let number = version.parse().ok()?;
+            return (u32::to_string(&number) == version).then_some(Self::Root(number));
+        }
         let (device, kind) = rest.strip_prefix("d/")?.split_once('/')?;
         let device = device.parse().ok()?;
         match kind {
             "down/manifest" => Some(Self::Manifest(device)),
+            "down/heartbeat" => Some(Self::Heartbeat(device)),
             "up/report" => Some(Self::Report(device)),
             "up/log" => Some(Self::Log(device)),
             "up/published" => Some(Self::Published(device)),
@@ -58,19 +71,27 @@ impl Topic {
         }
     }
 
+    /// Whether devices write here, and not the gateway.
+    pub fn is_from_a_device(&self) -> bool {
+        match self {
+            Self::Report(_) | Self::Log(_) | Self::Published(_) | Self::Want(_) => true,
+            Self::Manifest(_) | Self::Heartbeat(_) | Self::Root(_) | Self::Blob(_) => false,
+        }
+    }
+
     /// Whether this device may publish here.
     pub fn is_written_by(&self, device: &DeviceId) -> bool {
         match self {
             Self::Report(of) | Self::Log(of) | Self::Published(of) | Self::Want(of) => of == device,
-            Self::Manifest(_) | Self::Blob(_) => false,
+            Self::Manifest(_) | Self::Heartbeat(_) | Self::Root(_) | Self::Blob(_) => false,
         }
     }
 
     /// Whether this device may subscribe here.
     pub fn is_read_by(&self, device: &DeviceId) -> bool {
         match self {
-            Self::Manifest(of) => of == device,
-            Self::Blob(_) => true,
+            Self::Manifest(of) | Self::Heartbeat(of) => of == device,
+            Self::Blob(_) | Self::Root(_) => true,
             Self::Report(_) | Self::Log(_) | Self::Published(_) | Self::Want(_) => false,
         }
     }
@@ -88,6 +109,8 @@ mod tests {
     fn topics_survive_the_round_trip() {
         for topic in [
             Topic::Manifest(device(1)),
+            Topic::Heartbeat(device(1)),
+            Topic::Root(12),
             Topic::Report(device(1)),
             Topic::Log(device(1)),
             Topic::Published(device(1)),
@@ -101,7 +124,16 @@ mod tests {
     #[test]
     fn names_that_are_not_ours_are_no_topic() {
         let name = Topic::Report(device(1)).to_string();
-        for other in ["", "#", "farrier/1/d/+/up/report", &name[1..], &format!("{name}/x")] {
+        for other in [
+            "",
+            "#",
+            "farrier/1/d/+/up/report",
+            &name[1..],
+            &format!("{name}/x"),
+            "farrier/1/root/01",
+            "farrier/1/root/+1",
+            "farrier/1/root/-1",
+        ] {
             assert_eq!(Topic::parse(other), None, "{other}");
         }
     }
@@ -113,7 +145,12 @@ mod tests {
         assert!(!Topic::Report(other.clone()).is_written_by(&mine));
         assert!(!Topic::Manifest(mine.clone()).is_written_by(&mine));
         assert!(Topic::Manifest(mine.clone()).is_read_by(&mine));
-        assert!(!Topic::Manifest(other).is_read_by(&mine));
+        assert!(!Topic::Manifest(other.clone()).is_read_by(&mine));
+        assert!(Topic::Heartbeat(mine.clone()).is_read_by(&mine));
+        assert!(!Topic::Heartbeat(other).is_read_by(&mine));
+        assert!(!Topic::Heartbeat(mine.clone()).is_written_by(&mine));
+        assert!(Topic::Root(2).is_read_by(&mine));
+        assert!(!Topic::Root(2).is_written_by(&mine));
         assert!(!Topic::Report(mine.clone()).is_read_by(&mine));
         assert!(Topic::Blob(BlobId::of(b"x")).is_read_by(&mine));
         assert!(!Topic::Blob(BlobId::of(b"x")).is_written_by(&mine));

@@ -5,7 +5,7 @@
 //! exactly what we would write ourselves is refused, so one content has one form.
 
 use crate::{
-    ARTIFACT_BYTES_MAX, ArtifactId, BLOCK_BYTES, BlobId, DOCUMENT_VERSION, DeviceId, Domain,
+    ARTIFACT_BYTES_MAX, ArtifactId, BLOCK_BYTES, BlobId, DOCUMENT_VERSION, DeviceId, Domain, KeyId,
     ManifestId, ModuleId, ReleaseId, SealError, TrustedRoot, open,
 };
 use known_answer::Step;
@@ -56,6 +56,9 @@ pub struct Release {
     pub known_answers: Vec<Step>,
     #[n(13)]
     pub compiler: String,
+    /// The key of the developer who vouched for the module, where one did.
+    #[n(14)]
+    pub developer: Option<KeyId>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Encode, Decode)]
@@ -171,7 +174,7 @@ pub enum DocumentError {
     Seal(#[from] SealError),
     #[error("the document has version {0}; this build reads version {DOCUMENT_VERSION}")]
     Version(u32),
-    #[error("the manifest is for device {0}")]
+    #[error("the document is for device {0}")]
     WrongDevice(DeviceId),
     #[error("the bytes have another hash than the manifest names")]
     WrongHash,
@@ -222,7 +225,7 @@ pub fn open_manifest(
     Ok((manifest, ManifestId::of(&payload)))
 }
 
-fn check_version(version: u32) -> Result<(), DocumentError> {
+pub(crate) fn check_version(version: u32) -> Result<(), DocumentError> {
     if version == DOCUMENT_VERSION { Ok(()) } else { Err(DocumentError::Version(version)) }
 }
 

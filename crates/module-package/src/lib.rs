@@ -5,6 +5,7 @@
 //! | [`Root`] | a threshold of root keys | which keys may sign what |
 //! | [`Release`] | a release key | these bytes are the genuine build of that module |
 //! | [`Manifest`] | an assign key | the complete list of what one device shall run |
+//! | [`Heartbeat`] | an assign key | what time it is, and which manifest is the newest |
 //!
 //! A document is COSE_Sign1 (the root: COSE_Sign; RFC 9052) over deterministic
 //! CBOR, with its [`Domain`] as external data, so that no document can be read
@@ -16,6 +17,7 @@
 //! caller's [`Signer`].
 
 mod document;
+mod heartbeat;
 mod id;
 mod order;
 mod root;
@@ -28,6 +30,7 @@ pub use document::{
     Manifest, Mismatch, NAN_CANONICAL, NO_POLICY, RELEASE_BYTES_MAX, Release, ReleaseLimits,
     ReleaseTarget, RuntimeProfile, decode_exact, open_manifest, open_release,
 };
+pub use heartbeat::{HEARTBEAT_BYTES_MAX, Heartbeat, NONCE_BYTES, open_heartbeat};
 pub use id::{
     ArtifactId, BlobId, DeviceId, InvalidId, KeyId, ManifestId, ModuleId, ReleaseId, RootId,
 };

@@ -15,6 +15,10 @@ pub enum Domain {
     Root,
     Release,
     Manifest,
+    /// The time, and which manifest is the newest.
+    Heartbeat,
+    /// A developer vouches for a module.
+    Module,
     Report,
     Enrol,
     Login,
@@ -26,6 +30,8 @@ impl Domain {
             Self::Root => "farrier/1/root",
             Self::Release => "farrier/1/release",
             Self::Manifest => "farrier/1/manifest",
+            Self::Heartbeat => "farrier/1/heartbeat",
+            Self::Module => "farrier/1/module",
             Self::Report => "farrier/1/report",
             Self::Enrol => "farrier/1/enrol",
             Self::Login => "farrier/1/login",

@@ -66,6 +66,7 @@ fn release() -> Release {
             expect: Some(vec![Value::I32(1)]),
         }],
         compiler: "aot-compiler 0.1.0".into(),
+        developer: None,
     }
 }
 
@@ -323,4 +324,55 @@ proptest! {
         prop_assert!(open_manifest_now(&seal(Domain::Manifest, payload.clone(), &key(3))).is_err());
         prop_assert!(open_release_of(&seal(Domain::Release, payload, &key(2)), &root()).is_err());
     }
+}
+
+fn heartbeat() -> Heartbeat {
+    Heartbeat {
+        version: DOCUMENT_VERSION,
+        device: device(),
+        time_ms: 1_000,
+        epoch: 1,
+        seq: 7,
+        manifest: Some(ManifestId([5; 32])),
+        root_version: 2,
+        nonce: Some([6; NONCE_BYTES]),
+    }
+}
+
+#[test]
+fn a_heartbeat_is_opened_for_its_device_and_under_an_assign_key_alone() {
+    let trusted = trust(&root());
+    let open = |sealed: &[u8]| open_heartbeat(sealed, &trusted, &device());
+    assert_eq!(open(&seal_by(Domain::Heartbeat, &heartbeat(), 3)).unwrap(), heartbeat());
+    let plain = Heartbeat { nonce: None, manifest: None, ..heartbeat() };
+    assert_eq!(open(&seal_by(Domain::Heartbeat, &plain, 3)).unwrap(), plain);
+    let by_release_key = open(&seal_by(Domain::Heartbeat, &heartbeat(), 2));
+    assert!(matches!(by_release_key, Err(DocumentError::Seal(SealError::WrongRole(_)))));
+    let as_manifest = open(&seal_by(Domain::Manifest, &heartbeat(), 3));
+    assert_eq!(as_manifest, Err(DocumentError::Seal(SealError::BadSignature)));
+    let other = Heartbeat { device: DeviceId::of_key(&[8; 32]), ..heartbeat() };
+    let of_another = open(&seal_by(Domain::Heartbeat, &other, 3));
+    assert!(matches!(of_another, Err(DocumentError::WrongDevice(_))));
+}
+
+#[test]
+fn the_bytes_of_a_heartbeat_are_what_they_have_been() {
+    let hex = hex::encode(minicbor::to_vec(heartbeat()).unwrap());
+    let expected = format!(
+        "a80001017664{}021903e80301040705{}0602{}",
+        &hex::encode(device().as_str())[2..],
+        format_args!("5820{}", "05".repeat(32)),
+        format_args!("0750{}", "06".repeat(16)),
+    );
+    assert_eq!(hex, expected);
+}
+
+/// What is not there is not written: a release from before there was the field has
+/// the same bytes.
+#[test]
+fn a_release_without_a_developer_has_no_such_key() {
+    let bytes = minicbor::to_vec(release()).unwrap();
+    assert_eq!(bytes[0], 0xae);
+    let signed = Release { developer: Some(KeyId([1; 32])), ..release() };
+    assert_eq!(minicbor::to_vec(signed).unwrap()[0], 0xaf);
 }

@@ -34,6 +34,7 @@ pub fn release_of(app: &str, app_version: u32, artifact: &[u8]) -> Release {
         },
         known_answers: vec![],
         compiler: "test".into(),
+        developer: None,
     }
 }
 

@@ -67,6 +67,7 @@ fn release_of(artifact: &[u8]) -> Release {
         },
         known_answers: vec![],
         compiler: "test".into(),
+        developer: None,
     }
 }
 

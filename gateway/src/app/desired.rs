@@ -71,6 +71,7 @@ impl Build {
             limits: self.limits,
             known_answers: self.known_answers.clone(),
             compiler: self.key.compiler.clone(),
+            developer: None,
         }
     }
 }

@@ -73,7 +73,8 @@ impl App {
                 self.check_enrolled(&device)?;
                 self.take_want(&want)
             }
-            Some(Topic::Manifest(_) | Topic::Blob(_)) | None => Err(UpRefusal::Topic),
+            Some(Topic::Manifest(_) | Topic::Heartbeat(_) | Topic::Root(_) | Topic::Blob(_))
+            | None => Err(UpRefusal::Topic),
         }
     }
 

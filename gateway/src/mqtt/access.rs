@@ -40,14 +40,14 @@ impl AccessControl for BrokerAccess {
     fn may_publish(&self, who: &Who, topic: &str) -> bool {
         let Some(topic) = Topic::parse(topic) else { return false };
         if who.client_id() == GATEWAY_CLIENT_ID {
-            return matches!(topic, Topic::Manifest(_) | Topic::Blob(_));
+            return !topic.is_from_a_device();
         }
         device_of(who).is_some_and(|device| topic.is_written_by(&device))
     }
 
     fn may_retain(&self, who: &Who, topic: &str) -> bool {
-        let is_manifest = matches!(Topic::parse(topic), Some(Topic::Manifest(_)));
-        who.client_id() == GATEWAY_CLIENT_ID && is_manifest
+        let is_kept = matches!(Topic::parse(topic), Some(Topic::Manifest(_) | Topic::Root(_)));
+        who.client_id() == GATEWAY_CLIENT_ID && is_kept
     }
 
     /// A filter with a wildcard is no topic, so a device gets none.

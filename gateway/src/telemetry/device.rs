@@ -269,6 +269,9 @@ mod tests {
             apps: vec![app(cpu_us)],
             refused: None,
             emulated: false,
+            nonce: None,
+            root_version: None,
+            clock: None,
         }
     }
 

@@ -277,7 +277,7 @@ impl Bench {
                     self.send_blocks(&want);
                 }
             }
-            Topic::Manifest(_) | Topic::Blob(_) => unreachable!(),
+            _ => unreachable!(),
         }
     }
 

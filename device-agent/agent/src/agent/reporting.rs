@@ -54,6 +54,9 @@ impl Agent {
             apps: self.app_reports(now),
             refused: self.refused.clone(),
             emulated: self.parts.config.is_emulated(),
+            nonce: None,
+            root_version: Some(self.parts.enrolment.root.document().root_version),
+            clock: None,
         };
         let Ok(payload) = minicbor::to_vec(&report) else { return };
         let sealed = seal(Domain::Report, payload, &self.parts.key);

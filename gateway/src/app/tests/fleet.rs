@@ -175,6 +175,9 @@ impl FakeDevice {
             apps,
             refused: None,
             emulated: false,
+            nonce: None,
+            root_version: None,
+            clock: None,
         }
     }
 
