@@ -13,6 +13,13 @@
 //! Keys, their meaning and their defaults are the fields below; a key that does
 //! not exist is refused, because a misspelt limit would otherwise not hold.
 
+mod trust;
+
+pub use trust::{
+    Developer, DeveloperConfig, NamedReleaseSigner, ReleaseSignerConfig, RootSource, SignerSocket,
+    TrustConfig,
+};
+
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -60,6 +67,8 @@ pub struct Config {
     pub check_runtimes: Vec<CheckRuntime>,
     #[serde(default)]
     pub check_sandbox: CheckSandbox,
+    #[serde(default)]
+    pub trust: TrustConfig,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -122,6 +131,7 @@ impl Config {
         if self.upload_bytes_max == 0 || self.upload_bytes_max > module_bytes_max {
             return refuse(format!("upload_bytes_max must be 1 to {module_bytes_max}"));
         }
+        self.trust.check().map_err(|what| ConfigError::Value(format!("[trust] {what}")))?;
         if self.compile_s_max == 0 {
             return refuse("compile_s_max must be at least 1".into());
         }
@@ -208,6 +218,34 @@ mod tests {
         assert_eq!(config.check_sandbox, CheckSandbox::Required);
         assert_eq!(config.compile_sandbox, CompileSandbox::Required);
         assert!(config.worker_count() >= 1);
+    }
+
+    #[test]
+    fn the_release_key_has_three_places() {
+        let trust = |text: &str| parse(&format!("data_dir = '/x'\n[trust]\n{text}"));
+        let signer_of = |text: &str| trust(text).unwrap().trust.release_signer;
+        assert_eq!(parse("data_dir = '/x'").unwrap().trust.root, RootSource::Demo);
+        assert_eq!(signer_of(""), ReleaseSignerConfig::default());
+        let socket = SignerSocket { socket: "/s".into() };
+        let process = ReleaseSignerConfig::Process(socket);
+        assert_eq!(signer_of("release_signer = { socket = '/s' }"), process);
+        let offline = "release_signer = 'offline'\n";
+        assert!(trust(&format!("{offline}root = 'external'")).is_ok());
+        assert!(trust(offline).unwrap_err().contains("needs root"));
+        assert!(trust("release_signer = 'on-line'").unwrap_err().contains("\"in-process\""));
+    }
+
+    #[test]
+    fn developers_are_named_once_and_needed_where_they_are_required() {
+        let trust = |text: &str| parse(&format!("data_dir = '/x'\n[trust]\n{text}"));
+        let required = "require_developer_signature = true\n";
+        assert!(trust(required).unwrap_err().contains("refuse every module"));
+        let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+        let alice = format!("[[trust.developer]]\nname = 'alice'\npublic_key = '{key}'\n");
+        assert_eq!(trust(&format!("{required}{alice}")).unwrap().trust.developers.len(), 1);
+        assert!(trust(&format!("{alice}{alice}")).unwrap_err().contains("named twice"));
+        let short = alice.replace("d75a", "d75");
+        assert!(trust(&short).unwrap_err().contains("64 hexadecimal digits"));
     }
 
     #[test]

@@ -6,9 +6,10 @@
 //! | [`http`] | the public API and the dashboard's files; calls `app` for everything |
 //! | [`app`] | the rules; names no HTTP, MQTT or database type |
 //! | [`compile`] | the job queue and the compile worker processes |
-//! | [`confinement`] | what both take from their processes: network, files, resources |
+//! | [`confinement`] | (of `compile-worker`) what both take from their processes: network, files, resources |
 //! | [`check`] | runs an artifact in a sandboxed runtime before it is published |
-//! | [`signing`] | the keys, and the documents that they seal |
+//! | [`signing`] | the keys that are here, and the way to the one that may be elsewhere |
+//! | [`signing_desk`] | offers releases to a signer in another process |
 //! | [`mqtt`] | the gateway as a client of its broker |
 //! | [`store`] | records and blobs that survive a power cut |
 //! | [`telemetry`] | what devices reported, bounded and in memory |
@@ -19,11 +20,13 @@ pub mod app;
 pub mod check;
 pub mod compile;
 pub mod config;
-pub mod confinement;
 pub mod http;
 pub mod mqtt;
 pub mod signing;
+pub mod signing_desk;
 pub mod startup;
 pub mod store;
 pub mod surroundings;
 pub mod telemetry;
+
+pub use compile_worker::confinement;

@@ -1,6 +1,6 @@
 //! Puts the rooms together, runs until it is told to end, and takes them apart.
 
-use crate::app::{Addresses, App, CompileRoom, Rooms};
+use crate::app::{Addresses, App, CompileRoom, Rooms, TrustRules};
 use crate::check::CheckBench;
 use crate::compile::{CompileLimits, CompileProcess, Queues, start_workers};
 use crate::config::{Config, cpu_count};
@@ -61,6 +61,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let login = MqttLogin { broker: reachable(mqtt_addr), password };
     let client = start_client(&app, &tray, login);
     let ticking = tokio::spawn(tick(app.clone()));
+    let signing = tokio::spawn(crate::signing_desk::run(app.clone()));
     let (end, ending) = watch::channel(false);
     let serving =
         tokio::spawn(serve(listener, HttpState::new(app.clone(), ending.clone()), ending));
@@ -77,6 +78,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         tracing::warn!("some requests were cut off");
     }
     ticking.abort();
+    signing.abort();
     drop(workers);
     drop(client);
     broker.stop().await;
@@ -96,11 +98,14 @@ fn open_app(
     let is_first_start = !Signing::has_keys(&data_dir.keys());
     let store = SledStore::open(&data_dir.store(), is_first_start)?;
     let blobs = FileBlobs::open(&data_dir.blobs()).context("open the blobs")?;
-    let signing = Signing::open(&data_dir.keys(), surroundings)?;
+    let signing = Signing::open(&data_dir.keys(), &config.trust, surroundings)?;
+    let developers = config.trust.developers().map_err(anyhow::Error::msg)?;
+    let require_developer_signature = config.trust.require_developer_signature;
     let rooms = Rooms {
         store: Arc::new(store),
         blobs: Arc::new(blobs),
         signing,
+        trust: TrustRules { developers, require_developer_signature },
         workshop: queues.clone(),
         outbox: tray.clone(),
         surroundings: surroundings.clone(),
@@ -186,11 +191,14 @@ fn greet(app: &App, data_dir: &DataDir) -> anyhow::Result<()> {
         tracing::info!(path = %path.display(), "made the administrator's token");
     }
     let trust = app.session().trust;
-    if trust.root_key_count == 1 {
+    if trust.waits_for_root() {
         tracing::warn!(
-            root.id = trust.root_id,
-            "the root of trust is one key beside the gateway: for demonstrations"
+            "no device can be let in before `farrier root publish` has handed in version 1 of the \
+             root document"
         );
+    }
+    if trust.is_one_root_key() {
+        tracing::warn!(root.id = trust.root_id, "the root of trust is one key: for demonstrations");
     }
     tracing::info!(url = app.new_login_link()?.url, "login link, good once and for ten minutes");
     Ok(())

@@ -94,6 +94,8 @@ pub struct DeviceProgress {
 pub enum ProgressState {
     /// The artifact for its target is queued, compiled or checked.
     Compiling,
+    /// Compiled and checked; the release is not signed yet. `detail` says by whom.
+    AwaitingReleaseSignature,
     /// The manifest is published; the device has not accepted it yet.
     Published,
     Fetching,
@@ -111,6 +113,7 @@ impl ProgressState {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Compiling => "compiling",
+            Self::AwaitingReleaseSignature => "awaiting release signature",
             Self::Published => "published",
             Self::Fetching => "fetching",
             Self::Starting => "starting",

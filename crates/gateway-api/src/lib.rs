@@ -15,7 +15,14 @@
 //! | `POST /api/v1/claim-tokens` with [`NewClaimToken`] | 201 [`ClaimToken`] |
 //! | `POST /api/v1/enroll` (no login) | see `device-protocol` |
 //! | `GET /api/v1/overview` | [`Overview`] |
-//! | `POST /api/v1/modules?name=…`, the body is the Wasm file | 201, or 200 if the same bytes are there, [`Module`] |
+//! | `GET /api/v1/trust` | [`Trust`] |
+//! | `POST /api/v1/trust/keys` with [`NewGatewayKey`] | 201 [`TrustKey`]: one more, for the next root document |
+//! | `POST /api/v1/roots`, the body is a signed root document | 201, or 200 if it is the newest already, [`Trust`] |
+//! | `GET /api/v1/roots/{version}` | the signed root document |
+//! | `GET /api/v1/releases/waiting` | [`List`] of [`WaitingRelease`]: they wait for their signature |
+//! | `POST /api/v1/releases`, the body is a sealed release | 201 [`AcceptedRelease`] |
+//! | `GET /api/v1/artifacts/{id}/provenance` | a DSSE envelope with an in-toto statement, `docs/provenance.md` |
+//! | `POST /api/v1/modules?name=…&signature=…`, the body is the Wasm file; the signature is a developer's, in hexadecimal, and may be absent | 201, or 200 if the same bytes are there, [`Module`] |
 //! | `GET /api/v1/modules` | [`List`] of [`Module`] |
 //! | `GET /api/v1/modules/{ref}` | [`Module`]; a ref is an id, `name@version` or `name` for its newest |
 //! | `PUT /api/v1/modules/{ref}/known-answers`, the body is their TOML | [`Module`] |
@@ -41,6 +48,7 @@ mod event;
 mod module;
 mod problem;
 mod session;
+mod trust;
 
 pub use deployment::{
     Deployment, DeploymentState, DeviceProgress, DeviceSelector, NewDeployment, ProgressState,
@@ -52,7 +60,11 @@ pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacl
 pub use event::Event;
 pub use module::{Artifact, ArtifactState, CompileRecord, Module, ModuleExtern, ModuleMemory};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
-pub use session::{ClaimToken, LoginLink, NewClaimToken, Overview, Session, TrustSummary};
+pub use session::{ClaimToken, LoginLink, NewClaimToken, Overview, Session};
+pub use trust::{
+    AcceptedRelease, GatewayKeyRole, NewGatewayKey, ReleaseKeyPlace, SignerStatus, Trust,
+    TrustDeveloper, TrustFloor, TrustKey, TrustSummary, WaitingRelease,
+};
 
 use serde::{Deserialize, Serialize};
 

@@ -23,6 +23,12 @@ pub struct Module {
     pub known_answers: Vec<String>,
     /// One for each target of a registered device that it is deployed to.
     pub artifacts: Vec<Artifact>,
+    /// Whose signature came with it: the key's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub developer: Option<String>,
+    /// The developer's name in the gateway's configuration, if it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub developer_name: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +127,8 @@ pub enum ArtifactState {
     Compiling,
     /// Loaded and run in a sandboxed runtime of the target.
     Checking,
+    /// Compiled and checked; `detail` says who has to sign.
+    AwaitingReleaseSignature,
     /// Compiled, checked and signed.
     Ready,
     Refused,
@@ -132,6 +140,7 @@ impl ArtifactState {
             Self::Queued => "queued",
             Self::Compiling => "compiling",
             Self::Checking => "checking",
+            Self::AwaitingReleaseSignature => "awaiting release signature",
             Self::Ready => "ready",
             Self::Refused => "refused",
         }

@@ -48,6 +48,10 @@ pub enum ProblemCode {
     Forbidden,
     /// Enrolment: the claim token is unknown, used or expired.
     ClaimRefused,
+    /// The module has no developer's signature that counts here.
+    SignatureRefused,
+    /// The root document or release is not accepted: a signature is missing or wrong.
+    NotTrusted,
     /// Too many requests; try again later.
     RateLimited,
     /// We have a bug, or the machine a fault; `request_id` leads to the log.

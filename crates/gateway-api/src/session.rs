@@ -1,5 +1,6 @@
 //! Who is logged in, to what.
 
+use crate::TrustSummary;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,19 +11,6 @@ pub struct Session {
     pub targets: Vec<String>,
     pub upload_bytes_max: u64,
     pub trust: TrustSummary,
-}
-
-/// The root document in short. A root of 1 of 1 online keys is for
-/// demonstrations, and every page says so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrustSummary {
-    pub root_id: String,
-    pub root_version: u32,
-    pub epoch: u32,
-    pub threshold: u32,
-    pub root_key_count: u32,
-    /// The release key is in the gateway's own process.
-    pub release_key_online: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -262,16 +262,26 @@ pub fn open_release(
     }
     let payload =
         open(Domain::Release, sealed, RELEASE_BYTES_MAX, |key| root.find_release_key(key))?;
-    let release: Release = decode_exact(&payload)?;
-    check_version(release.version)?;
-    check_blocks(&release)?;
-    known_answer::check_bounds(&release.known_answers)
-        .map_err(|e| DocumentError::Inconsistent(e.to_string()))?;
+    let release = check_release(&payload)?;
     let floor = root.floor_of(&release.app);
     if release.app_version < floor {
         let Release { app, app_version: version, .. } = release;
         return Err(DocumentError::BelowFloor { app, version, floor });
     }
+    Ok(release)
+}
+
+/// What holds of every release, whoever signs it: the payload of [`open_release`], or
+/// what is yet to be signed.
+pub fn check_release(payload: &[u8]) -> Result<Release, DocumentError> {
+    if payload.len() > RELEASE_BYTES_MAX {
+        return Err(SealError::TooLong { len: payload.len(), max: RELEASE_BYTES_MAX }.into());
+    }
+    let release: Release = decode_exact(payload)?;
+    check_version(release.version)?;
+    check_blocks(&release)?;
+    known_answer::check_bounds(&release.known_answers)
+        .map_err(|e| DocumentError::Inconsistent(e.to_string()))?;
     Ok(release)
 }
 

@@ -6,6 +6,7 @@
 //! | [`Release`] | a release key | these bytes are the genuine build of that module |
 //! | [`Manifest`] | an assign key | the complete list of what one device shall run |
 //! | [`Heartbeat`] | an assign key | what time it is, and which manifest is the newest |
+//! | [`ModuleStatement`] | a developer | this module is mine, under that name |
 //!
 //! A document is COSE_Sign1 (the root: COSE_Sign; RFC 9052) over deterministic
 //! CBOR, with its [`Domain`] as external data, so that no document can be read
@@ -19,8 +20,10 @@
 mod document;
 mod heartbeat;
 mod id;
+mod module_statement;
 mod order;
 mod root;
+mod root_signing;
 mod seal;
 #[cfg(test)]
 mod tests;
@@ -28,15 +31,17 @@ mod tests;
 pub use document::{
     AppEntry, CompilePolicy, DocumentError, MANIFEST_APPS_MAX, MANIFEST_BYTES_MAX, METERING_GAS,
     Manifest, Mismatch, NAN_CANONICAL, NO_POLICY, RELEASE_BYTES_MAX, Release, ReleaseLimits,
-    ReleaseTarget, RuntimeProfile, decode_exact, open_manifest, open_release,
+    ReleaseTarget, RuntimeProfile, check_release, decode_exact, open_manifest, open_release,
 };
 pub use heartbeat::{HEARTBEAT_BYTES_MAX, Heartbeat, NONCE_BYTES, open_heartbeat};
 pub use id::{
     ArtifactId, BlobId, DeviceId, InvalidId, KeyId, ManifestId, ModuleId, ReleaseId, RootId,
 };
+pub use module_statement::{MODULE_STATEMENT_BYTES_MAX, ModuleStatement, open_module_statement};
 pub use order::{Accepted, Order, OrderRefusal, order_manifest};
 pub use root::{Floor, ROOT_BYTES_MAX, Root, TrustedRoot, seal_root};
-pub use seal::{Domain, PublicKey, SealError, Signer, open, seal};
+pub use root_signing::{RootDraft, add_root_signature};
+pub use seal::{Domain, PublicKey, SealError, Signer, open, read_unverified, seal};
 
 /// The version that every document carries first.
 pub const DOCUMENT_VERSION: u32 = 1;

@@ -4,7 +4,8 @@
 //! by a step of exactly one version that a threshold of the old and of the new
 //! root keys has signed.
 
-use crate::seal::{key_id_of, protected_header};
+use crate::root_signing::valid_signers;
+use crate::seal::protected_header;
 use crate::{
     DOCUMENT_VERSION, DocumentError, Domain, KeyId, PublicKey, RootId, SealError, Signer,
     decode_exact,
@@ -17,7 +18,7 @@ use std::collections::BTreeSet;
 pub const ROOT_BYTES_MAX: usize = 16 * 1024;
 
 /// Most keys of one role; bounds the signatures that are looked at.
-const ROLE_KEYS_MAX: usize = 16;
+pub(crate) const ROLE_KEYS_MAX: usize = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -141,7 +142,7 @@ impl TrustedRoot {
     }
 }
 
-fn parse(sealed: &[u8]) -> Result<(CoseSign, Root), DocumentError> {
+pub(crate) fn parse(sealed: &[u8]) -> Result<(CoseSign, Root), DocumentError> {
     if sealed.len() > ROOT_BYTES_MAX {
         return Err(SealError::TooLong { len: sealed.len(), max: ROOT_BYTES_MAX }.into());
     }
@@ -171,21 +172,10 @@ fn parse(sealed: &[u8]) -> Result<(CoseSign, Root), DocumentError> {
 
 /// Counts the distinct root keys of `root` with a valid signature.
 fn check_threshold(parsed: &CoseSign, root: &Root) -> Result<(), SealError> {
-    let mut valid = BTreeSet::new();
-    // Twice as many signatures as a root has keys: those of the old and the new.
-    for (index, signature) in parsed.signatures.iter().enumerate().take(2 * ROLE_KEYS_MAX) {
-        let id = key_id_of(&signature.protected.header)?;
-        let Some(key) = root.root_keys.iter().find(|key| key.id() == id) else { continue };
-        let domain = Domain::Root.as_str().as_bytes();
-        let verified = parsed
-            .verify_signature(index, domain, |signature, message| key.verify(message, signature));
-        if verified.is_ok() {
-            valid.insert(id);
-        }
-    }
+    let valid = valid_signers(parsed, &root.root_keys).len();
     let threshold = root.threshold as usize;
-    if valid.len() < threshold {
-        return Err(SealError::BelowThreshold { valid: valid.len(), threshold });
+    if valid < threshold {
+        return Err(SealError::BelowThreshold { valid, threshold });
     }
     Ok(())
 }

@@ -155,3 +155,13 @@ pub fn open(
     })?;
     parsed.payload.ok_or_else(|| SealError::Malformed("the payload is missing".into()))
 }
+
+/// The key that a COSE_Sign1 says it is sealed by, and its payload, both unverified:
+/// for what we sealed ourselves, and to find the key to verify with.
+pub fn read_unverified(sealed: &[u8]) -> Result<(KeyId, Vec<u8>), SealError> {
+    let parsed = CoseSign1::from_slice(sealed).map_err(|e| SealError::Malformed(e.to_string()))?;
+    let key = key_id_of(&parsed.protected.header)?;
+    let payload =
+        parsed.payload.ok_or_else(|| SealError::Malformed("the payload is missing".into()))?;
+    Ok((key, payload))
+}

@@ -6,7 +6,7 @@
 use super::{App, AppError};
 use crate::store::Change;
 use crate::store::record::AccessRecord;
-use gateway_api::{LoginLink, Session, TrustSummary};
+use gateway_api::{LoginLink, Session};
 use module_package::BlobId;
 use std::collections::HashMap;
 use std::sync::{MutexGuard, PoisonError};
@@ -70,21 +70,13 @@ impl App {
     }
 
     pub fn session(&self) -> Session {
-        let root = self.rooms.signing.root();
-        let document = root.document();
+        let trust = self.trust_summary(&self.state());
         Session {
             gateway: concat!("farrier-gateway ", env!("CARGO_PKG_VERSION")).to_owned(),
             compiler: aot_compiler::COMPILER_ID.to_owned(),
             targets: Registry::built_in().all().iter().map(|t| t.id.to_string()).collect(),
             upload_bytes_max: self.rooms.upload_bytes_max,
-            trust: TrustSummary {
-                root_id: root.id().to_string(),
-                root_version: document.root_version,
-                epoch: document.epoch,
-                threshold: document.threshold,
-                root_key_count: document.root_keys.len() as u32,
-                release_key_online: true,
-            },
+            trust,
         }
     }
 }

@@ -8,13 +8,12 @@
 
 use super::desired::{Build, build_for, wanted_by};
 use super::model::Model;
+use super::releases::SignerState;
 use super::{App, State};
 use crate::store::record::{ArtifactKey, KeyHash, ReleaseRecord};
 use crate::store::{Change, StoreError};
 use known_answer::Step;
-use module_package::{
-    BLOCK_BYTES, BlobId, CompilePolicy, ModuleId, RELEASE_BYTES_MAX, ReleaseLimits,
-};
+use module_package::{BlobId, CompilePolicy, ModuleId, ReleaseLimits};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
@@ -28,6 +27,10 @@ pub struct Jobs {
     pub has_deferred: bool,
     /// Counts compile jobs.
     pub last_number: u64,
+    /// Of a signer in another process, if that is who signs.
+    pub signer: Option<SignerState>,
+    /// Builds whose release that signer will not sign, and why.
+    pub signing_refusals: HashMap<KeyHash, String>,
 }
 
 pub struct CompileJob {
@@ -81,6 +84,8 @@ pub enum BuildStatus {
     Queued,
     Compiling,
     Checking,
+    /// Checked; the text says what the signature waits for.
+    AwaitingSignature(String),
     Ready(ReleaseRecord),
     Refused(String),
 }
@@ -112,6 +117,9 @@ impl State {
         let hash = build.hash();
         if let Some(release) = self.model.releases.get(&hash) {
             return BuildStatus::Ready(release.clone());
+        }
+        if let Some(status) = self.signature_status(hash) {
+            return status;
         }
         if let Some(check) = self.jobs.checks.get(&hash) {
             return match &check.state {
@@ -146,6 +154,8 @@ impl Jobs {
         let is_refusal = |state: &JobState| matches!(state, JobState::Refused(_));
         self.compiles.retain(|_, job| job.key.module != module || !is_refusal(&job.state));
         self.checks.retain(|_, job| job.build.key.module != module || !is_refusal(&job.state));
+        // They name no module, and asking again costs a question.
+        self.signing_refusals.clear();
     }
 }
 
@@ -204,7 +214,7 @@ impl App {
     }
 
     /// Takes the number of known-answer steps that held, or why the artifact must
-    /// not be published; signs the release.
+    /// not be published; signs the release, or has it wait for its signature.
     pub fn finish_check(
         &self,
         job: KeyHash,
@@ -212,17 +222,20 @@ impl App {
     ) -> Result<(), StoreError> {
         let build = self.state().jobs.checks.get(&job).map(|job| job.build.clone());
         let Some(build) = build else { return Ok(()) };
-        let signed = match result {
-            Ok(checks_passed) => self.sign_release(&build, checks_passed)?,
+        let drafted = match result {
+            Ok(checks_passed) => self.draft_release(&build, checks_passed)?,
             Err(detail) => Err(detail),
         };
         let mut state = self.state();
-        match signed {
-            Ok(record) => {
-                let (release, module) = (record.release, build.key.module);
-                self.commit(&mut state, vec![Change::Release(record)])?;
+        match drafted {
+            Ok(unsigned) => {
+                let module = build.key.module;
+                let change = self.signed_or_waiting(&state, unsigned)?;
+                let is_signed = matches!(change, Change::Release(_));
+                self.commit(&mut state, vec![change])?;
                 state.jobs.checks.remove(&job);
-                tracing::info!(module.id = %module, target = build.key.target, release.id = %release, "checked and signed");
+                tracing::info!(module.id = %module, target = build.key.target, is_signed, "checked");
+                self.signing_wanted.notify_one();
             }
             Err(detail) => {
                 let (module, target) = (build.key.module, &build.key.target);
@@ -243,40 +256,6 @@ impl App {
         entry.state = JobState::Refused(detail);
         let key = entry.build.key.clone();
         self.show_artifact(&state, &key);
-    }
-
-    /// The inner error is a refusal of this build, the outer one a fault of ours.
-    fn sign_release(
-        &self,
-        build: &Build,
-        checks_passed: u32,
-    ) -> Result<Result<ReleaseRecord, String>, StoreError> {
-        let artifact_key = build.key.hash();
-        let Some(artifact) = self.state().model.artifacts.get(&artifact_key).cloned() else {
-            return Ok(Err("the artifact is gone; deploy again".to_owned()));
-        };
-        let aot = self.rooms.blobs.get(artifact.artifact.into())?;
-        let mut release = build.draft_release();
-        release.artifact = artifact.artifact;
-        release.artifact_bytes = artifact.bytes;
-        release.block_hashes = aot.chunks(BLOCK_BYTES as usize).map(BlobId::of).collect();
-        let (id, sealed) = self.rooms.signing.seal_release(&release);
-        if sealed.len() > RELEASE_BYTES_MAX {
-            let len = sealed.len();
-            return Ok(Err(format!(
-                "the release has {len} bytes, and {RELEASE_BYTES_MAX} is the limit"
-            )));
-        }
-        self.rooms.blobs.put(&sealed)?;
-        Ok(Ok(ReleaseRecord {
-            build: build.hash(),
-            release: id,
-            release_bytes: sealed.len() as u64,
-            artifact: artifact.artifact,
-            artifact_bytes: artifact.bytes,
-            artifact_key,
-            checks_passed,
-        }))
     }
 
     /// Artifacts and releases whose files are lost can be made again, so their
@@ -307,7 +286,10 @@ fn lost_blobs(model: &Model, size: impl Fn(BlobId) -> Option<u64>) -> Vec<Change
     let releases = model.releases.iter().filter(|(_, r)| {
         is_lost(r.release.into(), r.release_bytes) || is_lost(r.artifact.into(), r.artifact_bytes)
     });
+    let unsigned =
+        model.unsigned.iter().filter(|(_, u)| is_lost(u.artifact.into(), u.artifact_bytes));
     (artifacts.map(|(hash, _)| Change::DeleteArtifact(*hash)))
+        .chain(unsigned.map(|(build, _)| Change::DeleteUnsigned(*build)))
         .chain(releases.map(|(hash, _)| Change::DeleteRelease(*hash)))
         .collect()
 }

@@ -189,13 +189,14 @@ impl App {
         let key = entry.key.clone();
         let compile_ms = outcome.compile_ms;
         let record = to_record(entry, &outcome);
-        let mut changes = state.model.add_compile(record, COMPILE_RECORDS_MAX);
+        let mut changes = state.model.add_compile(record.clone(), COMPILE_RECORDS_MAX);
         if let (Ok(compiled), Some(artifact)) = (&outcome.result, artifact) {
             let bytes = compiled.aot.len() as u64;
             let stack_bytes = compiled.stack_bytes;
             let key = key.clone();
-            let record = ArtifactRecord { key, artifact, bytes, compile_ms, stack_bytes };
-            changes.push(Change::Artifact(record));
+            let artifact = ArtifactRecord { key, artifact, bytes, compile_ms, stack_bytes };
+            changes.extend(self.to_provenance(&state, &artifact, &record)?);
+            changes.push(Change::Artifact(artifact));
         }
         self.commit(&mut state, changes)?;
         match outcome.result {

@@ -37,6 +37,8 @@ impl App {
         check_grants("channels", &new.channels)?;
         let mut state = self.state();
         let module = state.model.find_module(&new.module)?.clone();
+        self.check_developer_of(&module)?;
+        check_floor(&module, state.model.floor_of(&module.name))?;
         let record = DeploymentRecord {
             number: state.model.counter.last_deployment + 1,
             app: module.name.clone(),
@@ -166,6 +168,17 @@ pub(super) fn limits_of(
         log_lines_per_s_max: LOG_LINES_PER_S_MAX,
         publishes_per_s_max: PUBLISHES_PER_S_MAX,
     })
+}
+
+fn check_floor(module: &ModuleRecord, floor: u32) -> Result<(), AppError> {
+    if module.version >= floor {
+        return Ok(());
+    }
+    Err(AppError::conflict(format!(
+        "{}@{} is below the floor: the root document allows {} from version {floor} on, and every device \
+         would refuse it. Deploy {}@{floor} or a later one.",
+        module.name, module.version, module.name, module.name
+    )))
 }
 
 fn check_range(

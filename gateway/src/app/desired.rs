@@ -12,7 +12,7 @@ use crate::store::record::{
 use device_protocol::RefusalCode;
 use minicbor::Encode;
 use module_package::{
-    ArtifactId, BLOCK_BYTES, BlobId, CompilePolicy, DOCUMENT_VERSION, Mismatch, Release,
+    ArtifactId, BLOCK_BYTES, BlobId, CompilePolicy, DOCUMENT_VERSION, KeyId, Mismatch, Release,
     ReleaseLimits, ReleaseTarget, RuntimeProfile,
 };
 use std::collections::BTreeMap;
@@ -40,6 +40,9 @@ pub struct Build {
     pub channels: Vec<String>,
     #[n(7)]
     pub imports: Vec<String>,
+    /// Whose signature came with the module; the release names it.
+    #[n(8)]
+    pub developer: Option<KeyId>,
 }
 
 impl Build {
@@ -71,7 +74,7 @@ impl Build {
             limits: self.limits,
             known_answers: self.known_answers.clone(),
             compiler: self.key.compiler.clone(),
-            developer: None,
+            developer: self.developer,
         }
     }
 }
@@ -146,6 +149,7 @@ fn to_build(module: &ModuleRecord, deployment: &DeploymentRecord, device: &Devic
         sensors: deployment.sensors.clone(),
         channels: deployment.channels.clone(),
         imports: module.imports.iter().map(|i| format!("{}.{}", i.module, i.name)).collect(),
+        developer: module.developer,
     }
 }
 

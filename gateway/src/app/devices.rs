@@ -37,7 +37,7 @@ impl App {
                 CLAIM_VALID_S.end()
             )));
         }
-        let root = self.rooms.signing.root().id();
+        let root = self.root_of(&self.state())?.id();
         let token = ClaimToken { secret: self.rooms.surroundings.random(), root };
         let expires_at_ms = self.now_ms() + u64::from(valid_s) * 1_000;
         let record = ClaimRecord { secret_hash: token.secret_hash(), expires_at_ms, used_by: None };
@@ -71,12 +71,17 @@ impl App {
         let statement = open_statement(request)?;
         check_statement(&statement, &token)?;
         let device = DeviceId::of_key(&statement.public_key.0);
+        let mut state = self.state();
+        // The one that the token pins, which a rotation may have succeeded: the device
+        // walks on from there.
+        let Some(root) = self.root_with_id(&state, token.root) else {
+            return Err(claim_refused("It names another gateway's root document."));
+        };
         let response = EnrolResponse {
             device_id: device.to_string(),
-            root: encode_sealed(self.rooms.signing.sealed_root()),
+            root: encode_sealed(root),
             broker_url: self.addresses()?.mqtt_url.clone(),
         };
-        let mut state = self.state();
         let claim = state.model.claims.get(&token.secret_hash());
         let claim = claim.cloned().ok_or_else(|| claim_refused("It is not known here."))?;
         match &claim.used_by {
@@ -87,9 +92,6 @@ impl App {
                 return Err(claim_refused("It has expired."));
             }
             None => {}
-        }
-        if token.root != self.rooms.signing.root().id() {
-            return Err(claim_refused("It names another gateway's root document."));
         }
         check_target(&statement)?;
         let name_owner = state.model.devices.values().find(|d| d.name == statement.name);

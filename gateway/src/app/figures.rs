@@ -69,6 +69,7 @@ impl App {
                 ArtifactState::Queued,
                 ArtifactState::Compiling,
                 ArtifactState::Checking,
+                ArtifactState::AwaitingReleaseSignature,
             ]),
             artifacts_refused: in_state(&[ArtifactState::Refused]),
         }

@@ -18,6 +18,7 @@ mod builds;
 mod compiling;
 mod deployments;
 mod desired;
+mod developers;
 mod devices;
 mod eligibility;
 mod error;
@@ -28,11 +29,14 @@ mod logins;
 mod model;
 mod modules;
 mod progress;
+mod provenance;
 mod reconcile;
+mod releases;
 mod reports;
 mod status;
 #[cfg(test)]
 pub(crate) mod tests;
+mod trust;
 mod views;
 
 pub use access::AdminToken;
@@ -43,7 +47,9 @@ pub use error::AppError;
 pub use events::{EventBus, NumberedEvent};
 pub use logins::LoginRefusal;
 pub use modules::Upload;
+pub use releases::SigningPass;
 pub use reports::{LogQuery, PublishedQuery, UpRefusal};
+pub use trust::TrustRules;
 
 use crate::signing::Signing;
 use crate::store::record::KeyHash;
@@ -53,9 +59,11 @@ use crate::telemetry::Telemetry;
 use builds::Jobs;
 use model::Model;
 use module_package::{DeviceId, PublicKey};
+use releases::SignerState;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use tokio::sync::Notify;
 
 /// Whoever compiles and checks. Both calls only tell of a job; the answer comes by
 /// [`App::finish_compile`] and [`App::finish_check`].
@@ -70,6 +78,8 @@ pub trait Outbox: Send + Sync {
     /// The device's manifest has changed: fetch it by [`App::sealed_manifest`] and
     /// publish it. May be called often; only the newest counts.
     fn manifest_changed(&self, device: &DeviceId);
+    /// There is a new root document: see [`App::root_documents`].
+    fn root_published(&self);
     /// Blocks are asked for: see [`App::blocks_due`].
     fn blocks_wanted(&self);
 }
@@ -85,6 +95,7 @@ pub struct Rooms {
     pub store: Arc<dyn Store>,
     pub blobs: Arc<dyn Blobs>,
     pub signing: Signing,
+    pub trust: TrustRules,
     pub workshop: Arc<dyn Workshop>,
     pub outbox: Arc<dyn Outbox>,
     pub surroundings: Surroundings,
@@ -119,6 +130,7 @@ pub struct App {
     /// What watchers were last told of each deployment.
     shown_deployments: Mutex<HashMap<u64, gateway_api::Deployment>>,
     deployments_changed: AtomicBool,
+    signing_wanted: Notify,
 }
 
 /// The ground state, and the work in progress.
@@ -151,12 +163,20 @@ impl App {
             events,
             shown_deployments: Mutex::default(),
             deployments_changed: AtomicBool::new(true),
+            signing_wanted: Notify::new(),
         });
         let mut state = app.state();
         app.forget_lost_blobs(&mut state)?;
         app.sweep_claims(&mut state)?;
+        app.begin_with_demo_root(&mut state)?;
+        app.check_own_keys(&state)?;
+        if app.remote_signer().is_some() {
+            state.jobs.signer = Some(SignerState::default());
+        }
+        app.conform_to_root(&mut state)?;
         app.reconcile_all(&mut state)?;
         drop(state);
+        app.sign_waiting_here()?;
         Ok(app)
     }
 

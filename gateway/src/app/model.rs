@@ -5,10 +5,11 @@
 use super::AppError;
 use crate::store::record::{
     AccessRecord, ArtifactRecord, ClaimRecord, CompileRecord, CounterRecord, DeploymentRecord,
-    DeviceRecord, KeyHash, ManifestRecord, ModuleRecord, ReleaseRecord,
+    DeviceRecord, KeyHash, ManifestRecord, ModuleRecord, ProvenanceRecord, ReleaseRecord,
+    RootRecord, UnsignedRecord,
 };
 use crate::store::{Change, Records};
-use module_package::{ArtifactId, BlobId, DeviceId, ModuleId};
+use module_package::{ArtifactId, BlobId, DeviceId, DocumentError, ModuleId, RootId, TrustedRoot};
 use std::collections::{BTreeMap, HashMap};
 
 #[derive(Debug, Default)]
@@ -30,6 +31,13 @@ pub struct Model {
     /// What devices may ask for in blocks, with its size.
     pub blob_bytes: HashMap<BlobId, u64>,
     artifact_keys: HashMap<ArtifactId, KeyHash>,
+    /// Every version of the root document, from the first.
+    pub roots: BTreeMap<u32, RootRecord>,
+    /// The newest, once all steps to it were verified.
+    pub root: Option<TrustedRoot>,
+    /// By the hash of their build.
+    pub unsigned: HashMap<KeyHash, UnsignedRecord>,
+    pub provenances: HashMap<ArtifactId, ProvenanceRecord>,
 }
 
 impl Model {
@@ -43,8 +51,14 @@ impl Model {
             .chain(records.releases.into_iter().map(Change::Release))
             .chain(records.manifests.into_iter().map(Change::Manifest))
             .chain(records.access.into_iter().map(Change::Access))
-            .chain(records.compiles.into_iter().map(Change::Compile));
+            .chain(records.compiles.into_iter().map(Change::Compile))
+            .chain(records.unsigned.into_iter().map(Change::Unsigned))
+            .chain(records.provenances.into_iter().map(Change::Provenance));
         changes.for_each(|change| model.apply(change));
+        // Each is a step from the one before, whatever order they were kept in.
+        let mut roots = records.roots;
+        roots.sort_by_key(|record| record.root_version);
+        roots.into_iter().for_each(|record| model.apply(Change::Root(record)));
         model
     }
 
@@ -69,7 +83,57 @@ impl Model {
             Change::DeleteCompile(module, number) => {
                 drop(self.compiles.remove(&(module, number)));
             }
+            Change::Root(record) => {
+                // What does not hold is kept and not believed: `check_roots` tells.
+                if let Ok(next) = self.verify_next_root(&record.sealed) {
+                    self.root = Some(next);
+                }
+                drop(self.roots.insert(record.root_version, record));
+            }
+            Change::Unsigned(record) => drop(self.unsigned.insert(record.build, record)),
+            Change::DeleteUnsigned(build) => drop(self.unsigned.remove(&build)),
+            Change::Provenance(record) => drop(self.provenances.insert(record.artifact, record)),
         }
+    }
+
+    /// What this document would be here: the first root, or a step from the newest.
+    pub fn verify_next_root(&self, sealed: &[u8]) -> Result<TrustedRoot, DocumentError> {
+        match &self.root {
+            Some(newest) => newest.step(sealed),
+            None => TrustedRoot::pinned(sealed, RootId::of(sealed)).and_then(|first| {
+                match first.document().root_version {
+                    1 => Ok(first),
+                    other => Err(DocumentError::Inconsistent(format!(
+                        "the first root document has version 1, and this one has {other}"
+                    ))),
+                }
+            }),
+        }
+    }
+
+    /// Whether all versions that were kept follow from the first.
+    pub fn check_roots(&self) -> Result<(), String> {
+        let kept = self.roots.last_key_value().map_or(0, |(version, _)| *version);
+        let believed = self.root.as_ref().map_or(0, |root| root.document().root_version);
+        if kept == believed && self.roots.len() as u64 == u64::from(kept) {
+            return Ok(());
+        }
+        Err(format!(
+            "the store has {} root documents up to version {kept}, and only those up to version \
+             {believed} follow from one another",
+            self.roots.len()
+        ))
+    }
+
+    /// Whether what a deployment put on a device is an older version than this.
+    pub fn is_below_floor(&self, deployment: u64, floor: u32) -> bool {
+        let version = self.deployments.get(&deployment).map(|d| d.module_version);
+        version.is_some_and(|version| version < floor)
+    }
+
+    /// The lowest version of the application that devices accept.
+    pub fn floor_of(&self, app: &str) -> u32 {
+        self.root.as_ref().map_or(0, |root| root.floor_of(app))
     }
 
     fn add_artifact(&mut self, record: ArtifactRecord) {

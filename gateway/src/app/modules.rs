@@ -33,12 +33,26 @@ pub enum Upload {
 
 impl App {
     pub fn upload_module(&self, name: &str, wasm: &[u8]) -> Result<(Upload, Module), AppError> {
+        self.upload_signed_module(name, wasm, None)
+    }
+
+    /// With the sealed statement of the module's developer, if there is one.
+    pub fn upload_signed_module(
+        &self,
+        name: &str,
+        wasm: &[u8],
+        statement: Option<&[u8]>,
+    ) -> Result<(Upload, Module), AppError> {
         check_name(name)?;
         if wasm.len() as u64 > self.rooms.upload_bytes_max {
             return Err(self.too_large());
         }
         let module = ModuleId::of(wasm);
+        let developer = self.check_statement(name, module, statement)?;
         if let Some(present) = self.find_upload(name, module)? {
+            if let (Some(developer), Some(statement)) = (developer, statement) {
+                return self.note_developer(module, developer, statement);
+            }
             return Ok((Upload::Repeated, present));
         }
         let census = aot_compiler::census(wasm).map_err(refuse_module)?;
@@ -47,7 +61,9 @@ impl App {
         let mut state = self.state();
         let version = state.model.newest_of(name).map_or(1, |newest| newest.version + 1);
         let uploaded_at_ms = self.now_ms();
-        let record = to_record(module, name, version, wasm.len(), uploaded_at_ms, census);
+        let mut record = to_record(module, name, version, wasm.len(), uploaded_at_ms, census);
+        record.developer = developer;
+        record.module_statement = statement.filter(|_| developer.is_some()).map(<[u8]>::to_vec);
         // Someone may have uploaded the same bytes in the meantime.
         if let Some(present) = state.model.modules.get(&module) {
             return self.repeated(name, present, &state).map(|m| (Upload::Repeated, m));
@@ -55,6 +71,7 @@ impl App {
         self.commit(&mut state, vec![Change::Module(record.clone())])?;
         tracing::info!(module.id = %module, name, version, bytes = wasm.len(), "uploaded");
         let view = views::module(&state, &record, &self.viewpoint());
+        let view = self.with_developer_name(view);
         self.events.send(Event::Module { module: view.clone() });
         Ok((Upload::Created, view))
     }
@@ -162,12 +179,15 @@ impl App {
         let state = self.state();
         let mut modules: Vec<_> = state.model.modules.values().collect();
         modules.sort_by(|a, b| (&a.name, a.version).cmp(&(&b.name, b.version)));
-        modules.into_iter().map(|record| views::module(&state, record, &self.viewpoint())).collect()
+        let view =
+            |record| self.with_developer_name(views::module(&state, record, &self.viewpoint()));
+        modules.into_iter().map(view).collect()
     }
 
     pub fn module(&self, reference: &str) -> Result<Module, AppError> {
         let state = self.state();
-        Ok(views::module(&state, state.model.find_module(reference)?, &self.viewpoint()))
+        let view = views::module(&state, state.model.find_module(reference)?, &self.viewpoint());
+        Ok(self.with_developer_name(view))
     }
 }
 
@@ -245,6 +265,8 @@ fn to_record(
         tables: Some(tables.collect()),
         has_start: Some(census.has_start),
         guest_stack_bytes: census.guest_stack_bytes,
+        developer: None,
+        module_statement: None,
     }
 }
 

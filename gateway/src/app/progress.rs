@@ -93,6 +93,17 @@ fn on_device(
             return DeviceProgress { refusal: Some(refusal), ..progress };
         }
     };
+    let floor = state.model.floor_of(&deployment.app);
+    if deployment.module_version < floor {
+        let detail = format!(
+            "the root document allows {} from version {floor} on, and this is version {}; deploy a \
+             newer one",
+            deployment.app, deployment.module_version
+        );
+        let refusal = to_refusal(RefusalCode::BelowFloor, &detail);
+        let progress = with(ProgressState::Refused, detail);
+        return DeviceProgress { refusal: Some(refusal), ..progress };
+    }
     match state.build_status(&build) {
         BuildStatus::Absent => with(ProgressState::Compiling, "waits to be compiled".into()),
         BuildStatus::Queued => {
@@ -104,6 +115,9 @@ fn on_device(
             with(ProgressState::Compiling, detail)
         }
         BuildStatus::Checking => with(ProgressState::Compiling, "is being checked".into()),
+        BuildStatus::AwaitingSignature(detail) => {
+            with(ProgressState::AwaitingReleaseSignature, detail)
+        }
         BuildStatus::Refused(detail) => with(ProgressState::Refused, detail),
         BuildStatus::Ready(_)
             if state.no_room.contains(&(device.device.clone(), deployment.number)) =>

@@ -58,6 +58,9 @@ impl App {
             .map(|m| m.entries.clone())
             .unwrap_or_default();
         entries.retain(|entry| wanted.iter().any(|d| d.app == entry.entry.app));
+        // A version below the floor leaves the device, whatever takes its place and when.
+        let floor_of = |app: &str| state.model.floor_of(app);
+        entries.retain(|e| !state.model.is_below_floor(e.deployment, floor_of(&e.entry.app)));
         state.no_room.retain(|(of, _)| *of != device.device);
         for deployment in wanted {
             let Some(module) = state.model.modules.get(&deployment.module).cloned() else {
@@ -65,6 +68,9 @@ impl App {
             };
             // Without a build the previous entry stays; `progress` tells why.
             let Ok(build) = build_for(&module, &deployment, device) else { continue };
+            if deployment.module_version < state.model.floor_of(&deployment.app) {
+                continue;
+            }
             let BuildStatus::Ready(release) = state.build_status(&build) else {
                 self.pursue(state, &build);
                 continue;
@@ -91,7 +97,9 @@ impl App {
             return None;
         }
         let seq = present_seq + 1;
-        let epoch = self.rooms.signing.epoch();
+        // No device is let in before there is a root.
+        let root = state.model.root.as_ref()?;
+        let epoch = root.document().epoch;
         entries.iter_mut().filter(|e| e.since_seq == 0).for_each(|e| e.since_seq = seq);
         let manifest = Manifest {
             version: DOCUMENT_VERSION,
@@ -102,7 +110,7 @@ impl App {
             not_after_ms: None,
             apps: entries.iter().map(|entry| entry.entry.clone()).collect(),
         };
-        let (_, sealed) = self.rooms.signing.seal_manifest(&manifest);
+        let (_, sealed) = self.rooms.signing.seal_manifest(root, &manifest)?;
         tracing::info!(device.id = %device, generation = seq, apps = manifest.apps.len(), "new manifest");
         Some(ManifestRecord { device: device.clone(), epoch, seq, entries, sealed })
     }

@@ -49,6 +49,8 @@ pub fn module(state: &State, record: &ModuleRecord, from: &Viewpoint) -> Module 
         proposals: record.proposals.clone(),
         known_answers: record.known_answers.iter().map(ToString::to_string).collect(),
         artifacts: artifacts_of(state, record, from),
+        developer: record.developer.map(|key| key.to_string()),
+        developer_name: None,
     }
 }
 
@@ -109,6 +111,10 @@ pub fn artifact(state: &State, key: &ArtifactKey, from: &Viewpoint) -> Artifact 
         }
         BuildStatus::Checking => view.state = ArtifactState::Checking,
         BuildStatus::Compiling => view.state = ArtifactState::Compiling,
+        BuildStatus::AwaitingSignature(detail) => {
+            view.state = ArtifactState::AwaitingReleaseSignature;
+            view.detail = detail;
+        }
         BuildStatus::Refused(detail) => {
             view.state = ArtifactState::Refused;
             view.detail = detail;
@@ -185,6 +191,11 @@ fn latest_status(state: &State, key: &ArtifactKey) -> BuildStatus {
     let hash = key.hash();
     if let Some(release) = model.releases.values().find(|r| r.artifact_key == hash) {
         return BuildStatus::Ready(release.clone());
+    }
+    if let Some(unsigned) = model.unsigned.values().find(|u| u.artifact_key == hash)
+        && let Some(status) = state.signature_status(unsigned.build)
+    {
+        return status;
     }
     match state.jobs.compiles.get(&hash).map(|job| &job.state) {
         Some(JobState::InWork) => BuildStatus::Compiling,

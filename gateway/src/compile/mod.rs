@@ -5,11 +5,12 @@
 //! happens in a process of its own (`worker_process`), checking in a sandboxed runtime
 //! (`check`); whatever happens to those is a result.
 
-mod job;
 mod probe;
 mod worker_process;
 
-pub use job::{CANNOT_CONFINE_STATUS, OPEN_FILES_MAX, WorkerError, WorkerLimits, run_worker};
+pub use compile_worker::{
+    CANNOT_CONFINE_STATUS, OPEN_FILES_MAX, WorkerError, WorkerLimits, run_worker,
+};
 pub use probe::{Tries, run_probe};
 pub use worker_process::{CompileLimits, CompileProcess};
 

@@ -4,8 +4,8 @@
 //!
 //! For tests, and for operators who want to know what their system enforces.
 
-use super::job::{WorkerLimits, confine_worker};
 use crate::confinement::CannotConfine;
+use compile_worker::{WorkerLimits, confine_worker};
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::net::{SocketAddr, TcpStream, UdpSocket};

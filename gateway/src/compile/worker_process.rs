@@ -1,8 +1,8 @@
 //! The gateway's side of a compile worker: start, feed, bound, and judge its end.
 
-use super::job::{CANNOT_CONFINE_STATUS, OPEN_FILES_MAX, Reply, Request};
 use crate::app::{CompileInput, CompileOutcome, Compiled};
 use crate::config::CompileSandbox;
+use compile_worker::{CANNOT_CONFINE_STATUS, OPEN_FILES_MAX, Reply, Request};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};

@@ -1,7 +1,9 @@
 //! The framework's extractors, with our refusals.
 
 use super::problem::ApiError;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection, StringRejection};
+use axum::extract::rejection::{
+    BytesRejection, JsonRejection, PathRejection, QueryRejection, StringRejection,
+};
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::response::IntoResponse;
 
@@ -33,4 +35,4 @@ macro_rules! from_rejections {
     )*};
 }
 
-from_rejections! { JsonRejection PathRejection QueryRejection StringRejection }
+from_rejections! { BytesRejection JsonRejection PathRejection QueryRejection StringRejection }

@@ -18,6 +18,7 @@ mod session;
 mod telemetry;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod ui;
 
 use crate::app::{App, AppError};
@@ -82,6 +83,13 @@ pub fn router(state: HttpState) -> Router {
         .route("/logout", post(session::logout))
         .route("/claim-tokens", post(enrol::new_claim_token))
         .route("/overview", get(telemetry::overview))
+        .route("/trust", get(trust::show))
+        .route("/trust/keys", post(trust::new_key))
+        .route("/roots", post(trust::publish_root))
+        .route("/roots/{version}", get(trust::show_root))
+        .route("/releases/waiting", get(trust::waiting_releases))
+        .route("/releases", post(trust::submit_release))
+        .route("/artifacts/{id}/provenance", get(trust::provenance))
         .route("/modules", get(modules::list).post(modules::upload))
         .route("/modules/{reference}", get(modules::show))
         .route("/modules/{reference}/compiles", get(modules::compiles))

@@ -11,6 +11,7 @@ use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt;
 use gateway_api::{CompileRecord, List, Module, ModuleEligibility, ProblemCode};
+use module_package::MODULE_STATEMENT_BYTES_MAX;
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -27,6 +28,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 #[serde(deny_unknown_fields)]
 pub struct UploadQuery {
     name: String,
+    /// A developer's sealed statement, in hexadecimal.
+    signature: Option<String>,
 }
 
 pub async fn upload(
@@ -38,8 +41,12 @@ pub async fn upload(
     let permit = state.uploads.clone().try_acquire_owned().map_err(|_| {
         ApiError::new(ProblemCode::RateLimited, "Too many uploads at the same time; try again.")
     })?;
+    // Before the body: who sends a wrong signature need not send the module.
+    let statement = query.signature.as_deref().map(read_hex).transpose()?;
     let wasm = read_body(&state, &headers, body).await?;
-    let upload = state.run(move |app| app.upload_module(&query.name, &wasm)).await;
+    let upload = state
+        .run(move |app| app.upload_signed_module(&query.name, &wasm, statement.as_deref()))
+        .await;
     drop(permit);
     let (upload, module) = upload?;
     let status = match upload {
@@ -47,6 +54,16 @@ pub async fn upload(
         Upload::Repeated => StatusCode::OK,
     };
     Ok((status, Json(module)))
+}
+
+fn read_hex(text: &str) -> Result<Vec<u8>, ApiError> {
+    let is_short = text.len() <= 2 * MODULE_STATEMENT_BYTES_MAX;
+    is_short.then(|| hex::decode(text).ok()).flatten().ok_or_else(|| {
+        ApiError::new(
+            ProblemCode::BadRequest,
+            format!("signature is not hexadecimal of at most {MODULE_STATEMENT_BYTES_MAX} bytes."),
+        )
+    })
 }
 
 /// The body, never more of it in memory than a module may have.

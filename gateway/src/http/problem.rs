@@ -89,7 +89,8 @@ pub fn of_panic(panic: Box<dyn Any + Send>) -> Response {
 
 fn status_of(code: ProblemCode) -> StatusCode {
     match code {
-        ProblemCode::NotWasm
+        ProblemCode::NotTrusted
+        | ProblemCode::NotWasm
         | ProblemCode::TruncatedModule
         | ProblemCode::InvalidModule
         | ProblemCode::UnsupportedProposal
@@ -101,7 +102,9 @@ fn status_of(code: ProblemCode) -> StatusCode {
         ProblemCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ProblemCode::Conflict => StatusCode::CONFLICT,
         ProblemCode::LoginRequired => StatusCode::UNAUTHORIZED,
-        ProblemCode::Forbidden | ProblemCode::ClaimRefused => StatusCode::FORBIDDEN,
+        ProblemCode::Forbidden | ProblemCode::ClaimRefused | ProblemCode::SignatureRefused => {
+            StatusCode::FORBIDDEN
+        }
         ProblemCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         ProblemCode::Unavailable | ProblemCode::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
@@ -138,6 +141,8 @@ fn title_of(code: ProblemCode) -> &'static str {
         ProblemCode::LoginRequired => "Login required",
         ProblemCode::Forbidden => "Not allowed",
         ProblemCode::ClaimRefused => "The claim token is refused",
+        ProblemCode::SignatureRefused => "The module's signature does not count here",
+        ProblemCode::NotTrusted => "The signature is not accepted",
         ProblemCode::RateLimited => "Too many requests",
         ProblemCode::Internal => "The gateway has a fault",
         ProblemCode::Unavailable => "Not ready",

@@ -1,6 +1,7 @@
 //! The connection: what devices say goes to the rules, in order, on a thread of its
 //! own; manifests and blocks go out, each by one task.
 
+use super::roots::publish_roots;
 use super::{GATEWAY_CLIENT_ID, OutTray};
 use crate::app::App;
 use device_protocol::{BLOCK_MESSAGE_BYTES_MAX, Topic, UP_MESSAGE_BYTES_MAX, up_filter};
@@ -45,6 +46,7 @@ pub fn start_client(app: &Arc<App>, tray: &Arc<OutTray>, login: MqttLogin) -> Jo
     let mut tasks = JoinSet::new();
     tasks.spawn(run_connection(app.clone(), tray.clone(), client.clone(), event_loop, ingest));
     tasks.spawn(publish_manifests(app.clone(), tray.clone(), client.clone()));
+    tasks.spawn(publish_roots(app.clone(), tray.clone(), client.clone()));
     tasks.spawn(publish_blocks(app.clone(), tray.clone(), client));
     let app = app.clone();
     // Ends when the connection's task, which holds the sender, is dropped.
@@ -68,6 +70,7 @@ async fn run_connection(
                 let app = app.clone();
                 let devices = spawn_blocking(move || app.devices_with_manifests()).await;
                 tray.add_manifests(devices.unwrap_or_default());
+                tray.roots_waiting.notify_one();
                 tray.blocks_waiting.notify_one();
             }
             Ok(Event::Incoming(Packet::Publish(message))) => {

@@ -7,6 +7,7 @@
 
 mod access;
 mod client;
+mod roots;
 
 pub use access::{BrokerAccess, GATEWAY_CLIENT_ID};
 pub use client::{MqttLogin, start_client};
@@ -23,11 +24,16 @@ pub struct OutTray {
     manifests: Mutex<BTreeSet<DeviceId>>,
     manifests_waiting: Notify,
     blocks_waiting: Notify,
+    roots_waiting: Notify,
 }
 
 impl Outbox for OutTray {
     fn manifest_changed(&self, device: &DeviceId) {
         self.add_manifests([device.clone()]);
+    }
+
+    fn root_published(&self) {
+        self.roots_waiting.notify_one();
     }
 
     fn blocks_wanted(&self) {

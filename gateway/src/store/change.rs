@@ -3,7 +3,8 @@
 use super::StoreError;
 use super::record::{
     AccessRecord, ArtifactRecord, ClaimRecord, CompileRecord, CounterRecord, DeploymentRecord,
-    DeviceRecord, KeyHash, ManifestRecord, ModuleRecord, ReleaseRecord, to_cbor,
+    DeviceRecord, KeyHash, ManifestRecord, ModuleRecord, ProvenanceRecord, ReleaseRecord,
+    RootRecord, UnsignedRecord, to_cbor,
 };
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use module_package::{BlobId, ModuleId};
@@ -29,6 +30,10 @@ pub enum Change {
     Counter(CounterRecord),
     Compile(CompileRecord),
     DeleteCompile(ModuleId, u64),
+    Root(RootRecord),
+    Unsigned(UnsignedRecord),
+    DeleteUnsigned(KeyHash),
+    Provenance(ProvenanceRecord),
 }
 
 /// The first part of a key. Names are only ever added.
@@ -44,10 +49,13 @@ pub enum Kind {
     Access,
     Counter,
     Compile,
+    Root,
+    Unsigned,
+    Provenance,
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Module,
         Self::Device,
         Self::Deployment,
@@ -58,6 +66,9 @@ impl Kind {
         Self::Access,
         Self::Counter,
         Self::Compile,
+        Self::Root,
+        Self::Unsigned,
+        Self::Provenance,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -72,6 +83,9 @@ impl Kind {
             Self::Access => "access",
             Self::Counter => "counter",
             Self::Compile => "compile",
+            Self::Root => "root",
+            Self::Unsigned => "unsigned",
+            Self::Provenance => "provenance",
         }
     }
 }
@@ -108,6 +122,12 @@ impl Change {
             Self::DeleteCompile(module, number) => {
                 delete(Kind::Compile, &compile_id(*module, *number))
             }
+            Self::Root(record) => {
+                put(Kind::Root, &record.root_version.to_be_bytes(), to_value(record))
+            }
+            Self::Unsigned(record) => put(Kind::Unsigned, &record.build, to_value(record)),
+            Self::DeleteUnsigned(build) => delete(Kind::Unsigned, build),
+            Self::Provenance(record) => put(Kind::Provenance, &record.artifact.0, to_value(record)),
         }
     }
 }
@@ -157,6 +177,9 @@ pub struct Records {
     /// There in every store, from its making on.
     pub counter: Option<CounterRecord>,
     pub compiles: Vec<CompileRecord>,
+    pub roots: Vec<RootRecord>,
+    pub unsigned: Vec<UnsignedRecord>,
+    pub provenances: Vec<ProvenanceRecord>,
 }
 
 impl Records {
@@ -180,6 +203,9 @@ impl Records {
             Kind::Access => self.access.push(from_value(kind, value)?),
             Kind::Counter => self.counter = Some(from_value(kind, value)?),
             Kind::Compile => self.compiles.push(from_value(kind, value)?),
+            Kind::Root => self.roots.push(from_value(kind, value)?),
+            Kind::Unsigned => self.unsigned.push(from_value(kind, value)?),
+            Kind::Provenance => self.provenances.push(from_value(kind, value)?),
         }
         Ok(())
     }

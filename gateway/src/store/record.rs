@@ -7,7 +7,7 @@
 use known_answer::Step;
 use minicbor::{Decode, Encode};
 use module_package::{
-    AppEntry, ArtifactId, BlobId, CompilePolicy, DeviceId, ModuleId, PublicKey, ReleaseId,
+    AppEntry, ArtifactId, BlobId, CompilePolicy, DeviceId, KeyId, ModuleId, PublicKey, ReleaseId,
     ReleaseLimits,
 };
 
@@ -50,6 +50,11 @@ pub struct ModuleRecord {
     /// The stack in linear memory, where it can be told.
     #[n(14)]
     pub guest_stack_bytes: Option<u64>,
+    /// Whose sealed statement came with the upload, and the statement.
+    #[n(15)]
+    pub developer: Option<KeyId>,
+    #[cbor(n(16), with = "minicbor::bytes")]
+    pub module_statement: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -274,6 +279,52 @@ pub struct ReleaseRecord {
     pub artifact_key: KeyHash,
     #[n(6)]
     pub checks_passed: u32,
+}
+
+/// A checked build whose release is not signed yet.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct UnsignedRecord {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub build: KeyHash,
+    /// The release as it is to be signed.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub release: Vec<u8>,
+    #[n(2)]
+    pub artifact: ArtifactId,
+    #[n(3)]
+    pub artifact_bytes: u64,
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub artifact_key: KeyHash,
+    #[n(5)]
+    pub checks_passed: u32,
+    /// Since when it waits.
+    #[n(6)]
+    pub since_ms: u64,
+}
+
+/// One version of the root document. All are kept: a device walks them one by one.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct RootRecord {
+    #[n(0)]
+    pub root_version: u32,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub sealed: Vec<u8>,
+    #[n(2)]
+    pub published_at_ms: u64,
+}
+
+/// Where an artifact came from: a signed statement, kept as a blob.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct ProvenanceRecord {
+    #[n(0)]
+    pub artifact: ArtifactId,
+    #[n(1)]
+    pub module: ModuleId,
+    #[n(2)]
+    pub envelope: BlobId,
 }
 
 /// The newest manifest of a device. It is here before it is published.

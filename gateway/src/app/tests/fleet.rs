@@ -2,7 +2,7 @@
 
 use crate::app::{
     Addresses, App, AppError, CompileInput, CompileOutcome, CompileRoom, Compiled, Outbox, Rooms,
-    Workshop,
+    TrustRules, Workshop,
 };
 use crate::signing::Signing;
 use crate::store::memory::{MemoryBlobs, MemoryStore};
@@ -18,7 +18,8 @@ use gateway_api::{
     Deployment, DeviceSelector, NewClaimToken, NewDeployment, ProblemCode, ProgressState,
 };
 use module_package::{
-    DeviceId, Domain, Manifest, Release, Signer, open_manifest, open_release, seal,
+    DeviceId, Domain, Manifest, Release, RootId, Signer, TrustedRoot, open_manifest, open_release,
+    seal,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -82,11 +83,16 @@ impl Workshop for FakeWorkshop {
 #[derive(Default)]
 pub struct FakeOutbox {
     pub told: Mutex<Vec<DeviceId>>,
+    pub roots_told: AtomicU64,
 }
 
 impl Outbox for FakeOutbox {
     fn manifest_changed(&self, device: &DeviceId) {
         self.told.lock().unwrap().push(device.clone());
+    }
+
+    fn root_published(&self) {
+        self.roots_told.fetch_add(1, Ordering::SeqCst);
     }
 
     fn blocks_wanted(&self) {}
@@ -221,7 +227,14 @@ impl Fleet {
         let clock = Arc::new(FakeClock(AtomicU64::new(1_000_000)));
         let (store, blobs) = (Arc::default(), Arc::default());
         let randomness = Arc::new(CountingRandomness::default());
-        Self::start(clock, store, blobs, randomness, None)
+        Self::start(clock, store, blobs, randomness, None, TrustRules::default())
+    }
+
+    /// With these keys and rules in place of a demonstration's.
+    pub fn with_trust(signing: Signing, trust: TrustRules) -> Self {
+        let clock = Arc::new(FakeClock(AtomicU64::new(1_000_000)));
+        let (store, blobs) = (Arc::default(), Arc::default());
+        Self::start(clock, store, blobs, Arc::default(), Some(signing), trust)
     }
 
     fn start(
@@ -230,6 +243,7 @@ impl Fleet {
         blobs: Arc<MemoryBlobs>,
         randomness: Arc<CountingRandomness>,
         keys: Option<Signing>,
+        trust: TrustRules,
     ) -> Self {
         let workshop = Arc::new(FakeWorkshop::default());
         let outbox = Arc::new(FakeOutbox::default());
@@ -238,6 +252,7 @@ impl Fleet {
             store: store.clone(),
             blobs: blobs.clone(),
             signing: keys.unwrap_or_else(|| Signing::ephemeral(&surroundings)),
+            trust,
             workshop: workshop.clone(),
             outbox: outbox.clone(),
             surroundings,
@@ -252,7 +267,8 @@ impl Fleet {
     /// The same gateway after its process ended: only store and blobs are left.
     pub fn restart(self) -> Self {
         let signing = self.app.rooms.signing.clone_for_restart();
-        Self::start(self.clock, self.store, self.blobs, self.randomness, Some(signing))
+        let trust = self.app.rooms.trust.clone();
+        Self::start(self.clock, self.store, self.blobs, self.randomness, Some(signing), trust)
     }
 
     pub fn pass_ms(&self, ms: u64) {
@@ -322,11 +338,22 @@ impl Fleet {
         self.work(|target| Ok(format!("aot for {target}").into_bytes()), |_| Ok(1))
     }
 
+    /// What a device that walked all root documents trusts.
+    pub fn root(&self) -> TrustedRoot {
+        let mut trusted: Option<TrustedRoot> = None;
+        for (_, sealed) in self.app.root_documents() {
+            trusted = Some(match trusted {
+                None => TrustedRoot::pinned(&sealed, RootId::of(&sealed)).unwrap(),
+                Some(root) => root.step(&sealed).unwrap(),
+            });
+        }
+        trusted.expect("there is a root document")
+    }
+
     /// What the device would accept as its manifest.
     pub fn manifest(&self, device: &FakeDevice) -> Option<Manifest> {
         let sealed = self.app.sealed_manifest(&device.id)?;
-        let root = self.app.rooms.signing.root();
-        Some(open_manifest(&sealed, root, &device.id, None).unwrap().0)
+        Some(open_manifest(&sealed, &self.root(), &device.id, None).unwrap().0)
     }
 
     /// The release of the device's only application.
@@ -334,7 +361,7 @@ impl Fleet {
         let manifest = self.manifest(device).unwrap();
         let id = manifest.apps[0].release;
         let sealed = self.blobs.get(id.into()).unwrap();
-        open_release(&sealed, id, self.app.rooms.signing.root()).unwrap()
+        open_release(&sealed, id, &self.root()).unwrap()
     }
 
     pub fn report(&self, device: &FakeDevice, report: &Report) {
