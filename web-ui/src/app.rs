@@ -67,6 +67,7 @@ fn Footer() -> impl IntoView {
                         crate::format::short_id(&session.trust.root_id),
                         session.trust.root_version, session.trust.epoch)}
                 </span>
+                <span>{crate::words::release_key_place(&session.trust)}</span>
             })}
             <span>"Every figure is from a device's report. "<code>"farrier ps"</code>" shows the same."</span>
         </footer>

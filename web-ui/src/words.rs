@@ -1,7 +1,9 @@
 //! The meaning of the states that the gateway names: how serious one is, and
 //! the sign that stands beside its word so that colour never speaks alone.
 
-use gateway_api::{ArtifactState, Connection, DeploymentState, ProgressState, TrustSummary};
+use gateway_api::{
+    ArtifactState, Connection, DeploymentState, ProgressState, ReleaseKeyPlace, TrustSummary,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
@@ -64,7 +66,9 @@ pub fn artifact_tone(state: ArtifactState) -> Tone {
         ArtifactState::Ready => Tone::Good,
         ArtifactState::Refused => Tone::Bad,
         ArtifactState::Queued => Tone::Plain,
-        ArtifactState::Compiling | ArtifactState::Checking => Tone::Busy,
+        ArtifactState::Compiling
+        | ArtifactState::Checking
+        | ArtifactState::AwaitingReleaseSignature => Tone::Busy,
     }
 }
 
@@ -74,6 +78,7 @@ pub fn progress_tone(state: ProgressState) -> Tone {
         ProgressState::Refused | ProgressState::Stopped => Tone::Bad,
         ProgressState::Replaced => Tone::Plain,
         ProgressState::Compiling
+        | ProgressState::AwaitingReleaseSignature
         | ProgressState::Published
         | ProgressState::Fetching
         | ProgressState::Starting => Tone::Busy,
@@ -90,39 +95,65 @@ pub fn deployment_word(state: DeploymentState) -> (&'static str, Tone) {
     }
 }
 
-/// What every page says while the keys are those of a demonstration.
+/// What every page says while a thief of the gateway, or of one key, would get more
+/// than he should.
 pub fn trust_notice(trust: &TrustSummary) -> Option<String> {
-    let alone = trust.threshold <= 1 && trust.root_key_count <= 1;
-    if !alone && !trust.release_key_online {
-        return None;
+    if trust.waits_for_root() {
+        return Some(
+            "No root document yet: no device can be let in. Make one with `farrier root init` and \
+             hand it in with `farrier root publish`."
+                .to_owned(),
+        );
     }
-    let release = if trust.release_key_online { "online" } else { "offline" };
+    let alone = trust.is_one_root_key();
+    let release = match trust.release_key_place {
+        ReleaseKeyPlace::InProcess => "online",
+        ReleaseKeyPlace::Signer => "with the signer",
+        ReleaseKeyPlace::Offline => "offline",
+    };
     let risk = match (alone, trust.release_key_online) {
+        (false, false) => return None,
         (true, true) => {
             "whoever controls this gateway, or the one root key, controls every device. \
              Not for devices that matter."
         }
         (true, false) => "whoever holds the one root key controls every device.",
-        (false, _) => "whoever controls this gateway can release modules.",
+        (false, true) => "whoever controls this gateway can release modules.",
     };
+    let kind = if alone { "Demo trust" } else { "Trust" };
     Some(format!(
-        "Demo trust: root {} of {}, release key {release} – {risk}",
+        "{kind}: root {} of {}, release key {release} – {risk}",
         trust.threshold, trust.root_key_count
     ))
+}
+
+/// For the foot of every page: who holds the release key.
+pub fn release_key_place(trust: &TrustSummary) -> &'static str {
+    match (trust.release_key_place, trust.signer_recompiles) {
+        (ReleaseKeyPlace::InProcess, _) => "release key in the gateway",
+        (ReleaseKeyPlace::Signer, false) => "release key with the signer",
+        (ReleaseKeyPlace::Signer, true) => "release key with the signer, which compiles again",
+        (ReleaseKeyPlace::Offline, _) => "release key offline",
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn trust(threshold: u32, root_key_count: u32, release_key_online: bool) -> TrustSummary {
+    fn trust(
+        threshold: u32,
+        root_key_count: u32,
+        release_key_place: ReleaseKeyPlace,
+    ) -> TrustSummary {
         TrustSummary {
-            root_id: String::new(),
             root_version: 1,
             epoch: 1,
             threshold,
             root_key_count,
-            release_key_online,
+            release_key_online: release_key_place == ReleaseKeyPlace::InProcess,
+            release_key_place,
+            ..TrustSummary::default()
         }
     }
 
@@ -136,14 +167,25 @@ mod tests {
 
     #[test]
     fn demonstration_keys_are_named() {
-        let notice = trust_notice(&trust(1, 1, true)).unwrap();
+        let notice = trust_notice(&trust(1, 1, ReleaseKeyPlace::InProcess)).unwrap();
         assert!(notice.starts_with("Demo trust: root 1 of 1, release key online –"), "{notice}");
-        assert!(trust_notice(&trust(1, 1, false)).unwrap().contains("release key offline"));
-        assert!(trust_notice(&trust(2, 3, true)).unwrap().contains("root 2 of 3"));
+        let offline = trust_notice(&trust(1, 1, ReleaseKeyPlace::Offline)).unwrap();
+        assert!(offline.contains("release key offline"), "{offline}");
+        let online = trust_notice(&trust(2, 3, ReleaseKeyPlace::InProcess)).unwrap();
+        assert!(online.starts_with("Trust: root 2 of 3"), "{online}");
+        // One signature of three is one key too.
+        assert!(trust_notice(&trust(1, 3, ReleaseKeyPlace::Signer)).is_some());
     }
 
     #[test]
     fn real_keys_need_no_notice() {
-        assert_eq!(trust_notice(&trust(2, 3, false)), None);
+        assert_eq!(trust_notice(&trust(2, 3, ReleaseKeyPlace::Offline)), None);
+        assert_eq!(trust_notice(&trust(2, 3, ReleaseKeyPlace::Signer)), None);
+    }
+
+    #[test]
+    fn a_gateway_without_a_root_says_what_is_missing() {
+        let notice = trust_notice(&TrustSummary::default()).unwrap();
+        assert!(notice.contains("farrier root publish"), "{notice}");
     }
 }

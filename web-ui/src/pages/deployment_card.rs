@@ -69,11 +69,12 @@ fn body(one: &Deployment) -> AnyView {
 }
 
 /// All states in the order of a deployment's life.
-const STATES: [ProgressState; 8] = [
+const STATES: [ProgressState; 9] = [
     ProgressState::Running,
     ProgressState::Starting,
     ProgressState::Fetching,
     ProgressState::Published,
+    ProgressState::AwaitingReleaseSignature,
     ProgressState::Compiling,
     ProgressState::Stopped,
     ProgressState::Refused,
