@@ -183,6 +183,12 @@ pub struct AppReport {
     /// Of a metered module, see `worker_protocol::Usage`.
     #[n(24)]
     pub gas_used: Option<u64>,
+    /// What is left of the health window of a version that has taken another's place.
+    #[n(25)]
+    pub trial_left_ms: Option<u32>,
+    /// The last answer of the module's own health export; 0 is healthy.
+    #[n(26)]
+    pub health: Option<i32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]

@@ -77,6 +77,9 @@ refusals! {
     26 CrashLoop "The worker died again and again." "See the log; deploy a version that works.";
     27 Inconsistent "A signed document contradicts itself." "Report it: the gateway should not have signed it.";
     28 FetchTimeout "Blocks did not arrive in time." "Check the connection; the device goes on trying.";
+    29 Unhealthy "A new version was not well in its health window; the last good set runs." "See the detail and the log; deploy a version that works, or the same one again to give it another chance.";
+    30 RootRefused "A root document does not follow the one that this device trusts." "Publish the root documents one by one, each signed by a threshold of the one before; look for whoever else publishes them.";
+    31 Frozen "Something keeps newer documents from this device." "Look at the broker and whatever stands between it and the device.";
 }
 
 impl<C> Encode<C> for RefusalCode {

@@ -166,6 +166,10 @@ pub struct AppEntry {
     /// a fault of its own is started again by another deployment only.
     #[n(7)]
     pub deployment: u64,
+    /// How long a version that takes another's place has to be well before it is
+    /// kept; the device's own default where it is not said.
+    #[n(8)]
+    pub health_window_ms: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -21,5 +21,6 @@ mod message;
 pub use frame::{FRAME_BYTES_MAX, FrameError, read_frame, write_frame};
 pub use message::*;
 
-/// Raised with every change of a message.
+/// Raised with every change that one end must not miss; a figure that a worker may
+/// leave out is none.
 pub const PROTOCOL_VERSION: u32 = 1;

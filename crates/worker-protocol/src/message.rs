@@ -268,6 +268,21 @@ pub struct Usage {
     /// Of a metered module, with what its ended instances used.
     #[n(15)]
     pub gas_used: Option<u64>,
+    /// Of a module with a health export that was asked.
+    #[n(16)]
+    pub health: Option<Health>,
+}
+
+/// What a module's own health export answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Health {
+    /// 0 is healthy.
+    #[n(0)]
+    pub last: i32,
+    /// Answers other than 0.
+    #[n(1)]
+    pub sick: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]

@@ -11,6 +11,9 @@
 //! does not match is moved aside, never believed and never deleted.
 
 use crate::disk::{Disk, replace_file, sweep_temp_files};
+use crate::install::Persisted;
+use crate::refusal::Refusal;
+use device_protocol::RefusalCode;
 use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 use module_package::{
@@ -61,8 +64,41 @@ pub struct Progress {
     /// The highest manifest ever accepted, with its sealed bytes: the desired
     /// state, also while there is no connection.
     pub accepted: Option<(Accepted, Vec<u8>)>,
-    /// For each application the entry that proved itself last.
-    pub proven: Vec<Proven>,
+    /// The last good set, and what has not proved itself.
+    pub installed: Persisted,
+}
+
+/// A version that has begun a trial and was not proven yet.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Attempt {
+    #[n(0)]
+    pub entry: AppEntry,
+    /// How many trials have begun.
+    #[n(1)]
+    pub starts: u32,
+    /// Why it was given up, if it was: it is not tried again before another
+    /// deployment.
+    #[n(2)]
+    failure: Option<RefusalCode>,
+    #[n(3)]
+    detail: Option<String>,
+}
+
+impl Attempt {
+    pub fn new(entry: AppEntry) -> Self {
+        Self { entry, starts: 0, failure: None, detail: None }
+    }
+
+    pub fn failure(&self) -> Option<Refusal> {
+        let detail = self.detail.as_deref().unwrap_or_default();
+        self.failure.map(|code| Refusal::new(code, detail))
+    }
+
+    pub fn set_failure(&mut self, refusal: &Refusal) {
+        self.failure = Some(refusal.code);
+        self.detail = Some(refusal.detail.clone());
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -100,6 +136,9 @@ struct ProgressFile {
     accepted: Option<AcceptedRecord>,
     #[n(2)]
     proven: Vec<Proven>,
+    /// Not in files of agents before there were trials.
+    #[n(3)]
+    attempts: Option<Vec<Attempt>>,
 }
 
 #[derive(Encode, Decode)]
@@ -168,7 +207,8 @@ impl State {
             let AcceptedRecord { epoch, seq, manifest, sealed } = record;
             (Accepted { epoch, seq, manifest }, sealed)
         });
-        Ok(Progress { accepted, proven: file.proven })
+        let (proven, attempts) = (file.proven, file.attempts.unwrap_or_default());
+        Ok(Progress { accepted, installed: Persisted { proven, attempts } })
     }
 
     pub fn set_progress(&self, progress: &Progress) -> Result<(), StateError> {
@@ -176,8 +216,10 @@ impl State {
             let Accepted { epoch, seq, manifest } = *accepted;
             AcceptedRecord { epoch, seq, manifest, sealed: sealed.clone() }
         });
-        let proven = progress.proven.clone();
-        self.write_checked(PROGRESS_FILE, &ProgressFile { version: FILE_VERSION, accepted, proven })
+        let Persisted { proven, attempts } = progress.installed.clone();
+        let (version, attempts) = (FILE_VERSION, Some(attempts));
+        let file = ProgressFile { version, accepted, proven, attempts };
+        self.write_checked(PROGRESS_FILE, &file)
     }
 
     fn write_checked(&self, name: &str, content: &impl Encode<()>) -> Result<(), StateError> {
@@ -229,7 +271,7 @@ mod tests {
     fn progress(seq: u64) -> Progress {
         let manifest = ManifestId::of(&seq.to_le_bytes());
         let accepted = Accepted { epoch: 1, seq, manifest };
-        Progress { accepted: Some((accepted, vec![7; 900])), proven: vec![] }
+        Progress { accepted: Some((accepted, vec![7; 900])), installed: Persisted::default() }
     }
 
     fn state(disk: &Rc<SimDisk>) -> State {

@@ -3,9 +3,8 @@
 use super::Agent;
 use crate::Moment;
 use crate::fetch::Fetch;
-use crate::install::{Action, Input, SlotId, WorkerInput};
+use crate::install::{Action, Input, Persisted, SlotId, WorkerInput};
 use crate::refusal::Refusal;
-use crate::state::Proven;
 use crate::store::StoreError;
 use device_protocol::RefusalCode;
 use module_package::{AppEntry, RELEASE_BYTES_MAX, Release, open_release};
@@ -46,7 +45,7 @@ impl Agent {
                 }
             }
             Action::Kill(worker) => self.parts.workers.kill(worker),
-            Action::Persist(proven) => self.persist(proven, now),
+            Action::Persist(installed) => self.persist(installed, now),
             Action::Collect => self.collect(now),
             Action::Report => self.pace.note_change(now),
         }
@@ -117,8 +116,8 @@ impl Agent {
         }
     }
 
-    fn persist(&mut self, proven: Vec<Proven>, now: Moment) {
-        self.progress.proven = proven;
+    fn persist(&mut self, installed: Persisted, now: Moment) {
+        self.progress.installed = installed;
         let stored = self.parts.state.set_progress(&self.progress);
         self.is_persisted = stored.is_ok();
         if let Err(error) = stored {

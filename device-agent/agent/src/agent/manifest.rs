@@ -45,8 +45,8 @@ impl Agent {
     fn accept(&mut self, manifest: Manifest, id: ManifestId, sealed: Vec<u8>, now: Moment) {
         let Manifest { epoch, seq, apps, .. } = manifest;
         let accepted = Accepted { epoch, seq, manifest: id };
-        let proven = self.progress.proven.clone();
-        let progress = Progress { accepted: Some((accepted, sealed)), proven };
+        let installed = self.progress.installed.clone();
+        let progress = Progress { accepted: Some((accepted, sealed)), installed };
         if let Err(error) = self.parts.state.set_progress(&progress) {
             let refusal = Refusal::new(RefusalCode::Storage, error);
             return self.refuse(refusal, Some(seq), now);

@@ -170,8 +170,8 @@ impl Agent {
                 self.refused.take_if(|refused| of_runtime.contains(&refused.code));
                 self.runtime = Some(info);
                 if self.installer.is_none() {
-                    let proven = self.progress.proven.clone();
-                    self.installer = Some(Installer::new(proven, self.parts.seed));
+                    let installed = self.progress.installed.clone();
+                    self.installer = Some(Installer::new(installed, self.parts.seed));
                     self.act(Input::Desired(self.desired.clone()), now);
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::Agent;
 use crate::Moment;
-use crate::install::{Input, WorkerId, WorkerInput};
+use crate::install::{Figures, Input, WorkerId, WorkerInput};
 use crate::refusal::{Refusal, of_load_failure, shorten};
 use crate::store::StoreError;
 use crate::workers::{WorkerNews, info_of};
@@ -10,7 +10,7 @@ use device_protocol::{LogLine, MESSAGE_VERSION, PublishedMessage, RefusalCode};
 use module_package::{AppEntry, Release};
 use worker_protocol::{
     Activity, Command, Event as Message, Grants, Hello, LOG_LINE_BYTES_MAX, Limits, Load, LogLevel,
-    PUBLISH_BYTES_MAX, Published,
+    PUBLISH_BYTES_MAX, Published, Usage,
 };
 
 impl Agent {
@@ -115,10 +115,10 @@ impl Agent {
                 Some(WorkerInput::Started)
             }
             Message::Usage(usage) => {
-                let is_running = usage.activity == Activity::Running;
+                let figures = figures_of(&usage);
                 self.counters.note_usage(&app, worker, usage);
                 self.note_answer(worker, now);
-                is_running.then_some(WorkerInput::Recovered)
+                Some(WorkerInput::Measured(figures))
             }
             Message::Log(line) => {
                 let level = level_name(line.level);
@@ -180,6 +180,16 @@ impl Agent {
         self.meter.end_worker(worker);
         self.parts.workers.forget(worker);
         WorkerInput::Ended(how)
+    }
+}
+
+fn figures_of(usage: &Usage) -> Figures {
+    Figures {
+        calls: usage.calls,
+        gas_used: usage.gas_used,
+        memory_peak_bytes: usage.memory_peak_bytes,
+        health: usage.health.map(|health| (health.last, health.sick)),
+        is_running: usage.activity == Activity::Running,
     }
 }
 

@@ -1,9 +1,10 @@
 //! One application: the wanted version, and the proven one that serves meanwhile.
 
+use super::trial::{Before, Outcome, STARTS_MAX, Trial};
 use super::{Action, Ids, Slot, SlotId, Stage, WorkerId};
 use crate::Moment;
 use crate::refusal::Refusal;
-use crate::state::Proven;
+use crate::state::{Attempt, Proven};
 use device_protocol::RefusalCode;
 use module_package::AppEntry;
 
@@ -14,16 +15,30 @@ pub struct App {
     /// The proven version, while the wanted one is another and not yet proven.
     fallback: Option<Slot>,
     pub(super) proven: Option<Proven>,
+    /// Of the wanted version, from its begin until it is proven or given up.
+    trial: Option<Trial>,
+    /// What a restart must not forget of a version that has begun a trial.
+    pub(super) attempt: Option<Attempt>,
+}
+
+/// What an application needs to know of the rest to go on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    pub now: Moment,
+    /// No worker of this application is still ending.
+    pub is_clear: bool,
+    /// The whole set is staged.
+    pub may_switch: bool,
 }
 
 impl App {
     pub(super) fn new() -> Self {
-        Self { wanted: None, fallback: None, proven: None }
+        Self { wanted: None, fallback: None, proven: None, trial: None, attempt: None }
     }
 
     pub(super) fn restored(proven: Proven, ids: &mut Ids) -> Self {
         let slot = new_slot(proven.entry.clone(), ids);
-        Self { wanted: None, fallback: Some(slot), proven: Some(proven) }
+        Self { fallback: Some(slot), proven: Some(proven), ..Self::new() }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -41,6 +56,26 @@ impl App {
     /// The version number that last proved itself.
     pub fn proven_version(&self) -> Option<u32> {
         self.proven.as_ref().map(|proven| proven.app_version)
+    }
+
+    /// How the wanted version is proving itself.
+    pub fn trial(&self) -> Option<&Trial> {
+        self.trial.as_ref()
+    }
+
+    pub(super) fn outcome(&self, now: Moment) -> Option<Outcome> {
+        Some(self.trial.as_ref()?.outcome(self.wanted.as_ref()?, now))
+    }
+
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        let of_slots = self.slots().filter_map(Slot::deadline);
+        of_slots.chain(self.trial.as_ref().and_then(Trial::until)).min()
+    }
+
+    /// Staged, while another version runs.
+    pub(super) fn waits_to_switch(&self) -> bool {
+        let is_ready = |slot: &Slot| matches!(slot.stage, Stage::Ready(_));
+        self.fallback.is_some() && self.wanted.as_ref().is_some_and(is_ready)
     }
 
     /// The slot whose module is being called now.
@@ -71,6 +106,8 @@ impl App {
             return Vec::new();
         }
         let mut gone = Vec::new();
+        self.trial = None;
+        self.attempt.take_if(|attempt| attempt.entry != entry);
         if let Some(before) = self.wanted.take() {
             gone.extend(self.retire(before, &entry, ids));
         }
@@ -84,7 +121,11 @@ impl App {
                 slot.stage = Stage::Waiting(now);
             }
         } else {
-            self.wanted = Some(new_slot(entry, ids));
+            let mut slot = new_slot(entry, ids);
+            if let Some(failure) = self.attempt.as_ref().and_then(Attempt::failure) {
+                slot.fail(failure);
+            }
+            self.wanted = Some(slot);
         }
         if self.wanted.as_ref().is_some_and(|wanted| !wanted.entry.run) {
             gone.extend(self.fallback.take().as_ref().and_then(Slot::worker));
@@ -112,56 +153,71 @@ impl App {
         before.worker()
     }
 
-    /// Does what can be done now. `is_clear`: no worker of this application is
-    /// still ending. Returns the workers that have to go.
+    /// Does what can be done now. Returns the workers that have to go.
     pub(super) fn settle(
         &mut self,
-        is_clear: bool,
-        now: Moment,
+        turn: Turn,
         ids: &mut Ids,
         actions: &mut Vec<Action>,
     ) -> Vec<WorkerId> {
         let mut gone = Vec::new();
-        self.note_proof(&mut gone);
+        self.note_start(turn.now, &mut gone);
         if self.fallback.is_some()
             && let Some(wanted) = &mut self.wanted
             && matches!(wanted.stage, Stage::Running { started: false, .. })
         {
             gone.extend(wanted.give_up_init());
         }
-        self.hold_fallback(now, &mut gone);
+        self.hold_fallback(turn, &mut gone);
         for slot in self.slots_mut() {
-            slot.start_if_due(now, || WorkerId(ids.next()), actions);
+            slot.start_if_due(turn.now, || WorkerId(ids.next()), actions);
         }
-        if is_clear && gone.is_empty() {
-            self.begin(actions);
+        if turn.is_clear && gone.is_empty() {
+            gone.extend(self.begin(turn, actions));
         }
         gone
     }
 
     /// The fallback rests while the wanted version is up, and wakes when that one
-    /// has failed or waits for a fetch.
-    fn hold_fallback(&mut self, now: Moment, gone: &mut Vec<WorkerId>) {
+    /// has failed, has made way, or waits for a fetch.
+    fn hold_fallback(&mut self, turn: Turn, gone: &mut Vec<WorkerId>) {
         let (Some(wanted), Some(fallback)) = (&self.wanted, &mut self.fallback) else { return };
-        let wanted_is_up = matches!(wanted.stage, Stage::Ready(_)) || wanted.is_running();
+        let takes_over = matches!(wanted.stage, Stage::Ready(_)) && turn.may_switch;
+        let wanted_is_up = takes_over || wanted.is_running();
+        let wanted_is_away = match wanted.stage {
+            Stage::Failed(_) | Stage::Release | Stage::Artifact => true,
+            Stage::Waiting(_) | Stage::Starting(_) | Stage::Ready(_) => wanted.made_way,
+            _ => false,
+        };
         if wanted_is_up && (fallback.worker().is_some() || fallback.deadline().is_some()) {
             gone.extend(fallback.worker());
             fallback.stage = Stage::Held;
-        } else if matches!(wanted.stage, Stage::Failed(_) | Stage::Release | Stage::Artifact)
-            && fallback.stage == Stage::Held
-        {
-            fallback.stage = Stage::Waiting(now);
+        } else if !wanted_is_up && wanted_is_away && fallback.stage == Stage::Held {
+            fallback.stage = Stage::Waiting(turn.now);
         }
     }
 
-    /// A wanted version whose `init` has returned is the proven one from now on.
-    fn note_proof(&mut self, gone: &mut Vec<WorkerId>) {
+    /// The wanted version's `init` has returned: its window begins, or, where there
+    /// is nothing to go back to, it is the proven one from now on.
+    fn note_start(&mut self, now: Moment, gone: &mut Vec<WorkerId>) {
         let Some(wanted) = &self.wanted else { return };
-        let (Stage::Running { started: true, .. }, Some(release)) =
-            (&wanted.stage, &wanted.release)
-        else {
+        if !matches!(wanted.stage, Stage::Running { started: true, .. }) {
             return;
-        };
+        }
+        match &mut self.trial {
+            Some(trial) => trial.note_start(now),
+            None => {
+                gone.extend(self.fallback.as_ref().and_then(Slot::worker));
+                self.commit();
+            }
+        }
+    }
+
+    /// The wanted version is the proven one from now on.
+    pub(super) fn commit(&mut self) {
+        let Some(wanted) = &mut self.wanted else { return };
+        let Some(release) = &wanted.release else { return };
+        wanted.made_way = false;
         if self.proven.as_ref().is_none_or(|proven| proven.entry != wanted.entry) {
             self.proven = Some(Proven {
                 entry: wanted.entry.clone(),
@@ -169,21 +225,84 @@ impl App {
                 app_version: release.app_version,
             });
         }
-        gone.extend(self.fallback.take().as_ref().and_then(Slot::worker));
+        (self.trial, self.attempt, self.fallback) = (None, None, None);
     }
 
-    /// At most one of the two is up at a time, see [`App::settle`].
-    fn begin(&mut self, actions: &mut Vec<Action>) {
+    /// The wanted version has failed on trial and is not tried again, also not after
+    /// a restart. Returns the worker that has to go.
+    pub(super) fn give_up(&mut self, refusal: Refusal) -> Option<WorkerId> {
+        self.trial = None;
+        let wanted = self.wanted.as_mut()?;
+        let worker = wanted.worker();
+        if let Some(attempt) = &mut self.attempt {
+            attempt.set_failure(&refusal);
+        }
+        wanted.fail(refusal);
+        worker
+    }
+
+    /// Another of the set has failed: the version before runs for a while.
+    pub(super) fn make_way(&mut self, until: Moment, why: String) -> Option<WorkerId> {
+        (self.trial, self.attempt) = (None, None);
+        let wanted = self.wanted.as_mut()?;
+        let worker = wanted.worker();
+        wanted.make_way(until, why);
+        worker
+    }
+
+    /// What this slot runs may not run any more.
+    pub(super) fn withdraw(&mut self, id: SlotId, refusal: Refusal) -> Option<WorkerId> {
+        let slot = self.slots_mut().find(|slot| slot.id == id)?;
+        let (worker, entry) = (slot.worker(), slot.entry.clone());
+        slot.fail(refusal);
+        self.proven.take_if(|proven| proven.entry == entry);
+        self.fallback.take_if(|fallback| fallback.id == id);
+        if self.wanted.as_ref().is_some_and(|wanted| wanted.id == id) {
+            (self.trial, self.attempt) = (None, None);
+        }
+        worker
+    }
+
+    /// At most one of the two is up at a time, see [`App::settle`]. Returns the
+    /// worker of a version that has had its last chance.
+    fn begin(&mut self, turn: Turn, actions: &mut Vec<Action>) -> Option<WorkerId> {
         if self.serving().is_some() {
-            return;
+            return None;
         }
-        if let Some(slot) = self.slots_mut().find(|slot| matches!(slot.stage, Stage::Ready(_)))
-            && let Stage::Ready(worker) = slot.stage
+        if let Some(wanted) = &self.wanted
+            && let Stage::Ready(worker) = wanted.stage
+            && (turn.may_switch || self.fallback.is_none())
         {
-            slot.stage = Stage::Running { worker, started: false, trapped: false };
-            let interval_ms = slot.entry.interval_ms;
-            actions.extend([Action::Begin { worker, interval_ms }, Action::Report]);
+            if let Err(refusal) = self.begin_trial(turn.now) {
+                self.give_up(refusal);
+                return Some(worker);
+            }
+            self.wanted.iter_mut().for_each(|slot| slot.begin(turn.now, actions));
+        } else if let Some(fallback) = &mut self.fallback {
+            fallback.begin(turn.now, actions);
         }
+        None
+    }
+
+    /// Only what takes another's place is on trial.
+    fn begin_trial(&mut self, now: Moment) -> Result<(), Refusal> {
+        let (Some(wanted), Some(fallback)) = (&self.wanted, &self.fallback) else { return Ok(()) };
+        if self.proven.as_ref().is_none_or(|proven| proven.entry == wanted.entry) {
+            return Ok(());
+        }
+        let attempt = self.attempt.get_or_insert_with(|| Attempt::new(wanted.entry.clone()));
+        if self.trial.is_none() {
+            attempt.starts += 1;
+        }
+        if attempt.starts > STARTS_MAX {
+            let why = format!("the device went down {STARTS_MAX} times while it was on trial");
+            return Err(Refusal::new(RefusalCode::Unhealthy, why));
+        }
+        if self.trial.is_none() {
+            let trial = Trial::new(&wanted.entry, |window| Before::of(fallback, window, now));
+            self.trial = Some(trial);
+        }
+        Ok(())
     }
 }
 
@@ -195,5 +314,8 @@ fn new_slot(entry: AppEntry, ids: &mut Ids) -> Slot {
 /// application was deployed, would do the same harm again. Everything else may
 /// have passed since, such as a full disk or a lost connection.
 fn is_own_fault(refusal: &Refusal) -> bool {
-    matches!(refusal.code, RefusalCode::TimeLimit | RefusalCode::CrashLoop)
+    matches!(
+        refusal.code,
+        RefusalCode::TimeLimit | RefusalCode::CrashLoop | RefusalCode::Unhealthy
+    )
 }

@@ -5,29 +5,46 @@
 //! any order of events and power cuts.
 //!
 //! The rules that it keeps:
-//! - Each application is on its own: the refusal of one changes no other.
+//! - What cannot be staged is left out: the refusal of one application holds up no
+//!   other.
 //! - The version that runs goes on until the wanted one has been fetched, loaded
 //!   and has passed its known-answer steps beside it. Only then is the old one
 //!   stopped, and only when it has ended does the new one begin, so that never
 //!   two versions tick.
-//! - The wanted version is *proven* once its `init` has returned. Until then any
-//!   refusal of it leads back to the last proven one.
-//! - What is proven is persisted by [`Action::Persist`]; blobs that nothing names
-//!   are removed by [`Action::Collect`], which always comes after it.
+//! - All that a manifest changes is a *set*: no version takes another's place before
+//!   all of the set are staged, refused, or late ([`STAGING_MAX`]). Each is then on
+//!   trial ([`trial`]); when all trials are over and well, the set is committed by
+//!   one [`Action::Persist`]. When one fails, all of the set go back to the last good
+//!   one, and those that are not to blame are tried again without it.
+//! - An application that is new on the device takes nobody's place and has nothing
+//!   to go back to: it begins when it is ready, and counts as good once its `init`
+//!   has returned.
+//! - What is proven, and what was given up, is persisted by [`Action::Persist`] before
+//!   anything is done that follows from it; blobs that nothing names are removed by
+//!   [`Action::Collect`], which always comes after it.
 
 mod app;
 mod slot;
+mod trial;
 
 pub use app::App;
 pub use slot::{Slot, Stage};
+pub use trial::{Figures, Trial};
 
 use crate::Moment;
 use crate::refusal::Refusal;
-use crate::state::Proven;
+use crate::state::{Attempt, Proven};
 use module_package::{AppEntry, BlobId, Release};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
+use trial::Outcome;
+
+/// How long what is staged waits for the rest of its set.
+pub const STAGING_MAX: Duration = Duration::from_secs(60);
+/// When those are tried again that made way for another's fault.
+const SET_RETRY: Duration = Duration::from_secs(10);
 
 /// One attempt to run one entry of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,6 +71,8 @@ pub enum Input {
     Artifact(SlotId, Result<(), Refusal>),
     /// A fetched blob is whole.
     Arrived(BlobId),
+    /// What was genuine is not any more: its key is revoked, or it is below a floor.
+    Withdrawn(SlotId, Refusal),
     Worker(WorkerId, WorkerInput),
     Clock,
 }
@@ -68,9 +87,10 @@ pub enum WorkerInput {
     Damaged(Refusal),
     /// `init` returned.
     Started,
-    /// A call trapped, and a fresh instance follows; or that one runs.
+    /// A call trapped, and a fresh instance follows.
     Trapped(String),
-    Recovered,
+    /// What it has used, and how it is.
+    Measured(Figures),
     /// A call ran too long, and the worker is being ended.
     Overran(Refusal),
     /// It never became a worker: the runtime or the launcher is at fault.
@@ -103,15 +123,27 @@ pub enum Action {
     /// End it after its present call, or now.
     Stop(WorkerId),
     Kill(WorkerId),
-    Persist(Vec<Proven>),
+    Persist(Persisted),
     /// Stop fetching, and remove from the store, what [`Installer::needed`] does not name.
     Collect,
     /// Something that people see has changed.
     Report,
 }
 
+/// What survives a restart, written as one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Persisted {
+    /// The last good set.
+    pub proven: Vec<Proven>,
+    /// What has not proved itself: how often it was tried, and why it was given up.
+    pub attempts: Vec<Attempt>,
+}
+
 pub struct Installer {
     apps: BTreeMap<String, App>,
+    /// When the set does not wait for its late members any longer.
+    staged_by: Moment,
+    handled_at: Moment,
     /// Told to end, and not yet gone; by the application whose they were.
     leaving: BTreeMap<WorkerId, String>,
     ids: Ids,
@@ -133,18 +165,26 @@ impl Ids {
 impl Installer {
     /// After a start of the agent: what had proved itself before. The desired
     /// state follows as the first [`Input::Desired`].
-    pub fn new(proven: Vec<Proven>, seed: u64) -> Self {
+    pub fn new(persisted: Persisted, seed: u64) -> Self {
         let mut ids = Ids { last: 0, seed };
+        let Persisted { proven, attempts } = persisted;
         let app = |proven: Proven| {
             let name = proven.entry.app.clone();
             (name, App::restored(proven, &mut ids))
         };
-        let apps = proven.into_iter().map(app).collect();
-        Self { apps, leaving: BTreeMap::new(), ids }
+        let mut apps: BTreeMap<String, App> = proven.into_iter().map(app).collect();
+        for attempt in attempts {
+            if let Some(app) = apps.get_mut(&attempt.entry.app) {
+                app.attempt = Some(attempt);
+            }
+        }
+        let (staged_by, handled_at) = (Moment::ZERO, Moment::ZERO);
+        Self { apps, staged_by, handled_at, leaving: BTreeMap::new(), ids }
     }
 
     pub fn handle(&mut self, input: Input, now: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
+        self.handled_at = now;
         match input {
             Input::Desired(entries) => self.set_desired(entries, now, &mut actions),
             Input::Release(slot, opened) => {
@@ -161,6 +201,7 @@ impl Installer {
                 let slots = self.apps.values_mut().flat_map(App::slots_mut);
                 slots.for_each(|slot| slot.note_arrival(&blob, &mut actions));
             }
+            Input::Withdrawn(slot, refusal) => self.withdraw(slot, refusal, &mut actions),
             Input::Worker(worker, input) => self.handle_worker(worker, input, now, &mut actions),
             Input::Clock => {}
         }
@@ -170,7 +211,11 @@ impl Installer {
 
     /// When [`Input::Clock`] is next needed.
     pub fn deadline(&self) -> Option<Moment> {
-        self.slots().filter_map(Slot::deadline).min()
+        let of_apps = self.apps.values().filter_map(App::deadline);
+        let waits = self.apps.values().any(App::waits_to_switch) && self.is_staging();
+        let deadlines = of_apps.chain(waits.then_some(self.staged_by));
+        // One that has passed was dealt with; what is still open waits for news.
+        deadlines.filter(|at| *at > self.handled_at).min()
     }
 
     pub fn apps(&self) -> impl Iterator<Item = (&str, &App)> {
@@ -213,8 +258,9 @@ impl Installer {
     }
 
     fn set_desired(&mut self, entries: Vec<AppEntry>, now: Moment, actions: &mut Vec<Action>) {
-        let before = self.proven();
-        let Self { apps, leaving, ids } = self;
+        let before = self.persisted();
+        self.staged_by = now + STAGING_MAX;
+        let Self { apps, leaving, ids, .. } = self;
         apps.retain(|name, app| {
             let stays = entries.iter().any(|entry| entry.app == *name);
             if !stays {
@@ -232,10 +278,26 @@ impl Installer {
                 actions.push(Action::Stop(worker));
             }
         }
-        if self.proven() != before {
-            actions.push(Action::Persist(self.proven()));
+        if self.persisted() != before {
+            actions.push(Action::Persist(self.persisted()));
         }
         actions.extend([Action::Collect, Action::Report]);
+    }
+
+    fn withdraw(&mut self, slot: SlotId, refusal: Refusal, actions: &mut Vec<Action>) {
+        let before = self.persisted();
+        let mut of_slot = self.apps.iter_mut();
+        let found = of_slot.find(|(_, app)| app.slots().any(|found| found.id == slot));
+        let Some((name, app)) = found else { return };
+        let (name, gone) = (name.clone(), app.withdraw(slot, refusal));
+        if self.persisted() != before {
+            actions.push(Action::Persist(self.persisted()));
+        }
+        if let Some(worker) = gone {
+            self.leaving.insert(worker, name);
+            actions.push(Action::Stop(worker));
+        }
+        actions.push(Action::Report);
     }
 
     fn handle_worker(
@@ -265,21 +327,72 @@ impl Installer {
 
     /// Carries every application on as far as it goes without further news.
     fn settle(&mut self, now: Moment, actions: &mut Vec<Action>) {
-        let before = self.proven();
+        let before = self.persisted();
+        let mut follows = Vec::new();
+        self.judge_trials(now, &mut follows);
+        let may_switch = now >= self.staged_by || !self.is_staging();
         for (name, app) in &mut self.apps {
             let is_clear = !self.leaving.values().any(|of| of == name);
-            for worker in app.settle(is_clear, now, &mut self.ids, actions) {
+            let turn = app::Turn { now, is_clear, may_switch };
+            for worker in app.settle(turn, &mut self.ids, &mut follows) {
                 self.leaving.insert(worker, name.clone());
-                actions.push(Action::Stop(worker));
+                follows.push(Action::Stop(worker));
             }
         }
-        if self.proven() != before {
-            actions.extend([Action::Persist(self.proven()), Action::Collect, Action::Report]);
+        let has_changed = self.persisted() != before;
+        if has_changed {
+            actions.push(Action::Persist(self.persisted()));
+        }
+        actions.append(&mut follows);
+        if has_changed {
+            actions.extend([Action::Collect, Action::Report]);
         }
     }
 
-    fn proven(&self) -> Vec<Proven> {
-        self.apps.values().filter_map(|app| app.proven.clone()).collect()
+    /// Commits the set when all its trials are over and well, or leads it back.
+    fn judge_trials(&mut self, now: Moment, actions: &mut Vec<Action>) {
+        let outcome = |(name, app): (&String, &App)| Some((name.clone(), app.outcome(now)?));
+        let outcomes: Vec<(String, Outcome)> = self.apps.iter().filter_map(outcome).collect();
+        let failed = outcomes.iter().find_map(|(name, outcome)| match outcome {
+            Outcome::Failed(refusal) => Some((name.clone(), refusal.clone())),
+            _ => None,
+        });
+        if let Some((culprit, why)) = failed {
+            let detail = format!("went back with {culprit}: {}", why.detail);
+            for (name, outcome) in outcomes {
+                let Some(app) = self.apps.get_mut(&name) else { continue };
+                let gone = match outcome {
+                    Outcome::Failed(refusal) => app.give_up(refusal),
+                    _ => app.make_way(now + SET_RETRY, detail.clone()),
+                };
+                if let Some(worker) = gone {
+                    self.leaving.insert(worker, name);
+                    actions.push(Action::Stop(worker));
+                }
+            }
+            actions.push(Action::Report);
+            return;
+        }
+        let all_passed = outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Passed);
+        if all_passed && !self.apps.values().any(App::waits_to_switch) {
+            for (name, _) in outcomes {
+                if let Some(app) = self.apps.get_mut(&name) {
+                    app.commit();
+                }
+            }
+        }
+    }
+
+    fn is_staging(&self) -> bool {
+        self.apps.values().filter_map(App::wanted).any(Slot::is_staging)
+    }
+
+    fn persisted(&self) -> Persisted {
+        let apps = || self.apps.values();
+        Persisted {
+            proven: apps().filter_map(|app| app.proven.clone()).collect(),
+            attempts: apps().filter_map(|app| app.attempt.clone()).collect(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One attempt to run one entry of a manifest: from its release's id to a worker
 //! that is restarted when it dies.
 
-use super::{Action, SlotId, WorkerId, WorkerInput};
+use super::{Action, Figures, SlotId, WorkerId, WorkerInput};
 use crate::Moment;
 use crate::delay::Delays;
 use crate::refusal::Refusal;
@@ -30,6 +30,15 @@ pub struct Slot {
     pub trouble: Option<Refusal>,
     /// The last death or trap, for people.
     pub detail: String,
+    /// What its worker last said of itself.
+    pub figures: Figures,
+    /// When its module was first called.
+    pub(super) begun: Option<Moment>,
+    /// Traps and deaths since then.
+    pub(super) traps: u64,
+    pub(super) restarts: u32,
+    /// It ran, and made way because another of its set failed.
+    pub(super) made_way: bool,
     /// Traps before `init` has ever returned.
     early_traps: u32,
     deaths: VecDeque<Moment>,
@@ -69,6 +78,11 @@ impl Slot {
             stage: Stage::Release,
             trouble: None,
             detail: String::new(),
+            figures: Figures::default(),
+            begun: None,
+            traps: 0,
+            restarts: 0,
+            made_way: false,
             early_traps: 0,
             deaths: VecDeque::new(),
             delays: Delays::between(RESTART_DELAY_MIN, RESTART_DELAY_MAX, seed ^ id.0),
@@ -86,6 +100,15 @@ impl Slot {
 
     pub fn is_running(&self) -> bool {
         matches!(self.stage, Stage::Running { .. })
+    }
+
+    /// Still on its way to a worker that has passed its checks.
+    pub(super) fn is_staging(&self) -> bool {
+        let on_the_way = matches!(
+            self.stage,
+            Stage::Release | Stage::Artifact | Stage::Waiting(_) | Stage::Starting(_)
+        );
+        on_the_way && self.entry.run && self.begun.is_none() && self.trouble.is_none()
     }
 
     pub fn failure(&self) -> Option<&Refusal> {
@@ -171,6 +194,15 @@ impl Slot {
         }
     }
 
+    /// Calls the module from now on, where a worker is ready.
+    pub(super) fn begin(&mut self, now: Moment, actions: &mut Vec<Action>) {
+        let Stage::Ready(worker) = self.stage else { return };
+        self.begun.get_or_insert(now);
+        self.stage = Stage::Running { worker, started: false, trapped: false };
+        let interval_ms = self.entry.interval_ms;
+        actions.extend([Action::Begin { worker, interval_ms }, Action::Report]);
+    }
+
     /// News of this slot's worker. Where the slot has no worker afterwards, the
     /// worker has ended or was told to.
     pub(super) fn handle_worker(
@@ -189,10 +221,17 @@ impl Slot {
             (WorkerInput::Trapped(detail), Stage::Running { trapped, started, .. }) => {
                 *trapped = true;
                 self.early_traps += u32::from(!*started);
+                self.traps += 1;
                 self.detail = detail;
             }
-            (WorkerInput::Recovered, Stage::Running { trapped: trapped @ true, .. }) => {
-                *trapped = false;
+            (WorkerInput::Measured(figures), stage) => {
+                self.figures = figures;
+                match stage {
+                    Stage::Running { trapped: trapped @ true, .. } if figures.is_running => {
+                        *trapped = false;
+                    }
+                    _ => return,
+                }
             }
             (WorkerInput::Refused(refusal), _) => {
                 self.fail(refusal);
@@ -214,7 +253,7 @@ impl Slot {
             }
             (WorkerInput::Ended(detail), _) => self.note_death(detail, now),
             (WorkerInput::Passed | WorkerInput::Started, _)
-            | (WorkerInput::Trapped(_) | WorkerInput::Recovered, _) => return,
+            | (WorkerInput::Trapped(_), _) => return,
         }
         actions.push(Action::Report);
     }
@@ -233,6 +272,7 @@ impl Slot {
     }
 
     fn note_death(&mut self, detail: String, now: Moment) {
+        self.restarts += u32::from(self.begun.is_some());
         while self.deaths.front().is_some_and(|at| now.saturating_sub(*at) > DEATHS_WITHIN) {
             self.deaths.pop_front();
         }
@@ -250,7 +290,15 @@ impl Slot {
         }
     }
 
-    fn fail(&mut self, refusal: Refusal) {
+    /// Makes way for the version before and is tried again later, as if it had not run.
+    pub(super) fn make_way(&mut self, until: Moment, why: String) {
+        self.stage = Stage::Waiting(until);
+        self.detail = why;
+        self.made_way = true;
+        (self.begun, self.traps, self.restarts, self.early_traps) = (None, 0, 0, 0);
+    }
+
+    pub(super) fn fail(&mut self, refusal: Refusal) {
         self.trouble = None;
         self.stage = Stage::Failed(refusal);
     }

@@ -127,6 +127,12 @@ pub fn app_report(
         report.detail.push_str(&format!("; version {version} goes on running"));
     }
     fill_usage(&mut report, usage);
+    if let Some(trial) = app.trial() {
+        let left_ms = u32::try_from(trial.left(now).as_millis()).unwrap_or(u32::MAX);
+        report.trial_left_ms = Some(left_ms);
+    }
+    let serving = app.serving().or(Some(wanted));
+    report.health = serving.and_then(|slot| slot.figures.health).map(|(last, _)| last);
     report.worker_rss_bytes = worker_rss_bytes;
     report
 }
@@ -197,6 +203,8 @@ fn empty_report(entry: &AppEntry) -> AppReport {
         worker_rss_bytes: 0,
         fallback: false,
         gas_used: None,
+        trial_left_ms: None,
+        health: None,
     }
 }
 
