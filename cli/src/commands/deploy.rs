@@ -48,6 +48,10 @@ pub struct DeployArgs {
     /// Give NaNs the same bits on every architecture
     #[arg(long)]
     canonical_nans: bool,
+    /// How long it has to be well before devices keep it in place of the version before,
+    /// such as 500ms, 30s or 10m; one that is not well makes way for that [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = parse_time_ms)]
+    health_window: Option<u32>,
     /// Wait until it runs on every device, or has failed
     #[arg(long)]
     wait: bool,
@@ -70,6 +74,7 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
         channels: args.channels,
         metering: args.metering,
         canonical_nans: args.canonical_nans,
+        health_window_ms: args.health_window,
     };
     warn_of_obstacles(client, &new, console).await;
     let format = args.output.format();
@@ -130,9 +135,33 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     count.checked_mul(factor).ok_or_else(|| "that is more than there is".to_owned())
 }
 
+fn parse_time_ms(text: &str) -> Result<u32, String> {
+    let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(digits_end);
+    let factor = match unit.trim() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        unit => return Err(format!("unit {unit:?} is not one of ms, s, m, h")),
+    };
+    let count: u32 = digits.parse().map_err(|_| "give a whole number, such as 30s".to_owned())?;
+    count.checked_mul(factor).ok_or_else(|| "that is longer than a device waits".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_need_a_unit() {
+        assert_eq!(parse_time_ms("500ms"), Ok(500));
+        assert_eq!(parse_time_ms("30s"), Ok(30_000));
+        assert_eq!(parse_time_ms("2h"), Ok(7_200_000));
+        for wrong in ["", "30", "s", "-1s", "1.5s", "30sec", "9999h"] {
+            assert!(parse_time_ms(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn bytes_are_read_with_and_without_a_unit() {

@@ -31,6 +31,10 @@ pub struct NewDeployment {
     /// Whether NaNs have the same bits on every architecture.
     #[serde(default)]
     pub canonical_nans: bool,
+    /// How long a version that takes another's place has to be well before a device
+    /// keeps it, 0 to 86,400,000; 30,000 unless given.
+    #[serde(default)]
+    pub health_window_ms: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

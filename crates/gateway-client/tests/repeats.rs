@@ -18,6 +18,7 @@ fn deployment() -> NewDeployment {
         channels: vec![],
         metering: false,
         canonical_nans: false,
+        health_window_ms: None,
     }
 }
 

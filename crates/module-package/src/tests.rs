@@ -87,6 +87,7 @@ fn manifest() -> Manifest {
             channels: vec!["average".into()],
             class: "best-effort".into(),
             deployment: 1,
+            health_window_ms: None,
         }],
     }
 }

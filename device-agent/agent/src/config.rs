@@ -24,6 +24,8 @@ use worker_protocol::{NAME_BYTES_MAX, Sensor, SensorSource};
 
 /// Shortest interval between two reports; more would be work for nobody.
 const REPORT_INTERVAL_MS_MIN: u64 = 100;
+/// A manifest takes some time from the heartbeat that names it.
+const FREEZE_AFTER_MS_MIN: u64 = 1_000;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,10 +44,15 @@ pub struct Config {
     pub store_bytes_max: u64,
     /// PEM certificates to trust for `https` and `mqtts` in place of the usual ones.
     pub ca_file: Option<PathBuf>,
-    /// Whether the clock is right whenever the agent runs; only then is the end
-    /// of a manifest's validity checked.
+    /// Whether the clock is right whenever the agent runs. Otherwise the device asks
+    /// the gateway for the time, and knows none until it has an answer.
     #[serde(default)]
     pub clock_trusted: bool,
+    /// How long something newer that a heartbeat names may be on its way, before the
+    /// device says that it is frozen; after five times as long without a heartbeat
+    /// it says so too. Not shorter than the gateway's `heartbeat_s`.
+    #[serde(default = "default_freeze_after_ms")]
+    pub freeze_after_ms: u64,
     #[serde(default, rename = "sensor")]
     pub sensors: Vec<SensorConfig>,
 }
@@ -84,6 +91,10 @@ fn default_report_interval_ms() -> u64 {
     5_000
 }
 
+fn default_freeze_after_ms() -> u64 {
+    60_000
+}
+
 fn default_store_bytes_max() -> u64 {
     256 * 1024 * 1024
 }
@@ -108,6 +119,9 @@ impl Config {
         if self.report_interval_ms < REPORT_INTERVAL_MS_MIN {
             return Err(format!("report_interval_ms needs at least {REPORT_INTERVAL_MS_MIN}"));
         }
+        if self.freeze_after_ms < FREEZE_AFTER_MS_MIN {
+            return Err(format!("freeze_after_ms needs at least {FREEZE_AFTER_MS_MIN}"));
+        }
         for (index, sensor) in self.sensors.iter().enumerate() {
             let name = sensor.name();
             if name.is_empty() || name.len() > NAME_BYTES_MAX {
@@ -122,6 +136,10 @@ impl Config {
 
     pub fn report_interval(&self) -> Duration {
         Duration::from_millis(self.report_interval_ms)
+    }
+
+    pub fn freeze_after(&self) -> Duration {
+        Duration::from_millis(self.freeze_after_ms)
     }
 
     pub fn is_emulated(&self) -> bool {

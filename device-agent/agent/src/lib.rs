@@ -6,6 +6,7 @@
 //! | [`agent`] | one loop over one closed enum of events; the only place with effects and decisions side by side |
 //! | [`install`] | desired applications to actions: a pure state machine |
 //! | [`fetch`] | which blocks to ask for, and when again: pure |
+//! | [`clock`], [`freeze`] | what time it is, and whether newer documents are kept away: pure |
 //! | [`store`], [`state`] | files, written so that a power cut leaves the old or the new ones |
 //! | [`workers`] | processes of `farrier-runtime`, started through a launcher |
 //! | [`mqtt`], [`enrol`] | the two ways to the gateway |
@@ -17,11 +18,13 @@
 //! disk: documents are opened and artifacts hashed again at every start.
 
 pub mod agent;
+pub mod clock;
 pub mod config;
 pub mod delay;
 pub mod disk;
 pub mod enrol;
 pub mod fetch;
+pub mod freeze;
 pub mod install;
 pub mod mqtt;
 pub mod outbox;

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `device.key` | the 32-byte seed of the Ed25519 key; made once, never leaves the device |
 //! | `enrolment` | device id, pinned root document, where the broker is |
+//! | `time` | the newest signed time that was seen, about once a day |
 //! | `progress` | the last accepted manifest, and what of the earlier ones has proved itself |
 //!
 //! Each file is replaced whole and synced, so a power cut leaves the old or the
-//! new one. `enrolment` and `progress` begin with a hash of the rest; one that
+//! new one. All but the key begin with a hash of the rest; one that
 //! does not match is moved aside, never believed and never deleted.
 
 use crate::disk::{Disk, replace_file, sweep_temp_files};
@@ -30,6 +31,7 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 const KEY_FILE: &str = "device.key";
 const ENROLMENT_FILE: &str = "enrolment";
 const PROGRESS_FILE: &str = "progress";
+const TIME_FILE: &str = "time";
 
 pub struct State {
     disk: Rc<dyn Disk>,
@@ -143,6 +145,15 @@ struct ProgressFile {
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
+struct TimeFile {
+    #[n(0)]
+    version: u32,
+    #[n(1)]
+    floor_ms: u64,
+}
+
+#[derive(Encode, Decode)]
+#[cbor(map)]
 struct AcceptedRecord {
     #[n(0)]
     epoch: u32,
@@ -220,6 +231,15 @@ impl State {
         let (version, attempts) = (FILE_VERSION, Some(attempts));
         let file = ProgressFile { version, accepted, proven, attempts };
         self.write_checked(PROGRESS_FILE, &file)
+    }
+
+    /// It was this late, or later; 0 where nothing is known.
+    pub fn time_floor_ms(&self) -> Result<u64, StateError> {
+        Ok(self.read_checked::<TimeFile>(TIME_FILE)?.map_or(0, |file| file.floor_ms))
+    }
+
+    pub fn set_time_floor(&self, floor_ms: u64) -> Result<(), StateError> {
+        self.write_checked(TIME_FILE, &TimeFile { version: FILE_VERSION, floor_ms })
     }
 
     fn write_checked(&self, name: &str, content: &impl Encode<()>) -> Result<(), StateError> {

@@ -98,6 +98,7 @@ fn enrolled_device(data: &Path, artifact: &str) -> State {
         channels: vec![],
         class: "best-effort".into(),
         deployment: 1,
+        health_window_ms: None,
     };
     let manifest = Manifest {
         version: DOCUMENT_VERSION,
@@ -111,7 +112,7 @@ fn enrolled_device(data: &Path, artifact: &str) -> State {
     let payload = minicbor::to_vec(manifest).unwrap();
     let accepted = Accepted { epoch: 1, seq: 1, manifest: ManifestId::of(&payload) };
     let sealed = seal(Domain::Manifest, payload, &key(3));
-    let progress = Progress { accepted: Some((accepted, sealed)), proven: vec![] };
+    let progress = Progress { accepted: Some((accepted, sealed)), ..Progress::default() };
     state.set_progress(&progress).unwrap();
     state
 }
@@ -192,7 +193,7 @@ fn running(dir: &Path, artifact: &str) -> (Agent, i32) {
     let found = || log_of(dir).contains("found the runtime").then_some(());
     wait_for("the runtime", Duration::from_secs(20), found);
     wait_for("the application's proof", Duration::from_secs(20), || {
-        (!state.progress().unwrap().proven.is_empty()).then_some(())
+        (!state.progress().unwrap().installed.proven.is_empty()).then_some(())
     });
     let worker = agent.worker();
     (agent, worker)

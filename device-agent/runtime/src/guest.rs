@@ -32,6 +32,9 @@ const STACK_BYTES: std::ops::RangeInclusive<usize> = 16 * 1024..=16 * 1024 * 102
 /// The name under which a module's start function appears in events.
 const START_FUNCTION: &str = "(start)";
 
+/// Asked after each tick how the module is.
+const HEALTH_EXPORT: &str = "farrier_health";
+
 /// What is left of the thread when WAMR could not be initialised. Otherwise it
 /// ends with the process.
 pub type GuestThread = JoinHandle<Result<(), RuntimeError>>;
@@ -91,7 +94,7 @@ fn run(runtime: &Runtime, shared: &Arc<Shared>, load: Load, requests: &Receiver<
         }
     };
     let has = |export| is_entry(module, export, &meters);
-    let (has_init, has_tick) = (has("init"), has("tick"));
+    let (has_init, has_tick, has_health) = (has("init"), has("tick"), has(HEALTH_EXPORT));
     let mut guest = Guest {
         shared,
         meters: &meters,
@@ -100,6 +103,7 @@ fn run(runtime: &Runtime, shared: &Arc<Shared>, load: Load, requests: &Receiver<
         gas_before: None,
         has_init,
         has_tick,
+        has_health,
         steps: vec![],
         backoff: Backoff::new(),
         resume_at: Instant::now(),
@@ -172,6 +176,7 @@ struct Guest<'a, 'm> {
     gas_before: Option<u64>,
     has_init: bool,
     has_tick: bool,
+    has_health: bool,
     /// The last steps given, which a module without `tick` repeats.
     steps: Vec<Step>,
     backoff: Backoff,
@@ -245,6 +250,19 @@ impl Guest<'_, '_> {
         } else if !self.steps.is_empty() {
             self.repeat_checks();
         }
+        if self.has_health && self.instance.is_some() {
+            self.ask_health();
+        }
+    }
+
+    /// The module's own word on how it is. A trap in it is a trap like any other.
+    fn ask_health(&mut self) {
+        let Some(last) = self.call(HEALTH_EXPORT) else { return };
+        self.shared.update_usage(|usage| {
+            let health = usage.health.get_or_insert_default();
+            health.last = last;
+            health.sick += u64::from(last != 0);
+        });
     }
 
     fn restart(&mut self) {
@@ -276,30 +294,32 @@ impl Guest<'_, '_> {
 
     /// Calls `init` or `tick`. False after a trap.
     fn call_entry(&mut self, export: &str) -> bool {
-        let Some(instance) = &mut self.instance else { return false };
-        self.shared.begin_call(export);
-        let outcome = instance.call(export, &[]);
-        self.shared.end_call();
         self.shared.update_usage(|usage| usage.calls += 1);
-        match outcome.as_deref() {
-            Ok([Value::I32(0)]) => true,
-            Ok([Value::I32(code)]) => {
+        match self.call(export) {
+            Some(0) => true,
+            Some(code) => {
                 self.shared.update_usage(|usage| usage.error_returns += 1);
                 self.meters.log(LogLevel::Warn, format!("{export} returned {code}"));
                 true
             }
-            Err(CallError::Trap(Trap { reason, .. })) => {
-                let reason = reason.clone();
-                self.discard(export, reason);
-                false
-            }
-            // Name and type were checked when the module was loaded.
-            other => {
-                let detail = format!("call {export}: {other:?}");
-                self.discard(export, detail);
-                false
-            }
+            None => false,
         }
+    }
+
+    /// Calls an export of type `() -> i32`. `None` after a trap.
+    fn call(&mut self, export: &str) -> Option<i32> {
+        let instance = self.instance.as_mut()?;
+        self.shared.begin_call(export);
+        let outcome = instance.call(export, &[]);
+        self.shared.end_call();
+        let detail = match outcome.as_deref() {
+            Ok([Value::I32(code)]) => return Some(*code),
+            Err(CallError::Trap(Trap { reason, .. })) => reason.clone(),
+            // Name and type were checked when the module was loaded.
+            other => format!("call {export}: {other:?}"),
+        };
+        self.discard(export, detail);
+        None
     }
 
     fn repeat_checks(&mut self) {

@@ -109,6 +109,24 @@ fn ticks_publish_the_samples_in_order() {
 }
 
 #[test]
+fn the_health_export_is_asked_after_each_tick() {
+    let module = r#"
+        (module
+          (global $ticks (mut i32) (i32.const 0))
+          (func (export "tick") (result i32)
+            (global.set $ticks (i32.add (global.get $ticks) (i32.const 1))) (i32.const 0))
+          (func (export "farrier_health") (result i32)
+            (i32.mul (i32.const 7) (i32.gt_s (global.get $ticks) (i32.const 2)))))"#;
+    let worker = Worker::with(module, limits());
+    worker.send(&START);
+    assert_eq!(worker.next_event(), Event::Started);
+    let sick = |usage: &Usage| usage.health.is_some_and(|health| health.sick >= 2);
+    let usage = worker.usage_when(sick);
+    assert_eq!(usage.health.map(|health| health.last), Some(7));
+    assert_eq!((usage.traps, usage.error_returns), (0, 0));
+}
+
+#[test]
 fn known_answers_that_hold_pass_and_the_first_that_does_not_is_named() {
     let module = r#"
         (module

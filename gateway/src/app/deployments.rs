@@ -14,6 +14,8 @@ const INTERVAL_MS: std::ops::RangeInclusive<u32> = 10..=3_600_000;
 const INTERVAL_MS_DEFAULT: u32 = 1_000;
 const CALL_MS: std::ops::RangeInclusive<u32> = 1..=60_000;
 const CALL_MS_DEFAULT: u32 = 1_000;
+/// A device cuts longer ones to a day as well.
+const HEALTH_WINDOW_MS: std::ops::RangeInclusive<u32> = 0..=86_400_000;
 const MEMORY_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
 /// A 32-bit memory has no more.
 const MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
@@ -33,6 +35,7 @@ impl App {
     pub fn deploy(&self, new: &NewDeployment) -> Result<Deployment, AppError> {
         check_range("interval_ms", new.interval_ms, INTERVAL_MS)?;
         check_range("call_ms_max", new.call_ms_max, CALL_MS)?;
+        check_range("health_window_ms", new.health_window_ms, HEALTH_WINDOW_MS)?;
         check_grants("sensors", &new.sensors)?;
         check_grants("channels", &new.channels)?;
         let mut state = self.state();
@@ -52,6 +55,7 @@ impl App {
             created_at_ms: self.now_ms(),
             removed: false,
             policy: Some(policy_of(new)),
+            health_window_ms: new.health_window_ms,
         };
         let needed = self.admit(&state, &module, &record)?;
         let counter = CounterRecord { last_deployment: record.number };

@@ -34,6 +34,7 @@ impl App {
             channels: vec![],
             metering: false,
             canonical_nans: false,
+            health_window_ms: None,
         };
         let deployment = DeploymentRecord {
             number: 0,
@@ -48,6 +49,7 @@ impl App {
             created_at_ms: 0,
             removed: false,
             policy: None,
+            health_window_ms: None,
         };
         let telemetry = self.telemetry();
         let on_device = |device| on_device(&state, &telemetry, module, &deployment, device);

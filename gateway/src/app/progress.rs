@@ -193,6 +193,8 @@ fn after_publishing(
 /// one instead, its detail says so.
 fn as_reported(published: DeviceProgress, app: &AppReport) -> DeviceProgress {
     let state = match app.state {
+        // It runs, and may yet make way for the version before.
+        AppState::Running if app.trial_left_ms.is_some() => ProgressState::Starting,
         AppState::Fetching => ProgressState::Fetching,
         AppState::Starting => ProgressState::Starting,
         AppState::Running => ProgressState::Running,
@@ -202,6 +204,10 @@ fn as_reported(published: DeviceProgress, app: &AppReport) -> DeviceProgress {
         AppState::Refused => ProgressState::Refused,
     };
     let detail = match app.detail.is_empty() {
+        true if app.trial_left_ms.is_some() => {
+            let left_ms = app.trial_left_ms.unwrap_or_default();
+            format!("runs, and is kept if it is well for {} s more", left_ms.div_ceil(1_000))
+        }
         true if state == ProgressState::Stopped => app.state.as_str().to_owned(),
         _ => app.detail.clone(),
     };

@@ -137,6 +137,7 @@ fn to_entry(deployment: &DeploymentRecord, release: &ReleaseRecord) -> AppEntry 
         channels: deployment.channels.clone(),
         class: "best-effort".into(),
         deployment: deployment.number,
+        health_window_ms: deployment.health_window_ms,
     }
 }
 

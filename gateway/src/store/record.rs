@@ -152,6 +152,9 @@ pub struct DeploymentRecord {
     /// `None` in deployments of before there was a choice.
     #[n(11)]
     pub policy: Option<CompilePolicy>,
+    /// `None`: the devices' own default.
+    #[n(12)]
+    pub health_window_ms: Option<u32>,
 }
 
 impl DeploymentRecord {

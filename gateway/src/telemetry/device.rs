@@ -247,6 +247,8 @@ mod tests {
             checks_failed: 0,
             worker_rss_bytes: 0,
             gas_used: None,
+            trial_left_ms: None,
+            health: None,
             fallback: false,
         }
     }

@@ -119,6 +119,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
         channels: vec!["average".into()],
         class: "best-effort".into(),
         deployment: 1,
+        health_window_ms: None,
     };
     let manifest = Manifest {
         version: DOCUMENT_VERSION,

@@ -202,6 +202,8 @@ impl Fleet {
             channels: vec![],
             metering: false,
             canonical_nans: false,
+            // Tests and the demo do not wait half a minute for each upgrade.
+            health_window_ms: Some(2_000),
         }
     }
 

@@ -47,6 +47,7 @@ impl Draft {
             channels: split(self.channels.as_deref()),
             metering: false,
             canonical_nans: false,
+            health_window_ms: None,
         })
     }
 }

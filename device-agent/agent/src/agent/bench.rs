@@ -9,8 +9,8 @@ use crate::disk::sim::SimDisk;
 use crate::samples;
 use device_protocol::{AppReport, Bitmap, Block, LogMessage, PublishedMessage, Report, Want};
 use module_package::{
-    BLOCK_BYTES, BlobId, DOCUMENT_VERSION, DeviceId, Domain, Floor, Manifest, Release, ReleaseId,
-    Root, RootId, Signer, TrustedRoot, open, seal, seal_root,
+    BLOCK_BYTES, BlobId, DOCUMENT_VERSION, DeviceId, Domain, Floor, Heartbeat, Manifest, Release,
+    ReleaseId, Root, RootId, Signer, TrustedRoot, open, seal, seal_root,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -40,6 +40,7 @@ pub fn entry(app: &str) -> AppEntry {
         channels: vec!["average".into()],
         class: "best-effort".into(),
         deployment: 1,
+        health_window_ms: None,
     }
 }
 
@@ -81,6 +82,7 @@ pub struct Bench {
     agent: Agent,
     now: Moment,
     disk: Rc<SimDisk>,
+    clock_trusted: bool,
     wire: Arc<Mutex<Wire>>,
     hands: Rc<RefCell<Hands>>,
     runtime: Result<String, Refusal>,
@@ -95,13 +97,8 @@ pub struct Bench {
     log_lines: Vec<String>,
 }
 
-fn boot(disk: &Rc<SimDisk>, hands: &Rc<RefCell<Hands>>) -> Agent {
-    let config = Config::parse(
-        "data_dir = \"/data\"\ngateway_url = \"\"\nname = \"bench\"\nreport_interval_ms = 1000\n\
-         clock_trusted = true\n[runtime]\npath = \"/r\"\n\
-         [[sensor]]\nname = \"temperature\"\nkind = \"simulated\"\nseed = 1\n",
-    );
-    let root = Root {
+pub fn root_document() -> Root {
+    Root {
         version: DOCUMENT_VERSION,
         epoch: 1,
         root_version: 1,
@@ -112,15 +109,38 @@ fn boot(disk: &Rc<SimDisk>, hands: &Rc<RefCell<Hands>>) -> Agent {
         assign_keys: vec![key(3).public_key()],
         revoked: vec![],
         floors: vec![Floor { app: "filter".into(), app_version_min: 1 }],
-    };
-    let sealed_root = seal_root(&root, &[&key(1)]);
+    }
+}
+
+pub fn sealed_root(root: &Root, by: &[u8]) -> Vec<u8> {
+    let keys: Vec<SigningKey> = by.iter().map(|number| key(*number)).collect();
+    let signers: Vec<&dyn Signer> = keys.iter().map(|key| key as &dyn Signer).collect();
+    seal_root(root, &signers)
+}
+
+pub fn public(number: u8) -> module_package::PublicKey {
+    key(number).public_key()
+}
+
+fn first_enrolment() -> Enrolment {
+    let sealed_root = sealed_root(&root_document(), &[1]);
     let root = TrustedRoot::pinned(&sealed_root, RootId::of(&sealed_root)).unwrap();
+    Enrolment { device: device(), root, sealed_root, broker_url: String::new() }
+}
+
+fn boot(disk: &Rc<SimDisk>, hands: &Rc<RefCell<Hands>>, clock_trusted: bool) -> Agent {
+    let config = Config::parse(&format!(
+        "data_dir = \"/data\"\ngateway_url = \"\"\nname = \"bench\"\nreport_interval_ms = 1000\n\
+         clock_trusted = {clock_trusted}\n[runtime]\npath = \"/r\"\n\
+         [[sensor]]\nname = \"temperature\"\nkind = \"simulated\"\nseed = 1\n"
+    ));
     let data = Path::new("/data");
+    let state = State::open(disk.clone(), data).unwrap();
     let parts = Parts {
         config: config.unwrap(),
         key: key(4),
-        enrolment: Enrolment { device: device(), root, sealed_root, broker_url: String::new() },
-        state: State::open(disk.clone(), data).unwrap(),
+        enrolment: state.enrolment().unwrap().unwrap_or_else(first_enrolment),
+        state,
         store: Store::open(disk.clone(), &data.join("store"), STORE_BYTES_MAX).unwrap(),
         workers: Box::new(FakeWorkers(hands.clone())),
         seed: 1,
@@ -132,11 +152,16 @@ fn boot(disk: &Rc<SimDisk>, hands: &Rc<RefCell<Hands>>) -> Agent {
 
 impl Bench {
     pub fn new() -> Self {
+        Self::with_clock(true)
+    }
+
+    pub fn with_clock(clock_trusted: bool) -> Self {
         let (disk, hands) = (Rc::new(SimDisk::default()), Rc::default());
         let mut bench = Self {
-            agent: boot(&disk, &hands),
+            agent: boot(&disk, &hands, clock_trusted),
             now: Moment::ZERO,
             disk,
+            clock_trusted,
             wire: Arc::default(),
             hands,
             runtime: Ok("x86_64-linux".into()),
@@ -159,7 +184,7 @@ impl Bench {
         self.wire = Arc::default();
         self.wants = 0;
         self.now = Moment::ZERO;
-        self.agent = boot(&self.disk, &self.hands);
+        self.agent = boot(&self.disk, &self.hands, self.clock_trusted);
         self.probe();
     }
 
@@ -313,6 +338,42 @@ impl Bench {
             not_after_ms: None,
             apps: apps.to_vec(),
         }
+    }
+
+    pub fn give_root(&mut self, version: u32, sealed: Vec<u8>) {
+        let (topic, payload) = (Topic::Root(version), sealed);
+        self.handle(Event::Link(LinkNews::Message { topic, payload }));
+        self.pump();
+        self.advance(1_600);
+    }
+
+    pub fn heartbeat(&self, time_ms: u64, seq: u64) -> Heartbeat {
+        Heartbeat {
+            version: DOCUMENT_VERSION,
+            device: device(),
+            time_ms,
+            epoch: 1,
+            seq,
+            manifest: None,
+            root_version: 1,
+            nonce: None,
+        }
+    }
+
+    pub fn give_heartbeat(&mut self, heartbeat: Heartbeat, by: u8) {
+        let payload = seal(Domain::Heartbeat, minicbor::to_vec(heartbeat).unwrap(), &key(by));
+        let topic = Topic::Heartbeat(device());
+        self.handle(Event::Link(LinkNews::Message { topic, payload }));
+        self.pump();
+    }
+
+    /// The nonce of the newest report that carries one.
+    pub fn nonce(&self) -> [u8; 16] {
+        self.reports.iter().rev().find_map(|report| report.nonce).expect("the device asks")
+    }
+
+    pub fn is_subscribed(&self, topic: &str) -> bool {
+        self.wire.lock().unwrap().subscriptions.contains(topic)
     }
 
     pub fn give_manifest(&mut self, sealed: Vec<u8>) {

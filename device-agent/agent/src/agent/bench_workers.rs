@@ -134,6 +134,10 @@ pub fn answers(live: &mut FakeWorker, command: Command) -> Vec<Message> {
             if live.begun && live.usages_until_recovery == 0 {
                 live.usage.activity = Activity::Running;
             }
+            if live.begun && live.behaviour == "sick" {
+                let health = live.usage.health.get_or_insert_default();
+                (health.last, health.sick) = (5, health.sick + 1);
+            }
             vec![Message::Usage(live.usage.clone())]
         }
         Command::Stop => vec![],

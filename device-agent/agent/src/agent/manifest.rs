@@ -21,12 +21,16 @@ impl Agent {
             return;
         }
         let parts = &self.parts;
-        let now_ms = parts.config.clock_trusted.then(parts.wall_clock_ms);
+        let now_ms = self.clock.at_least_ms(now, (parts.wall_clock_ms)());
         let opened = open_manifest(&sealed, &parts.enrolment.root, &parts.enrolment.device, now_ms);
         let (manifest, id) = match opened {
             Ok(opened) => opened,
             Err(error) => return self.refuse(Refusal::from(&error), None, now),
         };
+        if let Err(refusal) = self.check_root(&manifest, now_ms) {
+            // Without its number: the gateway sends it again until the root is there.
+            return self.refuse(refusal, None, now);
+        }
         let accepted = self.progress.accepted.as_ref().map(|(accepted, _)| accepted);
         match order_manifest(accepted, &manifest, id) {
             Err(refusal) => self.refuse(Refusal::from(&refusal), Some(manifest.seq), now),
@@ -42,8 +46,31 @@ impl Agent {
         }
     }
 
+    /// The epoch is the root document's: whoever has stolen an assign key cannot take
+    /// the device to an epoch from which the gateway could never lead it back.
+    fn check_root(&self, manifest: &Manifest, now_ms: Option<u64>) -> Result<(), Refusal> {
+        let root = self.parts.enrolment.root.document();
+        if manifest.epoch != root.epoch {
+            let code = match manifest.epoch > root.epoch {
+                true => RefusalCode::Inconsistent,
+                false => RefusalCode::Rollback,
+            };
+            let (epoch, of_root) = (manifest.epoch, root.epoch);
+            let detail =
+                format!("the manifest is of epoch {epoch}, the root document of {of_root}");
+            return Err(Refusal::new(code, detail));
+        }
+        match (now_ms, root.not_after_ms) {
+            (Some(now_ms), Some(not_after_ms)) if now_ms > not_after_ms => {
+                let detail = format!("the root document ended at {not_after_ms} ms since 1970");
+                Err(Refusal::new(RefusalCode::Expired, detail))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn accept(&mut self, manifest: Manifest, id: ManifestId, sealed: Vec<u8>, now: Moment) {
-        let Manifest { epoch, seq, apps, .. } = manifest;
+        let Manifest { epoch, seq, apps, issued_at_ms, .. } = manifest;
         let accepted = Accepted { epoch, seq, manifest: id };
         let installed = self.progress.installed.clone();
         let progress = Progress { accepted: Some((accepted, sealed)), installed };
@@ -58,6 +85,9 @@ impl Agent {
             "accepted a manifest"
         );
         self.progress = progress;
+        self.clock.note_signed_time(issued_at_ms);
+        self.keep_time();
+        self.freeze_watch.note_held(self.held(), now);
         self.refused = None;
         self.desired = apps;
         self.counters.keep_only(|app| self.desired.iter().any(|entry| entry.app == app));
@@ -75,7 +105,13 @@ impl Agent {
         match open_manifest(sealed, &enrolment.root, &enrolment.device, None) {
             Ok((manifest, id)) if id == accepted.manifest => self.desired = manifest.apps,
             Ok(_) => tracing::error!("the stored manifest is not the accepted one; nothing runs"),
-            Err(error) => tracing::error!("the stored manifest is not valid any more: {error}"),
+            Err(error) => {
+                tracing::error!(
+                    "the stored manifest is not valid any more: {error}; the last good set runs"
+                );
+                let proven = &self.progress.installed.proven;
+                self.desired = proven.iter().map(|proven| proven.entry.clone()).collect();
+            }
         }
     }
 

@@ -7,13 +7,17 @@
 
 mod actions;
 mod delivery;
+mod heartbeat;
 mod manifest;
 mod reporting;
+mod root;
 mod worker_news;
 
 use crate::Moment;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::fetch::queue::FetchQueue;
+use crate::freeze::FreezeWatch;
 use crate::install::{Input, Installer, WorkerId};
 use crate::mqtt::{Broker, LinkNews};
 use crate::outbox::Outbox;
@@ -74,6 +78,8 @@ pub struct Agent {
     counters: Counters,
     meter: DeviceMeter,
     pace: Pace,
+    clock: Clock,
+    freeze_watch: FreezeWatch,
     report_counter: u64,
     refused: Option<Refused>,
     /// Whether a report has told of it.
@@ -93,6 +99,8 @@ impl Agent {
     pub fn new(parts: Parts) -> Result<Self, crate::state::StateError> {
         let progress = parts.state.progress()?;
         let interval = parts.config.report_interval();
+        let clock = Clock::new(parts.config.clock_trusted, parts.state.time_floor_ms()?);
+        let freeze_watch = FreezeWatch::new(parts.config.freeze_after());
         let mut agent = Self {
             parts,
             progress,
@@ -107,6 +115,8 @@ impl Agent {
             counters: Counters::default(),
             meter: DeviceMeter::default(),
             pace: Pace::new(interval),
+            clock,
+            freeze_watch,
             report_counter: 0,
             refused: None,
             refused_is_told: false,
@@ -129,6 +139,10 @@ impl Agent {
                 Topic::Manifest(device) if device == self.parts.enrolment.device => {
                     self.take_manifest(payload, now);
                 }
+                Topic::Root(version) => self.take_root(version, &payload, now),
+                Topic::Heartbeat(device) if device == self.parts.enrolment.device => {
+                    self.take_heartbeat(&payload, now);
+                }
                 Topic::Blob(blob) => self.take_block(blob, &payload, now),
                 _ => {}
             },
@@ -146,7 +160,8 @@ impl Agent {
             return stop_by;
         }
         let installer = self.installer.as_ref().and_then(Installer::deadline);
-        let others = [installer, self.fetches.deadline(), self.outbox_deadline()];
+        let others =
+            [installer, self.fetches.deadline(), self.outbox_deadline(), self.freeze_deadline()];
         others.into_iter().flatten().fold(self.pace.deadline(), Moment::min)
     }
 
@@ -156,7 +171,10 @@ impl Agent {
 
     fn connect(&mut self, mut broker: Box<dyn Broker>, now: Moment) {
         broker.subscribe(&Topic::Manifest(self.parts.enrolment.device.clone()));
+        broker.subscribe(&Topic::Heartbeat(self.parts.enrolment.device.clone()));
         self.broker = Some(broker);
+        self.subscribe_root();
+        self.freeze_watch.note_connected(now);
         self.fetches.connect();
         self.pace.note_change(now);
         tracing::info!(device.id = %self.parts.enrolment.device, "connected to the broker");
@@ -191,6 +209,7 @@ impl Agent {
             self.act(Input::Clock, now);
         }
         self.request_blocks(now);
+        self.check_freeze(now);
         self.report_if_due(now);
         self.flush_outbox(now);
     }

@@ -40,6 +40,7 @@ impl Agent {
             return;
         }
         self.report_counter += 1;
+        let nonce = self.nonce_to_ask(now);
         let accepted = self.progress.accepted.as_ref().map(|(accepted, _)| *accepted);
         let report = Report {
             version: MESSAGE_VERSION,
@@ -54,9 +55,9 @@ impl Agent {
             apps: self.app_reports(now),
             refused: self.refused.clone(),
             emulated: self.parts.config.is_emulated(),
-            nonce: None,
-            root_version: Some(self.parts.enrolment.root.document().root_version),
-            clock: None,
+            nonce,
+            root_version: Some(self.root_version()),
+            clock: Some(self.clock.trust()),
         };
         let Ok(payload) = minicbor::to_vec(&report) else { return };
         let sealed = seal(Domain::Report, payload, &self.parts.key);
@@ -68,6 +69,9 @@ impl Agent {
         if let Some(broker) = &mut self.broker {
             if broker.publish(&topic, sealed) {
                 self.refused_is_told = true;
+                if let Some(nonce) = nonce {
+                    self.clock.note_question(nonce, now);
+                }
             } else {
                 self.pace.note_change(now);
             }

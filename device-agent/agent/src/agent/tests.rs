@@ -5,6 +5,9 @@ mod bench;
 #[path = "bench_workers.rs"]
 mod bench_workers;
 
+#[path = "trust_tests.rs"]
+mod trust_tests;
+
 use bench::{Bench, entry, sealed_manifest, sealed_release};
 use device_protocol::{AppReport, AppState, Block, RefusalCode};
 use module_package::{AppEntry, BlobId, DeviceId, Manifest, ReleaseId};

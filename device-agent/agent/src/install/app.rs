@@ -314,8 +314,5 @@ fn new_slot(entry: AppEntry, ids: &mut Ids) -> Slot {
 /// application was deployed, would do the same harm again. Everything else may
 /// have passed since, such as a full disk or a lost connection.
 fn is_own_fault(refusal: &Refusal) -> bool {
-    matches!(
-        refusal.code,
-        RefusalCode::TimeLimit | RefusalCode::CrashLoop | RefusalCode::Unhealthy
-    )
+    matches!(refusal.code, RefusalCode::TimeLimit | RefusalCode::CrashLoop | RefusalCode::Unhealthy)
 }

@@ -28,7 +28,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (app(), app()).prop_map(|(a, b)| Step::Manifest([a, b])),
         6 => any::<usize>().prop_map(Step::Deliver),
         10 => any::<usize>().prop_map(Step::Advance),
-        3 => (any::<usize>(), 0u8..5).prop_map(|(worker, kind)| Step::Trouble(worker, kind)),
+        3 => (any::<usize>(), 0u8..6).prop_map(|(worker, kind)| Step::Trouble(worker, kind)),
         2 => (0u64..40).prop_map(Step::Wait),
         1 => Just(Step::CutPower),
         2 => (0usize..6).prop_map(Step::CutSoon),
@@ -63,11 +63,13 @@ fn take(world: &mut World, step: Step) {
         }
         Step::Trouble(index, kind) => {
             let refusal = |code| Refusal::new(code, "test");
+            let sick = Figures { health: Some((7, 3)), is_running: true, ..Figures::default() };
             let input = match kind {
                 0 => WorkerInput::Refused(refusal(RefusalCode::KnownAnswer)),
                 1 => WorkerInput::Overran(refusal(RefusalCode::TimeLimit)),
                 2 => WorkerInput::NotStarted(refusal(RefusalCode::WorkerStart)),
                 3 => WorkerInput::Trapped("tick".into()),
+                4 => WorkerInput::Measured(sick),
                 _ => WorkerInput::Ended("signal 9".into()),
             };
             if let Some(worker) = worker_at(world, index)
@@ -100,8 +102,11 @@ proptest! {
         world.settle();
         for wanted in world.disk.desired.clone() {
             let running = world.running(&wanted.app).map(|worker| world.entry_of(worker).clone());
-            let is_bad = matches!(version_of(&wanted), 3 | 4);
-            let proven = world.disk.proven.iter().find(|proven| proven.entry.app == wanted.app);
+            let attempts = &world.disk.installed.attempts;
+            let given_up =
+                attempts.iter().any(|a| a.entry == wanted && a.failure().is_some());
+            let is_bad = given_up || matches!(version_of(&wanted), 3 | 4);
+            let proven = world.disk.installed.proven.iter().find(|proven| proven.entry.app == wanted.app);
             match (wanted.run, is_bad) {
                 (false, _) => prop_assert_eq!(running, None),
                 (true, false) => prop_assert_eq!(running, Some(wanted)),

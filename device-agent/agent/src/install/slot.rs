@@ -252,8 +252,9 @@ impl Slot {
                 self.trouble = Some(refusal);
             }
             (WorkerInput::Ended(detail), _) => self.note_death(detail, now),
-            (WorkerInput::Passed | WorkerInput::Started, _)
-            | (WorkerInput::Trapped(_), _) => return,
+            (WorkerInput::Passed | WorkerInput::Started, _) | (WorkerInput::Trapped(_), _) => {
+                return;
+            }
         }
         actions.push(Action::Report);
     }

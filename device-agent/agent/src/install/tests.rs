@@ -6,6 +6,9 @@ mod random;
 #[path = "world.rs"]
 mod world;
 
+#[path = "trial_tests.rs"]
+mod trial_tests;
+
 use super::*;
 use device_protocol::RefusalCode;
 use world::{World, entry};
@@ -22,7 +25,7 @@ fn running() -> (World, WorkerId) {
     world.accept(vec![entry("a", 1)]);
     world.settle();
     let worker = world.running("a").expect("version 1 runs");
-    assert_eq!(world.disk.proven.len(), 1);
+    assert_eq!(world.disk.installed.proven.len(), 1);
     (world, worker)
 }
 
@@ -40,9 +43,9 @@ fn an_application_is_fetched_checked_and_run() {
     assert_eq!(world.running("a"), None);
     world.worker(worker, WorkerInput::Passed);
     assert_eq!(world.running("a"), Some(worker));
-    assert!(world.disk.proven.is_empty(), "not proven before init has returned");
+    assert!(world.disk.installed.proven.is_empty(), "not proven before init has returned");
     world.worker(worker, WorkerInput::Started);
-    assert_eq!(world.disk.proven[0].entry, entry("a", 1));
+    assert_eq!(world.disk.installed.proven[0].entry, entry("a", 1));
 }
 
 #[test]
@@ -59,7 +62,9 @@ fn the_old_version_runs_until_the_new_one_has_passed_and_the_new_one_waits_for_i
     world.worker(old, WorkerInput::Ended("as told".into()));
     assert_eq!(world.running("a"), Some(new));
     world.worker(new, WorkerInput::Started);
-    assert_eq!(world.disk.proven[0].entry, entry("a", 2));
+    assert_eq!(world.disk.installed.proven[0].entry, entry("a", 1), "it is on trial");
+    world.wait(SECS(30));
+    assert_eq!(world.disk.installed.proven[0].entry, entry("a", 2));
     assert!(!world.disk.blobs.contains(&entry("a", 1).release.into()), "the old one is collected");
 }
 
@@ -73,7 +78,7 @@ fn a_refused_new_version_leaves_the_old_one_running() {
     world.settle();
     assert_eq!(world.running("a"), Some(old));
     assert_eq!(*stage(&world), Stage::Failed(refusal(RefusalCode::KnownAnswer)));
-    assert_eq!(world.disk.proven[0].entry, entry("a", 1));
+    assert_eq!(world.disk.installed.proven[0].entry, entry("a", 1));
     assert!(world.disk.blobs.contains(&entry("a", 1).release.into()));
 }
 
@@ -158,7 +163,7 @@ fn dying_workers_are_restarted_with_growing_delays_and_then_no_more() {
         let least = Moment::from_millis(100 << (death - 1));
         assert!(delay >= least && delay <= 2 * least, "death {death}: {delay:?}");
         world.now = until;
-        world.settle();
+        world.settle_without_fetches();
         worker = world.running("a").unwrap();
     }
     world.worker(worker, WorkerInput::Ended("signal 11".into()));
@@ -175,7 +180,7 @@ fn deaths_far_apart_are_no_crash_loop() {
         let worker = world.running("a").unwrap();
         world.worker(worker, WorkerInput::Ended("signal 9".into()));
         world.now = world.installer.deadline().unwrap() + SECS(16);
-        world.settle();
+        world.settle_without_fetches();
     }
     assert!(world.running("a").is_some());
 }
@@ -228,7 +233,7 @@ fn stopping_keeps_the_application_installed_and_removing_does_not() {
     world.accept(vec![]);
     world.settle();
     assert_eq!(world.running("a"), None);
-    assert!(world.disk.blobs.is_empty() && world.disk.proven.is_empty());
+    assert!(world.disk.blobs.is_empty() && world.disk.installed.proven.is_empty());
 }
 
 #[test]
@@ -238,7 +243,7 @@ fn changed_settings_of_a_release_are_tried_beside_the_running_ones() {
     assert_eq!(world.running("a"), Some(old));
     world.settle();
     assert_ne!(world.running("a"), Some(old));
-    assert_eq!(world.disk.proven[0].entry.interval_ms, 7);
+    assert_eq!(world.disk.installed.proven[0].entry.interval_ms, 7);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 #[derive(Default)]
 pub struct DiskModel {
     pub desired: Vec<AppEntry>,
-    pub proven: Vec<Proven>,
+    pub installed: Persisted,
     pub blobs: BTreeSet<BlobId>,
 }
 
@@ -42,7 +42,7 @@ pub struct World {
 impl Default for World {
     fn default() -> Self {
         Self {
-            installer: Installer::new(vec![], 1),
+            installer: Installer::new(Persisted::default(), 1),
             disk: DiskModel::default(),
             now: Moment::ZERO,
             pending: BTreeSet::new(),
@@ -63,6 +63,7 @@ pub fn entry(app: &str, version: u32) -> AppEntry {
         channels: vec![],
         class: "best-effort".into(),
         deployment: 1,
+        health_window_ms: None,
     }
 }
 
@@ -140,7 +141,7 @@ impl World {
                 }
             }
             Action::Kill(worker) => later.push_back(self.end(worker)),
-            Action::Persist(proven) => self.disk.proven = proven,
+            Action::Persist(installed) => self.disk.installed = installed,
             Action::Collect => {
                 let needed = self.installer.needed();
                 self.disk.blobs.retain(|blob| needed.contains(blob));
@@ -159,7 +160,8 @@ impl World {
     /// A proven version that shall still run is stopped only for one that has passed.
     fn check_stop(&self, worker: WorkerId) {
         let Some(stopped) = self.workers.get(&worker) else { return };
-        let is_proven = self.disk.proven.iter().any(|proven| proven.entry == stopped.entry);
+        let is_proven =
+            self.disk.installed.proven.iter().any(|proven| proven.entry == stopped.entry);
         let wanted = self.disk.desired.iter().find(|entry| entry.app == stopped.entry.app);
         if stopped.begun && !stopped.refused && is_proven && wanted.is_some_and(|wanted| wanted.run)
         {
@@ -171,7 +173,7 @@ impl World {
     }
 
     fn check(&self) {
-        for proven in &self.disk.proven {
+        for proven in &self.disk.installed.proven {
             let blobs = [proven.entry.release.into(), BlobId::from(proven.artifact)];
             for blob in blobs {
                 let is_there = self.disk.blobs.contains(&blob) || self.pending.contains(&blob);
@@ -215,7 +217,7 @@ impl World {
 
     /// Everything but the disk is gone; the agent starts again.
     pub fn cut_power(&mut self) {
-        self.installer = Installer::new(self.disk.proven.clone(), 1);
+        self.installer = Installer::new(self.disk.installed.clone(), 1);
         self.workers.clear();
         self.pending.clear();
         self.cut_after = None;
@@ -240,12 +242,23 @@ impl World {
         self.worker(worker, input);
     }
 
-    /// Lets everything go well until nothing happens any more.
+    /// Lets everything go well until nothing happens any more, also no trial.
     pub fn settle(&mut self) {
         for _ in 0..20 {
             self.deliver_all();
             self.settle_without_fetches();
+            self.now += Moment::from_secs(11);
         }
+    }
+
+    pub fn wait(&mut self, time: Moment) {
+        self.now += time;
+        self.handle(Input::Clock);
+    }
+
+    /// What a worker that runs says of itself.
+    pub fn measure(&mut self, worker: WorkerId, figures: Figures) {
+        self.worker(worker, WorkerInput::Measured(Figures { is_running: true, ..figures }));
     }
 
     pub fn settle_without_fetches(&mut self) {

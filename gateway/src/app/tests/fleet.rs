@@ -218,6 +218,8 @@ pub fn app_report(app: &str, release: module_package::ReleaseId, state: AppState
         checks_failed: 0,
         worker_rss_bytes: 0,
         gas_used: None,
+        trial_left_ms: None,
+        health: None,
         fallback: false,
     }
 }
@@ -392,6 +394,7 @@ pub fn deployment_of(module: &str) -> NewDeployment {
         channels: vec![],
         metering: false,
         canonical_nans: false,
+        health_window_ms: None,
     }
 }
 
