@@ -12,7 +12,7 @@ use std::time::Duration;
 use support::{SEED, Worker, compile_for, expected_target, limits, misbehaving, runtime};
 use target_spec::{BoundsChecks, Registry};
 use worker_protocol::{
-    Activity, Command, Event, Limits, LoadFailure, LogLevel, PROTOCOL_VERSION, Published,
+    Activity, Command, Event, Limits, LoadFailure, LogLevel, PROTOCOL_VERSION, Published, Usage,
 };
 
 const START: Command = Command::Start { interval_ms: 10 };
