@@ -40,6 +40,10 @@ pub struct Config {
     pub runtime: RuntimeConfig,
     #[serde(default = "default_report_interval_ms")]
     pub report_interval_ms: u64,
+    /// Longest time between two attempts to reach the broker, before jitter, which
+    /// can double it. A fleet that may all lose it at once should not make it short.
+    #[serde(default = "default_reconnect_s_max")]
+    pub reconnect_s_max: u64,
     #[serde(default = "default_store_bytes_max")]
     pub store_bytes_max: u64,
     /// PEM certificates to trust for `https` and `mqtts` in place of the usual ones.
@@ -95,6 +99,10 @@ fn default_freeze_after_ms() -> u64 {
     60_000
 }
 
+fn default_reconnect_s_max() -> u64 {
+    15
+}
+
 fn default_store_bytes_max() -> u64 {
     256 * 1024 * 1024
 }
@@ -121,6 +129,9 @@ impl Config {
         }
         if self.freeze_after_ms < FREEZE_AFTER_MS_MIN {
             return Err(format!("freeze_after_ms needs at least {FREEZE_AFTER_MS_MIN}"));
+        }
+        if self.reconnect_s_max == 0 {
+            return Err("reconnect_s_max needs at least 1".into());
         }
         for (index, sensor) in self.sensors.iter().enumerate() {
             let name = sensor.name();
@@ -181,6 +192,7 @@ mod tests {
         let config = Config::parse(GOOD).unwrap();
         assert!(config.is_emulated());
         assert_eq!(config.report_interval_ms, 5_000);
+        assert_eq!(config.reconnect_s_max, 15);
         assert_eq!(config.store_bytes_max, 268_435_456);
         assert_eq!(config.sensors[0].to_grant().source, SensorSource::Simulated { seed: 42 });
     }

@@ -44,6 +44,8 @@ pub struct LinkConfig {
     pub key: SigningKey,
     /// For `mqtts`.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Longest delay between two attempts, before jitter.
+    pub reconnect_max: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +57,6 @@ pub struct BrokerAddress {
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RECONNECT_MIN: Duration = Duration::from_millis(500);
-const RECONNECT_MAX: Duration = Duration::from_secs(15);
 /// A connection that lasted so long was a good one: the next delay is short again.
 const STABLE_AFTER: Duration = Duration::from_secs(20);
 /// Messages that wait for the connection.
@@ -81,7 +82,7 @@ impl BrokerAddress {
 
 /// Runs until the agent ends.
 pub async fn keep_connected(config: LinkConfig, events: mpsc::Sender<Event>) {
-    let mut delays = Delays::random(RECONNECT_MIN, RECONNECT_MAX);
+    let mut delays = Delays::random(RECONNECT_MIN, config.reconnect_max);
     loop {
         let began = Instant::now();
         let error = match connect(&config) {
@@ -217,6 +218,7 @@ mod tests {
             device: DeviceId::of_key(&public.0),
             key,
             tls: None,
+            reconnect_max: Duration::from_secs(1),
         };
         let token = login_token(&config).unwrap();
         assert!(token.len() <= device_protocol::LOGIN_TOKEN_BYTES_MAX);

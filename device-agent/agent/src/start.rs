@@ -160,7 +160,9 @@ fn link_config(
 ) -> anyhow::Result<LinkConfig> {
     let address = BrokerAddress::parse(&enrolment.broker_url).map_err(anyhow::Error::msg)?;
     let tls = if address.is_tls { Some(tls_config(config)?) } else { None };
-    Ok(LinkConfig { address, device: enrolment.device.clone(), key: key.clone(), tls })
+    let reconnect_max = Duration::from_secs(config.reconnect_s_max);
+    let device = enrolment.device.clone();
+    Ok(LinkConfig { address, device, key: key.clone(), tls, reconnect_max })
 }
 
 /// Trusts the configured certificates, else those of the system.

@@ -15,6 +15,8 @@ pub struct AgentOptions {
     pub gateway_url: String,
     pub claim_token: String,
     pub report_interval_ms: u32,
+    /// As in the agent's configuration; its default unless given.
+    pub reconnect_s_max: Option<u32>,
     /// The seed of its simulated sensor `temperature`.
     pub sensor_seed: u64,
 }
@@ -26,6 +28,8 @@ struct ConfigFile {
     claim_token_file: PathBuf,
     name: String,
     report_interval_ms: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reconnect_s_max: Option<u32>,
     runtime: RuntimeConfig,
     sensor: Vec<SensorConfig>,
 }
@@ -60,6 +64,7 @@ impl AgentProcess {
             claim_token_file,
             name: options.name.clone(),
             report_interval_ms: options.report_interval_ms,
+            reconnect_s_max: options.reconnect_s_max,
             runtime: RuntimeConfig {
                 path: kit.runtime(options.class),
                 launcher: options.class.launcher,
@@ -92,6 +97,10 @@ impl AgentProcess {
     /// The folder below which the agent keeps everything.
     pub fn store(&self) -> PathBuf {
         self.options.data.join("agent")
+    }
+
+    pub fn log_file(&self) -> PathBuf {
+        self.options.data.join("agent.log")
     }
 
     pub fn process(&mut self) -> &mut OwnedProcess {

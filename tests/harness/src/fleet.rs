@@ -102,16 +102,30 @@ impl Fleet {
 
     /// Starts a device of a class and does not wait for it.
     pub async fn start_device(&mut self, class: DeviceClass) -> anyhow::Result<()> {
+        let options = self.agent_options(class, &class.device_name()).await?;
+        self.start_device_with(options)
+    }
+
+    /// What [`Self::start_device`] gives an agent, under another name, to be changed.
+    pub async fn agent_options(
+        &mut self,
+        class: DeviceClass,
+        name: &str,
+    ) -> anyhow::Result<AgentOptions> {
         let claim = self.client.create_claim_token(&NewClaimToken { valid_s: None }).await?;
-        let options = AgentOptions {
+        Ok(AgentOptions {
             class,
-            name: class.device_name(),
-            data: self.data.join(class.device_name()),
+            name: name.to_owned(),
+            data: self.data.join(name),
             gateway_url: self.gateway().url().to_owned(),
             claim_token: claim.token,
             report_interval_ms: 1_000,
+            reconnect_s_max: None,
             sensor_seed: SENSOR_SEED,
-        };
+        })
+    }
+
+    pub fn start_device_with(&mut self, options: AgentOptions) -> anyhow::Result<()> {
         self.agents.push(AgentProcess::start(&self.kit, options)?);
         Ok(())
     }

@@ -127,6 +127,10 @@ impl GatewayProcess {
         self.process.log_tail()
     }
 
+    pub fn log_file(&self) -> PathBuf {
+        self.options.data.join("gateway.log")
+    }
+
     pub fn token_file(&self) -> PathBuf {
         self.options.data.join("gateway/admin.token")
     }

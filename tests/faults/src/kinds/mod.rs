@@ -1,0 +1,26 @@
+//! The kinds, each in a file with its oracle.
+
+mod agent_kills;
+mod artifact_bits;
+mod device_prefixes;
+mod documents;
+mod gateway_kills;
+mod manifest_bits;
+mod replay_disk;
+
+use crate::Kind;
+
+/// In the order in which the long run begins with them: the slow ones first, and the
+/// quick ones fill what is left.
+pub const KINDS: &[Kind] = &[
+    agent_kills::KIND,
+    gateway_kills::KIND,
+    device_prefixes::KIND,
+    manifest_bits::KIND,
+    artifact_bits::KIND,
+];
+
+/// Looks a kind up by name.
+pub fn find(name: &str) -> Option<Kind> {
+    KINDS.iter().find(|kind| kind.name == name).copied()
+}

@@ -1,0 +1,270 @@
+//! A gateway and devices that stay alive over many seeds, and the questions that every
+//! oracle asks of them.
+//!
+//! The desired state changes by deploying one of two versions of a small module in
+//! turn. What the gateway acknowledged is written down here, and so is the highest
+//! generation that each device was ever seen with.
+
+use anyhow::{Context, bail, ensure};
+use gateway_api::{AppStatus, Connection, Device, DeviceSelector};
+use gateway_client::Upload;
+use harness::{DeviceClass, Fleet, GatewayOptions, Kit, wait_for};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub const APP: &str = "pulse";
+
+/// How long a fleet may take to agree with its gateway, with a machine that does other
+/// work too. Usually it is one or two seconds.
+pub const CONVERGE_WITHIN: Duration = Duration::from_secs(60);
+
+/// The shortest that the agent takes.
+const REPORT_INTERVAL_MS: u32 = 100;
+
+/// Words in a log that mean a bug.
+const ALARMS: [&str; 3] = ["panicked at", "internal error: entered unreachable", "RUST_BACKTRACE"];
+
+pub struct World {
+    pub fleet: Fleet,
+    /// Ids of the module's versions, from 1 on.
+    modules: Vec<String>,
+    /// Deployments that the gateway acknowledged, with the version of each.
+    acknowledged: BTreeMap<String, u32>,
+    /// The highest generation of each device.
+    highest: BTreeMap<String, u64>,
+    /// How far each log was read.
+    read: BTreeMap<PathBuf, u64>,
+}
+
+/// A small module whose code differs from version to version.
+fn module_text(version: u32) -> String {
+    format!(
+        "(module
+           (memory (export \"memory\") 1)
+           (global $ticks (mut i32) (i32.const 0))
+           (func (export \"tick\") (result i32)
+             (global.set $ticks (i32.add (global.get $ticks) (i32.const {version})))
+             (i32.store (i32.const 64) (global.get $ticks))
+             (i32.const 0)))"
+    )
+}
+
+impl World {
+    /// A gateway with so many native devices, which run version 1.
+    pub async fn start(folder: &Path, devices: usize) -> anyhow::Result<Self> {
+        Self::start_with(GatewayOptions::new(folder), devices).await
+    }
+
+    pub async fn start_with(options: GatewayOptions, devices: usize) -> anyhow::Result<Self> {
+        let fleet = Fleet::start_with(Kit::for_tests()?, options)?;
+        let mut world = Self {
+            fleet,
+            modules: vec![],
+            acknowledged: BTreeMap::new(),
+            highest: BTreeMap::new(),
+            read: BTreeMap::new(),
+        };
+        world.push().await?;
+        world.push().await?;
+        for number in 0..devices {
+            world.add_device(&format!("fault-{number}")).await?;
+        }
+        world.deploy(1).await?;
+        world.wait_converged(&BTreeMap::new()).await?;
+        Ok(world)
+    }
+
+    pub async fn add_device(&mut self, name: &str) -> anyhow::Result<()> {
+        let mut options = self.fleet.agent_options(DeviceClass::X86_64, name).await?;
+        options.report_interval_ms = REPORT_INTERVAL_MS;
+        options.reconnect_s_max = Some(1);
+        self.fleet.start_device_with(options)
+    }
+
+    pub fn device_names(&self) -> Vec<String> {
+        self.fleet.agents.iter().map(|agent| agent.name().to_owned()).collect()
+    }
+
+    /// Uploads the module's next version, and gives its number.
+    pub async fn push(&mut self) -> anyhow::Result<u32> {
+        let version = u32::try_from(self.modules.len())? + 1;
+        let upload = Upload::from_bytes(wat::parse_str(module_text(version))?);
+        let pushed = self.fleet.client().push_module(Some(APP), &upload, |_, _| {}).await?;
+        ensure!(pushed.module.version == version, "version {version} is {:?}", pushed.module);
+        self.modules.push(pushed.module.id);
+        Ok(version)
+    }
+
+    pub fn newest_version(&self) -> u32 {
+        self.modules.len() as u32
+    }
+
+    /// Deploys a version to all devices, and remembers that it was acknowledged.
+    pub async fn deploy(&mut self, version: u32) -> anyhow::Result<()> {
+        let module = self.module(version)?.to_owned();
+        let mut new = Fleet::deployment(&module, DeviceSelector::All);
+        new.interval_ms = Some(100);
+        let deployment = self.fleet.client().create_deployment(&new).await?;
+        self.acknowledged.insert(deployment.id, version);
+        Ok(())
+    }
+
+    fn module(&self, version: u32) -> anyhow::Result<&str> {
+        let index = usize::try_from(version)?.checked_sub(1).context("versions begin at 1")?;
+        Ok(self.modules.get(index).with_context(|| format!("no version {version}"))?)
+    }
+
+    /// The agents' starts as the gateway last heard of them.
+    pub async fn boot_ids(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let statuses = self.fleet.client().ps().await?.items;
+        let pairs = statuses.into_iter().map(|app| (app.device_name, app.report_boot_id));
+        Ok(pairs.collect())
+    }
+
+    /// Waits until every device runs what the newest deployment says, from reports of
+    /// starts other than `before`, and asks the rest of the oracle.
+    pub async fn wait_converged(
+        &mut self,
+        before: &BTreeMap<String, String>,
+    ) -> anyhow::Result<()> {
+        let names = self.device_names();
+        let client = self.fleet.client().clone();
+        let wanted = self.check_deployments().await?;
+        let waited = wait_for("agreement of all devices", CONVERGE_WITHIN, async || {
+            self.fleet.check_alive()?;
+            let devices = match client.devices().await {
+                Ok(devices) => devices.items,
+                Err(error) => return Ok(Err(error.to_string())),
+            };
+            for name in &names {
+                let device = devices.iter().find(|device| device.name == *name);
+                let device = device.with_context(|| format!("the device {name} is gone"))?;
+                if let Some(why) = is_behind(device, wanted, before.get(name)) {
+                    return Ok(Err(format!("{name}: {why}")));
+                }
+            }
+            Ok(Ok(devices))
+        });
+        let devices = waited.await.with_context(|| self.fleet.logs())?;
+        self.check_devices(&devices).await?;
+        self.check_logs()
+    }
+
+    /// Everything acknowledged is listed. Gives the version that is wanted: a
+    /// deployment whose answer was lost in a crash counts if the gateway has it.
+    pub async fn check_deployments(&mut self) -> anyhow::Result<u32> {
+        let listed = self.fleet.client().deployments().await?.items;
+        let ids: BTreeSet<&str> = listed.iter().map(|deployment| deployment.id.as_str()).collect();
+        for id in self.acknowledged.keys() {
+            ensure!(ids.contains(id.as_str()), "the acknowledged deployment {id} is gone");
+        }
+        let number = |id: &str| id.rsplit('-').next().and_then(|text| text.parse::<u64>().ok());
+        let newest = listed.iter().filter(|deployment| deployment.app == APP);
+        let newest = newest.max_by_key(|deployment| number(&deployment.id));
+        let newest = newest.context("no deployment is listed")?;
+        if let Some(version) = self.acknowledged.get(&newest.id) {
+            ensure!(*version == newest.module_version, "{} is {newest:?}", version);
+        }
+        Ok(newest.module_version)
+    }
+
+    /// Acknowledged modules are there with their bytes' hash as their id.
+    pub async fn check_modules(&self) -> anyhow::Result<()> {
+        for id in &self.modules {
+            let module = self.fleet.client().module(id).await;
+            ensure!(module.is_ok(), "the acknowledged module {id} is gone: {module:?}");
+        }
+        Ok(())
+    }
+
+    async fn check_devices(&mut self, devices: &[Device]) -> anyhow::Result<()> {
+        let mut known = BTreeSet::new();
+        for id in &self.modules {
+            let artifacts = self.fleet.client().module(id).await?.artifacts;
+            known.extend(artifacts.into_iter().filter_map(|artifact| artifact.artifact));
+        }
+        for device in devices {
+            let highest = self.highest.entry(device.id.clone()).or_default();
+            ensure!(
+                device.generation >= *highest,
+                "{} went back from generation {highest} to {}",
+                device.name,
+                device.generation
+            );
+            *highest = device.generation;
+            for app in &device.apps {
+                let artifact = app.artifact.clone().unwrap_or_default();
+                ensure!(
+                    known.contains(&artifact),
+                    "{} runs the artifact {artifact:?}, which the gateway did not compile",
+                    device.name
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what was written to the logs since the last time.
+    pub fn check_logs(&mut self) -> anyhow::Result<()> {
+        let mut logs = vec![self.fleet.gateway().log_file()];
+        logs.extend(self.fleet.agents.iter().map(|agent| agent.log_file()));
+        for log in logs {
+            let from = self.read.entry(log.clone()).or_default();
+            let text = read_from(&log, from).unwrap_or_default();
+            let is_alarm = |line: &&str| ALARMS.iter().any(|alarm| line.contains(alarm));
+            if let Some(line) = text.lines().find(is_alarm) {
+                bail!("{}: {line}", log.display());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a device is not where it should be, if it is not.
+fn is_behind(device: &Device, version: u32, boot_id_before: Option<&String>) -> Option<String> {
+    if let Some(refusal) = device.refusal.as_ref().filter(|refusal| is_alarming(refusal.code)) {
+        return Some(format!("refused with {refusal:?}"));
+    }
+    if device.connection != Connection::Online {
+        return Some(format!("is {:?}", device.connection));
+    }
+    if device.generation != device.generation_wanted {
+        return Some(format!("has {} of {}", device.generation, device.generation_wanted));
+    }
+    let Some(app) = device.apps.iter().find(|app| app.app == APP) else {
+        return Some("does not have the application".into());
+    };
+    let is_new = |app: &AppStatus| boot_id_before != Some(&app.report_boot_id);
+    if app.state != "running" || app.version != version || app.fallback || !is_new(app) {
+        let AppStatus { state, version: found, report_boot_id, detail, .. } = app;
+        return Some(format!(
+            "version {version} is wanted: {state} {found}, start {report_boot_id}, {detail}"
+        ));
+    }
+    None
+}
+
+/// Two contents for one generation.
+fn is_alarming(code: u16) -> bool {
+    code == EQUIVOCATION
+}
+
+/// As `device_protocol::RefusalCode` numbers it; the tests look from outside.
+const EQUIVOCATION: u16 = 10;
+
+fn read_from(file: &Path, from: &mut u64) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(file)?;
+    file.seek(SeekFrom::Start(*from))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    *from += bytes.len() as u64;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A runtime for one rig.
+pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    Ok(builder.worker_threads(1).enable_all().build()?)
+}
