@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod differential;
 mod executors;
+mod faults;
 mod firmware;
 mod fuzz;
 mod kit;
@@ -74,6 +75,13 @@ enum Command {
         /// Only this function of `tests/fuzz-targets`.
         #[arg(long, value_name = "TARGET")]
         only: Option<String>,
+    },
+    /// Inject faults into real programs: kills, power cuts, flipped bits, partitions.
+    Faults {
+        /// Handed to the runner, such as `--only agent-kills`, `--seeds 1..100`,
+        /// `--minutes 30` or `--write-docs`; `--list` names the kinds.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Run random modules compiled and in two interpreters, and compare.
     Differential {
@@ -155,6 +163,10 @@ fn run_command(command: Command) -> anyhow::Result<()> {
         }
         Command::Fuzz { minutes, seed, only } => {
             fuzz::run(&workspace, minutes, seed, only.as_deref())
+        }
+        Command::Faults { arguments } => {
+            system::install(system::Need::ALL)?;
+            faults::run(&workspace, &arguments)
         }
         Command::Differential { seconds, seed, only } => {
             system::install(&[

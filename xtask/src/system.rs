@@ -25,6 +25,9 @@ pub enum Need {
     Browser,
     /// npm, pip and Rust for WASI: programs that nobody here wrote, and compilers.
     Programs,
+    /// What faults are made with: a broker to kill, networks to cut, clocks to turn and
+    /// file systems to pull the power from.
+    Faults,
 }
 
 impl Need {
@@ -36,6 +39,7 @@ impl Need {
         Need::Emulators,
         Need::Browser,
         Need::Programs,
+        Need::Faults,
     ];
 
     fn rust_targets(self) -> &'static [&'static str] {
@@ -43,7 +47,7 @@ impl Need {
             Self::WasmTarget | Self::Modules => &["wasm32-unknown-unknown"],
             Self::CrossCompilers => &["aarch64-unknown-linux-gnu", "riscv64gc-unknown-linux-gnu"],
             Self::Programs => &["wasm32-unknown-unknown", "wasm32-wasip1"],
-            Self::Runtimes | Self::Emulators | Self::Browser => &[],
+            Self::Runtimes | Self::Emulators | Self::Browser | Self::Faults => &[],
         }
     }
 
@@ -76,6 +80,13 @@ impl Need {
                 (Program("npm"), "npm"),
                 (Program("python3"), "python3"),
                 (Program("pip3"), "python3-pip"),
+            ],
+            Self::Faults => &[
+                (File("/usr/sbin/mosquitto"), "mosquitto"),
+                (File("/usr/sbin/nft"), "nftables"),
+                (File("/usr/sbin/mkfs.ext4"), "e2fsprogs"),
+                (Program("ip"), "iproute2"),
+                (Program("faketime"), "faketime"),
             ],
         }
     }

@@ -5,7 +5,7 @@
 //! with its name and reason to the file in `FARRIER_SKIPS`; those are printed,
 //! and where `FARRIER_NO_SKIPS` is set, as in CI, each is a failure.
 
-use crate::{check, differential, executors, fuzz, kit, programs, run, system};
+use crate::{check, differential, executors, faults, fuzz, kit, programs, run, system};
 use anyhow::{Context, bail};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -51,7 +51,7 @@ pub fn run(workspace: &Path) -> anyhow::Result<()> {
     stages.check("formatting", check::formatting(workspace));
     stages.tests(
         "unit and integration tests",
-        cargo_test(workspace, &["--workspace", "--exclude", "e2e"]),
+        cargo_test(workspace, &["--workspace", "--exclude", "e2e", "--exclude", "faults"]),
     );
     for (id, _, _) in kit::DEVICES.iter().filter(|(id, _, _)| *id != "x86_64-linux") {
         stages.tests(&format!("worker tests on {id}"), emulated_worker_test(workspace, id));
@@ -66,6 +66,7 @@ pub fn run(workspace: &Path) -> anyhow::Result<()> {
     stages.tests("random modules in other engines", differential::tests(workspace));
     stages.check("fetch playwright-core from npm", fetch_browser_driver(workspace));
     stages.tests("end-to-end tests", end_to_end(workspace));
+    stages.tests("faults, a few of each kind", faults::tests(workspace));
 
     let mut total = stages.total;
     let skipped = std::fs::read_to_string(&skips).unwrap_or_default();
