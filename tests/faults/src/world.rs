@@ -23,6 +23,9 @@ pub const CONVERGE_WITHIN: Duration = Duration::from_secs(60);
 /// The shortest that the agent takes.
 const REPORT_INTERVAL_MS: u32 = 100;
 
+/// Short, so that versions are committed between two faults and within one too.
+const HEALTH_WINDOW_MS: u32 = 300;
+
 /// Words in a log that mean a bug.
 const ALARMS: [&str; 3] = ["panicked at", "internal error: entered unreachable", "RUST_BACKTRACE"];
 
@@ -106,6 +109,7 @@ impl World {
         let module = self.module(version)?.to_owned();
         let mut new = Fleet::deployment(&module, DeviceSelector::All);
         new.interval_ms = Some(100);
+        new.health_window_ms = Some(HEALTH_WINDOW_MS);
         let deployment = self.fleet.client().create_deployment(&new).await?;
         self.acknowledged.insert(deployment.id, version);
         Ok(())

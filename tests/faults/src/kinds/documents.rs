@@ -62,6 +62,7 @@ pub fn manifest(random: &mut Rng, device: &DeviceId, seq: u64) -> Manifest {
         channels: vec!["average".into(); random.usize(0..3)],
         class: "best-effort".into(),
         deployment: random.u64(1..1_000),
+        health_window_ms: Some(random.u32(0..60_000)),
     });
     let apps = apps.collect();
     Manifest {
