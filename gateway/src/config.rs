@@ -61,6 +61,13 @@ pub struct Config {
     /// from the compile workers.
     #[serde(default)]
     pub compile_sandbox: CompileSandbox,
+    /// Between two heartbeats to a device that reports, 1 to 3,600.
+    #[serde(default = "default_heartbeat_s")]
+    pub heartbeat_s: u32,
+    /// After so many days a manifest is no longer accepted by a device that knows the
+    /// time. It is renewed after a third of them. 1 to 3,650.
+    #[serde(default = "default_manifest_valid_days")]
+    pub manifest_valid_days: u32,
     /// Runtimes for the gateway's own check, one for each target and bounds mode.
     /// An artifact without one is refused.
     #[serde(default, rename = "check_runtime")]
@@ -138,6 +145,12 @@ impl Config {
         if self.compile_queue_max == 0 {
             return refuse("compile_queue_max must be at least 1".into());
         }
+        if !(1..=3_600).contains(&self.heartbeat_s) {
+            return refuse("heartbeat_s must be 1 to 3600".into());
+        }
+        if !(1..=3_650).contains(&self.manifest_valid_days) {
+            return refuse("manifest_valid_days must be 1 to 3650".into());
+        }
         for (index, runtime) in self.check_runtimes.iter().enumerate() {
             let target = Registry::built_in()
                 .get(&runtime.target)
@@ -183,6 +196,14 @@ fn default_mqtt_listen() -> SocketAddr {
 
 fn default_upload_bytes_max() -> u64 {
     32 * 1024 * 1024
+}
+
+fn default_heartbeat_s() -> u32 {
+    60
+}
+
+fn default_manifest_valid_days() -> u32 {
+    30
 }
 
 fn default_compile_s_max() -> u32 {

@@ -1,6 +1,6 @@
 //! Puts the rooms together, runs until it is told to end, and takes them apart.
 
-use crate::app::{Addresses, App, CompileRoom, Rooms, TrustRules};
+use crate::app::{Addresses, App, CompileRoom, PulseRules, Rooms, TrustRules};
 use crate::check::CheckBench;
 use crate::compile::{CompileLimits, CompileProcess, Queues, start_workers};
 use crate::config::{Config, cpu_count};
@@ -114,6 +114,10 @@ fn open_app(
             queue_max: config.compile_queue_max,
             workers: config.worker_count(),
             cpus: cpu_count(),
+        },
+        pulse: PulseRules {
+            heartbeat_ms: u64::from(config.heartbeat_s) * 1_000,
+            manifest_valid_ms: u64::from(config.manifest_valid_days) * 24 * 60 * 60 * 1_000,
         },
     };
     Ok(App::open(rooms)?)

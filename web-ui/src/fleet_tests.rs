@@ -26,6 +26,10 @@ fn device(id: &str, name: &str, generation: u64) -> Device {
         memory_available_bytes: 0,
         agent_rss_bytes: 0,
         store_bytes: 0,
+        alarms: vec![],
+        reports_refused: 0,
+        root_version: None,
+        clock: None,
         refusal: None,
         apps: vec![],
     }

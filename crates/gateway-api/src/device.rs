@@ -33,6 +33,27 @@ pub struct Device {
     /// The last document that the device refused.
     pub refusal: Option<Refusal>,
     pub apps: Vec<AppStatus>,
+    /// What somebody has to look at.
+    #[serde(default)]
+    pub alarms: Vec<Alarm>,
+    /// Reports that were refused since the gateway's start: repeated, late, replayed
+    /// or forged.
+    #[serde(default)]
+    pub reports_refused: u64,
+    /// Of the root document that the device trusts.
+    #[serde(default)]
+    pub root_version: Option<u32>,
+    /// How it knows the time: `unknown`, `configured` or `heartbeat`.
+    #[serde(default)]
+    pub clock: Option<String>,
+}
+
+/// Something about a device that is no refusal and may be an attack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// `frozen`, `cloned` or `forged-reports`.
+    pub kind: String,
+    pub text: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -54,7 +54,8 @@ pub use deployment::{
     Deployment, DeploymentState, DeviceProgress, DeviceSelector, NewDeployment, ProgressState,
 };
 pub use device::{
-    AppSample, AppStatus, Connection, Device, DeviceSample, History, LogLine, Published, Refusal,
+    Alarm, AppSample, AppStatus, Connection, Device, DeviceSample, History, LogLine, Published,
+    Refusal,
 };
 pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacle, TableNeeds};
 pub use event::Event;

@@ -28,6 +28,8 @@ pub struct Clock {
     is_configured: bool,
     asked: Option<([u8; NONCE_BYTES], Moment)>,
     told: Option<(u64, Moment)>,
+    /// Something that came does not fit this time.
+    is_in_doubt: bool,
     floor_ms: u64,
     /// As it is on the disk.
     kept_floor_ms: u64,
@@ -35,7 +37,14 @@ pub struct Clock {
 
 impl Clock {
     pub fn new(is_configured: bool, floor_ms: u64) -> Self {
-        Self { is_configured, asked: None, told: None, floor_ms, kept_floor_ms: floor_ms }
+        Self {
+            is_configured,
+            asked: None,
+            told: None,
+            is_in_doubt: false,
+            floor_ms,
+            kept_floor_ms: floor_ms,
+        }
     }
 
     pub fn trust(&self) -> ClockTrust {
@@ -61,7 +70,8 @@ impl Clock {
     pub fn wants_answer(&self, now: Moment) -> bool {
         let is_good = |(_, at): (u64, Moment)| now.saturating_sub(at) < ANSWER_GOOD;
         let waits = |(_, at): ([u8; NONCE_BYTES], Moment)| now.saturating_sub(at) <= ROUND_TRIP_MAX;
-        !self.is_configured && !self.told.is_some_and(is_good) && !self.asked.is_some_and(waits)
+        let is_sure = self.told.is_some_and(is_good) && !self.is_in_doubt;
+        !self.is_configured && !is_sure && !self.asked.is_some_and(waits)
     }
 
     /// A report with this nonce was sent. Only the newest counts.
@@ -80,8 +90,15 @@ impl Clock {
         }
         let is_back = heartbeat.time_ms < self.floor_ms;
         self.told = Some((heartbeat.time_ms, now));
+        self.is_in_doubt = false;
         self.floor_ms = heartbeat.time_ms;
         is_back
+    }
+
+    /// A document has ended by this time: it is asked for again, because the gateway
+    /// may have set its own clock right.
+    pub fn doubt(&mut self) {
+        self.is_in_doubt = true;
     }
 
     /// A genuine document says that it was made then.

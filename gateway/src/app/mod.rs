@@ -13,6 +13,7 @@
 //! asynchronous callers put it on a blocking thread.
 
 mod access;
+mod alarms;
 mod blocks;
 mod builds;
 mod compiling;
@@ -25,6 +26,7 @@ mod error;
 mod estimate;
 mod events;
 mod figures;
+mod heartbeats;
 mod logins;
 mod model;
 mod modules;
@@ -45,6 +47,7 @@ pub use builds::{CheckInput, CompileInput};
 pub use compiling::{CompileOutcome, Compiled};
 pub use error::AppError;
 pub use events::{EventBus, NumberedEvent};
+pub use heartbeats::PulseRules;
 pub use logins::LoginRefusal;
 pub use modules::Upload;
 pub use releases::SigningPass;
@@ -80,6 +83,8 @@ pub trait Outbox: Send + Sync {
     fn manifest_changed(&self, device: &DeviceId);
     /// There is a new root document: see [`App::root_documents`].
     fn root_published(&self);
+    /// It is time for a heartbeat: fetch it by [`App::sealed_heartbeat`].
+    fn heartbeat_due(&self, device: &DeviceId);
     /// Blocks are asked for: see [`App::blocks_due`].
     fn blocks_wanted(&self);
 }
@@ -101,6 +106,7 @@ pub struct Rooms {
     pub surroundings: Surroundings,
     pub upload_bytes_max: u64,
     pub compiling: CompileRoom,
+    pub pulse: PulseRules,
 }
 
 /// What compile jobs have to share.
@@ -126,6 +132,7 @@ pub struct App {
     logins: Mutex<logins::Logins>,
     login_links: Mutex<access::LoginLinks>,
     block_desk: Mutex<blocks::BlockDesk>,
+    heartbeats: Mutex<heartbeats::Heartbeats>,
     events: EventBus,
     /// What watchers were last told of each deployment.
     shown_deployments: Mutex<HashMap<u64, gateway_api::Deployment>>,
@@ -142,6 +149,10 @@ struct State {
     no_room: BTreeSet<(DeviceId, u64)>,
     /// When a device was last reminded of the manifest that it ignores.
     manifest_told_ms: HashMap<DeviceId, u64>,
+    /// Since when a device that reports has had an older manifest, without a reason.
+    behind_since_ms: HashMap<DeviceId, u64>,
+    /// The kinds of alarms that watchers were told of.
+    shown_alarms: HashMap<DeviceId, Vec<String>>,
 }
 
 impl App {
@@ -160,6 +171,7 @@ impl App {
             logins: Mutex::default(),
             login_links: Mutex::default(),
             block_desk: Mutex::default(),
+            heartbeats: Mutex::default(),
             events,
             shown_deployments: Mutex::default(),
             deployments_changed: AtomicBool::new(true),
@@ -198,6 +210,11 @@ impl App {
     pub fn tick(&self) {
         self.notice_offline_devices();
         self.republish_ignored_manifests();
+        self.send_heartbeats();
+        if let Err(error) = self.renew_manifests() {
+            tracing::error!(%error, "renew manifests");
+        }
+        self.show_alarms();
         self.take_up_deferred();
         if self.deployments_changed.swap(false, Ordering::AcqRel) {
             self.show_changed_deployments();

@@ -107,7 +107,7 @@ impl App {
             seq,
             device: device.clone(),
             issued_at_ms: self.now_ms(),
-            not_after_ms: None,
+            not_after_ms: self.manifest_end_ms(),
             apps: entries.iter().map(|entry| entry.entry.clone()).collect(),
         };
         let (_, sealed) = self.rooms.signing.seal_manifest(root, &manifest)?;

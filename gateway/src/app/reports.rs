@@ -85,9 +85,17 @@ impl App {
 
     fn take_report(&self, device: &DeviceId, payload: &[u8]) -> Result<(), UpRefusal> {
         let key = self.device_key(device).ok_or(UpRefusal::UnknownDevice(device.clone()))?;
-        let payload = open(Domain::Report, payload, REPORT_BYTES_MAX, |id| {
+        let opened = open(Domain::Report, payload, REPORT_BYTES_MAX, |id| {
             if key.id() == *id { Ok(key) } else { Err(SealError::UnknownKey(*id)) }
-        })?;
+        });
+        let payload = match opened {
+            Ok(payload) => payload,
+            Err(error) => {
+                let now_ms = self.now_ms();
+                self.telemetry().device_mut(device).note_forged(now_ms);
+                return Err(error.into());
+            }
+        };
         let report: Report = decode(&payload)?;
         check_version(report.version)?;
         if report.device != *device {
@@ -97,8 +105,10 @@ impl App {
         let state = self.state();
         let mut telemetry = self.telemetry();
         let of_device = telemetry.device_mut(device);
+        let nonce = report.nonce;
         of_device.fold(report, now_ms)?;
         of_device.shown_online = true;
+        self.take_question(device, nonce);
         let Some(record) = state.model.devices.get(device) else { return Ok(()) };
         let view = views::device(&state, &telemetry, record, now_ms);
         self.events.send(Event::Device { device: view });
@@ -152,7 +162,11 @@ impl App {
         Ok(())
     }
 
-    fn device_name(&self, state: &State, device: &DeviceId) -> Result<String, UpRefusal> {
+    pub(super) fn device_name(
+        &self,
+        state: &State,
+        device: &DeviceId,
+    ) -> Result<String, UpRefusal> {
         let record = state.model.devices.get(device);
         record.map(|r| r.name.clone()).ok_or_else(|| UpRefusal::UnknownDevice(device.clone()))
     }

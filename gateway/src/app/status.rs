@@ -44,6 +44,11 @@ impl App {
             }
         }
         drop(telemetry);
+        let behind = &mut state.behind_since_ms;
+        behind.retain(|device, _| ignored.contains(device));
+        for device in &ignored {
+            behind.entry(device.clone()).or_insert(now_ms);
+        }
         let told: &mut HashMap<DeviceId, u64> = &mut state.manifest_told_ms;
         told.retain(|device, _| ignored.contains(device));
         for device in ignored {

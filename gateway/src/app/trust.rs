@@ -136,7 +136,7 @@ impl App {
             seq,
             device: record.device.clone(),
             issued_at_ms: self.now_ms(),
-            not_after_ms: None,
+            not_after_ms: self.manifest_end_ms(),
             apps: record.entries.iter().map(|entry| entry.entry.clone()).collect(),
         };
         let (_, sealed) = self.rooms.signing.seal_manifest(root, &manifest)?;

@@ -2,6 +2,7 @@
 //! changes the other by accident.
 
 use super::State;
+use super::alarms::alarms_of;
 use super::builds::{BuildStatus, CompileJob, JobState};
 use super::desired::{artifact_key, build_for, wanted_by};
 use super::estimate::{self, Outlook};
@@ -281,6 +282,10 @@ pub fn device(state: &State, telemetry: &Telemetry, record: &DeviceRecord, now_m
         store_bytes: usage.store_bytes,
         refusal: report.and_then(|r| r.refused.as_ref()).map(|r| to_refusal(r.code, &r.detail)),
         apps: app_statuses(state, of_device, record),
+        alarms: of_device.map(|d| alarms_of(state, d, &record.device, now_ms)).unwrap_or_default(),
+        reports_refused: of_device.map_or(0, |d| d.reports_refused),
+        root_version: report.and_then(|r| r.root_version),
+        clock: report.and_then(|r| r.clock).map(|clock| clock.as_str().to_owned()),
     }
 }
 

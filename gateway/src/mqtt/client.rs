@@ -1,6 +1,7 @@
 //! The connection: what devices say goes to the rules, in order, on a thread of its
 //! own; manifests and blocks go out, each by one task.
 
+use super::heartbeats::publish_heartbeats;
 use super::roots::publish_roots;
 use super::{GATEWAY_CLIENT_ID, OutTray};
 use crate::app::App;
@@ -46,6 +47,7 @@ pub fn start_client(app: &Arc<App>, tray: &Arc<OutTray>, login: MqttLogin) -> Jo
     let mut tasks = JoinSet::new();
     tasks.spawn(run_connection(app.clone(), tray.clone(), client.clone(), event_loop, ingest));
     tasks.spawn(publish_manifests(app.clone(), tray.clone(), client.clone()));
+    tasks.spawn(publish_heartbeats(app.clone(), tray.clone(), client.clone()));
     tasks.spawn(publish_roots(app.clone(), tray.clone(), client.clone()));
     tasks.spawn(publish_blocks(app.clone(), tray.clone(), client));
     let app = app.clone();

@@ -7,6 +7,7 @@
 
 mod access;
 mod client;
+mod heartbeats;
 mod roots;
 
 pub use access::{BrokerAccess, GATEWAY_CLIENT_ID};
@@ -25,6 +26,8 @@ pub struct OutTray {
     manifests_waiting: Notify,
     blocks_waiting: Notify,
     roots_waiting: Notify,
+    heartbeats: Mutex<BTreeSet<DeviceId>>,
+    heartbeats_waiting: Notify,
 }
 
 impl Outbox for OutTray {
@@ -36,6 +39,11 @@ impl Outbox for OutTray {
         self.roots_waiting.notify_one();
     }
 
+    fn heartbeat_due(&self, device: &DeviceId) {
+        self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner).insert(device.clone());
+        self.heartbeats_waiting.notify_one();
+    }
+
     fn blocks_wanted(&self) {
         self.blocks_waiting.notify_one();
     }
@@ -45,6 +53,10 @@ impl OutTray {
     fn add_manifests(&self, devices: impl IntoIterator<Item = DeviceId>) {
         self.manifests.lock().unwrap_or_else(PoisonError::into_inner).extend(devices);
         self.manifests_waiting.notify_one();
+    }
+
+    fn next_heartbeat(&self) -> Option<DeviceId> {
+        self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner).pop_first()
     }
 
     fn next_manifest(&self) -> Option<DeviceId> {

@@ -9,6 +9,11 @@ use std::collections::HashMap;
 /// replayed as new ones.
 const EARLIER_BOOTS_KEPT: usize = 16;
 
+/// So many new reports of an earlier start are no late messages.
+const CLONE_REPORTS_MIN: u64 = 3;
+/// An alarm stays up for so long after its last sign.
+const ALARM_KEPT_MS: u64 = 10 * 60 * 1_000;
+
 /// Longest text of a report that is kept; a device may send more.
 const DETAIL_BYTES_MAX: usize = 1_024;
 const NAME_BYTES_MAX: usize = 64;
@@ -16,7 +21,12 @@ const NAME_BYTES_MAX: usize = 64;
 pub struct DeviceTelemetry {
     last: Option<Report>,
     last_seen_ms: Option<u64>,
-    earlier_boots: Ring<[u8; 16]>,
+    /// With the last counter that was heard of each.
+    earlier_boots: Ring<([u8; 16], u64)>,
+    pub reports_refused: u64,
+    /// New reports of earlier starts: how many, and the time of the last.
+    alternations: (u64, u64),
+    forged: (u64, u64),
     /// Whether the last thing told to the outside was "online".
     pub shown_online: bool,
     pub cpu_percent: Option<f64>,
@@ -82,6 +92,9 @@ impl Default for DeviceTelemetry {
             last: None,
             last_seen_ms: None,
             earlier_boots: Ring::new(EARLIER_BOOTS_KEPT),
+            reports_refused: 0,
+            alternations: (0, 0),
+            forged: (0, 0),
             shown_online: false,
             cpu_percent: None,
             app_cpu_percent: HashMap::new(),
@@ -97,9 +110,13 @@ impl DeviceTelemetry {
     /// Takes a verified report in, unless it is late or replayed.
     pub fn fold(&mut self, mut report: Report, now_ms: u64) -> Result<(), ReportRefusal> {
         if let Some(last) = &self.last {
-            self.check_order(last, &report)?;
-            if last.boot_id != report.boot_id {
-                self.earlier_boots.push(last.boot_id);
+            let (boot, counter) = (last.boot_id, last.counter);
+            if let Err(refusal) = self.check_order(last, &report) {
+                self.note_refused(&report, now_ms);
+                return Err(refusal);
+            }
+            if boot != report.boot_id {
+                self.earlier_boots.push((boot, counter));
             }
         }
         bound(&mut report);
@@ -123,10 +140,40 @@ impl DeviceTelemetry {
         if last.boot_id == report.boot_id && report.counter <= last.counter {
             return Err(ReportRefusal::Late { counter: report.counter, last: last.counter });
         }
-        if self.earlier_boots.iter().any(|boot| *boot == report.boot_id) {
+        if self.earlier_boots.iter().any(|(boot, _)| *boot == report.boot_id) {
             return Err(ReportRefusal::EarlierBoot);
         }
         Ok(())
+    }
+
+    /// A start that ended says nothing new: whoever speaks for it, with a counter that
+    /// was not heard before, runs beside the present one.
+    fn note_refused(&mut self, report: &Report, now_ms: u64) {
+        self.reports_refused += 1;
+        let earlier = self.earlier_boots.iter_mut().find(|(boot, _)| *boot == report.boot_id);
+        if let Some((_, counter)) = earlier
+            && report.counter > *counter
+        {
+            *counter = report.counter;
+            count(&mut self.alternations, now_ms);
+        }
+    }
+
+    pub fn note_forged(&mut self, now_ms: u64) {
+        self.reports_refused += 1;
+        count(&mut self.forged, now_ms);
+    }
+
+    /// A report that was only late may look like one of a clone; several do not.
+    pub fn is_cloned(&self, now_ms: u64) -> bool {
+        let (count, last_ms) = self.alternations;
+        count >= CLONE_REPORTS_MIN && now_ms.abs_diff(last_ms) <= ALARM_KEPT_MS
+    }
+
+    /// How many reports in its name were not its own, if there were any lately.
+    pub fn forged(&self, now_ms: u64) -> Option<u64> {
+        let (count, last_ms) = self.forged;
+        (count > 0 && now_ms.abs_diff(last_ms) <= ALARM_KEPT_MS).then_some(count)
     }
 
     fn add_points(&mut self, report: &Report, now_ms: u64) {
@@ -193,6 +240,15 @@ impl DeviceTelemetry {
     pub fn app_points(&self) -> impl Iterator<Item = (&str, &Ring<AppPoint>)> {
         self.app_points.iter().map(|(app, points)| (app.as_str(), points))
     }
+}
+
+/// Counts what belongs together; after a long pause, from the start.
+fn count((count, last_ms): &mut (u64, u64), now_ms: u64) {
+    if now_ms.abs_diff(*last_ms) > ALARM_KEPT_MS {
+        *count = 0;
+    }
+    *count += 1;
+    *last_ms = now_ms;
 }
 
 /// Cuts what a device says to what is kept of it.
@@ -311,6 +367,25 @@ mod tests {
         telemetry.fold(report(2, 1, 0), 2).unwrap();
         assert_eq!(telemetry.fold(report(1, 9, 0), 3), Err(ReportRefusal::EarlierBoot));
         assert_eq!(telemetry.last_seen_ms(), Some(2));
+    }
+
+    #[test]
+    fn two_starts_that_report_in_turn_are_a_clone_and_one_late_report_is_none() {
+        let mut telemetry = DeviceTelemetry::default();
+        telemetry.fold(report(1, 1, 0), 0).unwrap();
+        telemetry.fold(report(2, 1, 0), 1).unwrap();
+        for repeat in 0..9 {
+            assert!(telemetry.fold(report(1, 1, 0), 2 + repeat).is_err(), "a replay");
+        }
+        assert!(telemetry.fold(report(1, 2, 0), 20).is_err());
+        assert!(!telemetry.is_cloned(20));
+        for counter in 3..5 {
+            telemetry.fold(report(2, counter, 0), 21).unwrap();
+            assert!(telemetry.fold(report(1, counter, 0), 22).is_err());
+        }
+        assert!(telemetry.is_cloned(22));
+        assert_eq!(telemetry.reports_refused, 12);
+        assert!(!telemetry.is_cloned(22 + ALARM_KEPT_MS + 1));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::chart::ticks::Unit;
 use crate::chart::view::Chart;
 use crate::components::{EmulatedMark, Pill, RefusalBox, device_figure, figure_list};
 use crate::live::Live;
+use crate::words::Tone;
 use crate::{format, words};
 use gateway_api::Device;
 use leptos::prelude::*;
@@ -86,6 +87,10 @@ fn head(device: Device) -> impl IntoView {
                 })}
             </span>
         </div>
+        {device.alarms.iter().map(|alarm| {
+            let text = format!("Alarm, {}", alarm.kind);
+            view! { <p role="alert"><Pill tone=Tone::Bad text/>" "{alarm.text.clone()}</p> }
+        }).collect_view()}
         {device.refusal.clone().map(|refusal| view! { <RefusalBox refusal/> })}
         <div class="card">{figure_list(figures)}</div>
         <details class="card facts">

@@ -83,11 +83,16 @@ fn row(device: Device, now_ms: u64) -> impl IntoView {
         let text = format!("refusal {}: {}", refusal.code, refusal.title);
         view! { <Pill tone=Tone::Bad text/> }
     });
+    let alarms = device.alarms.iter().map(|alarm| {
+        let text = format!("alarm: {}", alarm.kind);
+        view! { <Pill tone=Tone::Bad text/> }
+    });
+    let alarms = alarms.collect_view();
     view! {
         <tr data-device-row=device.id.clone()>
             <th scope="row">
                 <A href=href>{name}</A>
-                " "{refusal}
+                " "{alarms}{refusal}
             </th>
             <td data-label="Connection">
                 <Pill

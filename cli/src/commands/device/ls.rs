@@ -81,6 +81,9 @@ fn view(devices: &[Device], look: &Look) -> String {
     }
     let mut text = grid.to_text();
     for device in devices {
+        for alarm in &device.alarms {
+            text += &format!("{}: alarm, {}: {}\n", device.name, alarm.kind, alarm.text);
+        }
         if let Some(refusal) = &device.refusal {
             text += &refusal::explain(&device.name, refusal);
         }
@@ -114,6 +117,9 @@ fn note(device: &Device) -> String {
     if device.generation_wanted != device.generation {
         notes.push("behind".to_owned());
     }
+    // A question for people, who may know of the copy.
+    let ask = |kind: &str| if kind == "cloned" { "cloned?".to_owned() } else { kind.to_owned() };
+    notes.extend(device.alarms.iter().map(|alarm| ask(&alarm.kind)));
     notes.extend(device.refusal.as_ref().map(refusal::short));
     notes.join("; ")
 }

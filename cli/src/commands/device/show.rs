@@ -61,6 +61,9 @@ fn view(device: &Device, look: &Look) -> String {
         ("up", format::span(device.uptime_ms / 1000)),
         ("enrolled", format::ago(look.now_ms, device.enrolled_at_ms)),
     ]);
+    for alarm in &device.alarms {
+        text += &format!("\nalarm, {}: {}\n", alarm.kind, alarm.text);
+    }
     if let Some(refusal) = &device.refusal {
         text += &refusal::explain(&device.name, refusal);
     }

@@ -14,12 +14,13 @@ impl Agent {
             Err(error) => return self.refuse(Refusal::from(&error), None, now),
         };
         let trust = self.clock.trust();
-        if self.clock.hear(&heartbeat, now) {
+        let is_back = self.clock.hear(&heartbeat, now);
+        if is_back {
             self.log_own("warn", "the gateway's clock was set back".into(), now);
         }
         self.keep_time();
         self.freeze_watch.hear(&heartbeat, self.held(), now);
-        if self.clock.trust() != trust {
+        if is_back || self.clock.trust() != trust {
             // A manifest that was refused for its age may be good by the true time.
             self.ask_for_manifest();
             self.pace.note_change(now);

@@ -12,7 +12,9 @@ use crate::install::Input;
 use crate::refusal::Refusal;
 use crate::state::Progress;
 use device_protocol::{LogLine, RefusalCode, Refused};
-use module_package::{Accepted, Manifest, ManifestId, Order, open_manifest, order_manifest};
+use module_package::{
+    Accepted, DocumentError, Manifest, ManifestId, Order, open_manifest, order_manifest,
+};
 
 impl Agent {
     pub(super) fn take_manifest(&mut self, sealed: Vec<u8>, now: Moment) {
@@ -25,7 +27,12 @@ impl Agent {
         let opened = open_manifest(&sealed, &parts.enrolment.root, &parts.enrolment.device, now_ms);
         let (manifest, id) = match opened {
             Ok(opened) => opened,
-            Err(error) => return self.refuse(Refusal::from(&error), None, now),
+            Err(error) => {
+                if matches!(error, DocumentError::Expired { .. }) {
+                    self.clock.doubt();
+                }
+                return self.refuse(Refusal::from(&error), None, now);
+            }
         };
         if let Err(refusal) = self.check_root(&manifest, now_ms) {
             // Without its number: the gateway sends it again until the root is there.

@@ -1,8 +1,8 @@
 //! A gateway without disk, network and processes, and devices that are keys.
 
 use crate::app::{
-    Addresses, App, AppError, CompileInput, CompileOutcome, CompileRoom, Compiled, Outbox, Rooms,
-    TrustRules, Workshop,
+    Addresses, App, AppError, CompileInput, CompileOutcome, CompileRoom, Compiled, Outbox,
+    PulseRules, Rooms, TrustRules, Workshop,
 };
 use crate::signing::Signing;
 use crate::store::memory::{MemoryBlobs, MemoryStore};
@@ -82,6 +82,7 @@ impl Workshop for FakeWorkshop {
 
 #[derive(Default)]
 pub struct FakeOutbox {
+    pub heartbeats: Mutex<Vec<DeviceId>>,
     pub told: Mutex<Vec<DeviceId>>,
     pub roots_told: AtomicU64,
 }
@@ -93,6 +94,10 @@ impl Outbox for FakeOutbox {
 
     fn root_published(&self) {
         self.roots_told.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn heartbeat_due(&self, device: &DeviceId) {
+        self.heartbeats.lock().unwrap().push(device.clone());
     }
 
     fn blocks_wanted(&self) {}
@@ -260,6 +265,7 @@ impl Fleet {
             surroundings,
             upload_bytes_max: 1 << 20,
             compiling: COMPILING,
+            pulse: PulseRules { heartbeat_ms: 60_000, manifest_valid_ms: 30 * 86_400_000 },
         })
         .unwrap();
         app.set_addresses(Addresses { http_url: "http://h".into(), mqtt_url: "mqtt://m".into() });

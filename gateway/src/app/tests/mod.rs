@@ -4,6 +4,7 @@ mod deploying;
 mod enrolling;
 pub(crate) mod fleet;
 mod matching;
+mod pulse;
 mod queueing;
 mod reporting;
 mod uploading;
