@@ -31,6 +31,7 @@ const ALARMS: [&str; 3] = ["panicked at", "internal error: entered unreachable",
 
 pub struct World {
     pub fleet: Fleet,
+    device_folder: PathBuf,
     /// Ids of the module's versions, from 1 on.
     modules: Vec<String>,
     /// Deployments that the gateway acknowledged, with the version of each.
@@ -61,9 +62,20 @@ impl World {
     }
 
     pub async fn start_with(options: GatewayOptions, devices: usize) -> anyhow::Result<Self> {
+        let folder = options.data.clone();
+        Self::start_apart(options, &folder, devices).await
+    }
+
+    /// The same with the devices' data in a folder of their own.
+    pub async fn start_apart(
+        options: GatewayOptions,
+        device_folder: &Path,
+        devices: usize,
+    ) -> anyhow::Result<Self> {
         let fleet = Fleet::start_with(Kit::for_tests()?, options)?;
         let mut world = Self {
             fleet,
+            device_folder: device_folder.to_owned(),
             modules: vec![],
             acknowledged: BTreeMap::new(),
             highest: BTreeMap::new(),
@@ -81,9 +93,23 @@ impl World {
 
     pub async fn add_device(&mut self, name: &str) -> anyhow::Result<()> {
         let mut options = self.fleet.agent_options(DeviceClass::X86_64, name).await?;
+        options.data = self.device_folder.join(name);
         options.report_interval_ms = REPORT_INTERVAL_MS;
         options.reconnect_s_max = Some(1);
         self.fleet.start_device_with(options)
+    }
+
+    /// Ids of the deployments and of the modules that were acknowledged.
+    pub fn acknowledged(&self) -> (BTreeSet<String>, BTreeSet<String>) {
+        (self.acknowledged.keys().cloned().collect(), self.modules.iter().cloned().collect())
+    }
+
+    /// As if all devices lost their power for good.
+    pub fn stop_devices(&mut self) -> anyhow::Result<()> {
+        for agent in &mut self.fleet.agents {
+            agent.process().kill()?;
+        }
+        Ok(())
     }
 
     pub fn device_names(&self) -> Vec<String> {

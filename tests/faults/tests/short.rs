@@ -52,6 +52,16 @@ fn what_a_killed_gateway_acknowledged_is_there() {
 }
 
 #[test]
+fn what_a_gateway_acknowledged_survives_power_cuts() {
+    check("gateway-cuts");
+}
+
+#[test]
+fn a_device_survives_power_cuts() {
+    check("device-cuts");
+}
+
+#[test]
 fn no_flipped_bit_of_a_signed_document_is_accepted() {
     check("manifest-bits");
 }

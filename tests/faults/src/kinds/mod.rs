@@ -2,8 +2,10 @@
 
 mod agent_kills;
 mod artifact_bits;
+mod device_cuts;
 mod device_prefixes;
 mod documents;
+mod gateway_cuts;
 mod gateway_kills;
 mod manifest_bits;
 mod replay_disk;
@@ -15,6 +17,8 @@ use crate::Kind;
 pub const KINDS: &[Kind] = &[
     agent_kills::KIND,
     gateway_kills::KIND,
+    gateway_cuts::KIND,
+    device_cuts::KIND,
     device_prefixes::KIND,
     manifest_bits::KIND,
     artifact_bits::KIND,
