@@ -1,8 +1,8 @@
 //! The command line's grammar: global options and the tree of commands.
 
 use crate::commands::{
-    compile, dashboard, deploy, deployment, device, inspect, logs, module, ps, published, undeploy,
-    version,
+    audit, compile, dashboard, deploy, deployment, device, inspect, logs, module, ps, published,
+    undeploy, version,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -117,6 +117,9 @@ pub enum Command {
     Device(device::Command),
     /// Show what runs where, and what it uses
     Ps(ps::PsArgs),
+    /// Who changed what, what was signed, and whether the log of it is unharmed
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Show what modules and agents logged
     Logs(logs::LogsArgs),
     /// Show what modules published

@@ -1,5 +1,7 @@
 //! The command line of `farrier-gateway`.
 
+mod upkeep;
+
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use farrier_gateway::check::{SandboxError, SandboxPlan, enter_and_exec};
@@ -30,9 +32,31 @@ struct Arguments {
     command: Option<InnerCommand>,
 }
 
-/// What the gateway starts itself as.
+/// What is done with a data directory, and what the gateway starts itself as.
 #[derive(Subcommand)]
 enum InnerCommand {
+    /// Write everything but the keys into one file, also while the gateway runs.
+    Backup {
+        #[arg(long)]
+        config: PathBuf,
+        /// The keys too: who has the file can then sign for your devices.
+        #[arg(long)]
+        with_keys: bool,
+        file: PathBuf,
+    },
+    /// Make the data directory, which must be empty or absent, of a backup.
+    Restore {
+        #[arg(long)]
+        config: PathBuf,
+        file: PathBuf,
+    },
+    /// Check the journal's whole chain and the blobs, or a backup; change nothing.
+    Verify {
+        #[arg(long, required_unless_present = "backup")]
+        config: Option<PathBuf>,
+        #[arg(long, conflicts_with = "config")]
+        backup: Option<PathBuf>,
+    },
     /// Compile one module from standard input to standard output.
     #[command(hide = true)]
     CompileWorker {
@@ -93,6 +117,15 @@ fn main() -> ExitCode {
         }) => probe(open_files, &Tries { read, create, connect, connect_unix, start }),
         Some(InnerCommand::CheckSandbox { best_effort, command }) => {
             return become_runtime(&SandboxPlan { best_effort, command });
+        }
+        Some(InnerCommand::Backup { config, with_keys, file }) => {
+            upkeep::backup(&config, &file, with_keys)
+        }
+        Some(InnerCommand::Restore { config, file }) => upkeep::restore(&config, &file),
+        Some(InnerCommand::Verify { backup: Some(file), .. }) => upkeep::verify_backup(&file),
+        Some(InnerCommand::Verify { config, .. }) => {
+            // clap asks for one of the two.
+            upkeep::verify(&config.unwrap_or_default())
         }
         None => run_gateway(arguments),
     };

@@ -8,7 +8,7 @@ use crate::http::{HttpState, router};
 use crate::mqtt::{BrokerAccess, MqttLogin, OutTray, start_client};
 use crate::signing::Signing;
 use crate::store::data_dir::{DataDir, write_private};
-use crate::store::{FileBlobs, SledStore};
+use crate::store::{FileBlobs, LocalStore, Store};
 use crate::surroundings::Surroundings;
 use anyhow::Context;
 use embedded_broker::{Broker, BrokerConfig, Limits};
@@ -96,7 +96,14 @@ fn open_app(
     // The store comes first and the root document, by which a used directory is
     // known, last: a first start that was cut off is simply done again.
     let is_first_start = !Signing::has_keys(&data_dir.keys());
-    let store = SledStore::open(&data_dir.store(), is_first_start)?;
+    let store = LocalStore::open(data_dir.path(), is_first_start)?;
+    if is_first_start && !store.load()?.devices.is_empty() {
+        anyhow::bail!(
+            "there are devices in the store and no keys in {}: put the old gateway's keys there, \
+             because no device would accept new ones",
+            data_dir.keys().display()
+        );
+    }
     let blobs = FileBlobs::open(&data_dir.blobs()).context("open the blobs")?;
     let signing = Signing::open(&data_dir.keys(), &config.trust, surroundings)?;
     let developers = config.trust.developers().map_err(anyhow::Error::msg)?;

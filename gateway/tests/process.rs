@@ -120,14 +120,58 @@ fn one_directory_is_for_one_gateway() {
 }
 
 #[test]
-fn a_damaged_store_stops_the_start_with_what_to_do_each_time() {
+fn a_damaged_index_is_made_again_and_a_damaged_journal_stops_each_start() {
     let dir = tempfile::tempdir().unwrap();
     Gateway::start(dir.path()).end(Signal::TERM);
+    let token = std::fs::read_to_string(dir.path().join("data/admin.token")).unwrap();
     let store = dir.path().join("data/store");
     let len = std::fs::metadata(store.join("db")).unwrap().len();
     std::fs::write(store.join("db"), vec![0; len as usize]).unwrap();
-    let first = refusal(dir.path());
-    assert!(first.contains("store.damaged-1") && first.contains("backup"), "{first}");
-    assert!(refusal(dir.path()).contains("is missing"));
-    assert!(dir.path().join("data/store.damaged-1/db").exists());
+    let gateway = Gateway::start(dir.path());
+    assert!(dir.path().join("data/store.damaged-1/db").exists(), "nothing is deleted");
+    let request = format!("GET /api/v1/audit HTTP/1.1\r\nAuthorization: Bearer {}", token.trim());
+    assert!(gateway.ask(&request).starts_with("HTTP/1.1 200"), "the token is still known");
+    gateway.end(Signal::TERM);
+
+    let journal = dir.path().join("data/journal/00000000000000000001.journal");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    bytes[120] ^= 1;
+    std::fs::write(&journal, &bytes).unwrap();
+    for _ in 0..2 {
+        let text = refusal(dir.path());
+        assert!(text.contains("record 1") && text.contains("restore"), "{text}");
+    }
+    assert_eq!(std::fs::read(&journal).unwrap(), bytes, "nothing was changed");
+}
+
+#[test]
+fn a_running_gateway_is_backed_up_checked_and_restored() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(dir.path());
+    let token = std::fs::read_to_string(dir.path().join("data/admin.token")).unwrap();
+    let config = dir.path().join("gateway.toml");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farrier-gateway"));
+        let output = command.args(arguments).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    };
+    let config = config.to_str().unwrap();
+    let backup = dir.path().join("backup");
+    let backup = backup.to_str().unwrap();
+    let (done, text) = run(&["backup", "--config", config, "--with-keys", backup]);
+    assert!(done && text.contains("keys are in it"), "{text}");
+    let (done, text) = run(&["verify", "--config", config]);
+    assert!(done && text.contains("hold together"), "{text}");
+    let (done, text) = run(&["verify", "--backup", backup]);
+    assert!(done && text.contains("whole"), "{text}");
+    let (done, text) = run(&["restore", "--config", config, backup]);
+    assert!(!done && text.contains("not empty"), "{text}");
+    gateway.end(Signal::KILL);
+    std::fs::remove_dir_all(dir.path().join("data")).unwrap();
+    let (done, text) = run(&["restore", "--config", config, backup]);
+    assert!(done, "{text}");
+    let gateway = Gateway::start(dir.path());
+    let request = format!("GET /api/v1/session HTTP/1.1\r\nAuthorization: Bearer {}", token.trim());
+    assert!(gateway.ask(&request).starts_with("HTTP/1.1 200"), "the token is known after it");
 }

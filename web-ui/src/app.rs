@@ -1,6 +1,6 @@
 //! The frame around the pages, and who may see them.
 
-use crate::components::{Header, ProblemBox, Skeleton, StaleBanner, TrustNotice};
+use crate::components::{Header, ProblemBox, Skeleton, StaleBanner, StorageBanner, TrustNotice};
 use crate::live::{Gate, Live};
 use crate::pages::{
     Deployments, DevicePage, Devices, LoginNeeded, Modules, NotFound, OverviewPage,
@@ -41,6 +41,7 @@ fn Frame() -> impl IntoView {
         <Header/>
         <TrustNotice/>
         <StaleBanner/>
+        <StorageBanner/>
         <main id="main" tabindex="-1">
             <FlatRoutes fallback=NotFound>
                 <Route path=path!("/") view=OverviewPage/>

@@ -1,5 +1,6 @@
 //! The subcommands, one file each, and which of them need a gateway.
 
+pub mod audit;
 pub mod compile;
 pub mod dashboard;
 pub mod deploy;
@@ -45,6 +46,7 @@ async fn run_with_gateway(
         Command::Undeploy(args) => undeploy::run(&args, &client, console).await,
         Command::Deployment(command) => deployment::run(command, &client, console).await,
         Command::Device(command) => device::run(command, &client, console).await,
+        Command::Audit(command) => audit::run(command, &client, console).await,
         Command::Ps(args) => ps::run(&args, &client, console).await,
         Command::Logs(args) => logs::run(args, &client, console).await,
         Command::Published(args) => published::run(args, &client, console).await,

@@ -13,7 +13,9 @@ pub struct Chain {
 pub enum ChainError {
     #[error("record {seq} cannot be read: {source}")]
     Head { seq: u64, source: HeadError },
-    #[error("record {found} stands where record {expected} belongs: one was removed, put in or moved")]
+    #[error(
+        "record {found} stands where record {expected} belongs: one was removed, put in or moved"
+    )]
     Number { expected: u64, found: u64 },
     #[error(
         "record {seq} does not follow from record {}: record {} is not the one that was written, \

@@ -15,6 +15,7 @@
 //! | `POST /api/v1/claim-tokens` with [`NewClaimToken`] | 201 [`ClaimToken`] |
 //! | `POST /api/v1/enroll` (no login) | see `device-protocol` |
 //! | `GET /api/v1/overview` | [`Overview`] |
+//! | `GET /api/v1/audit?after=&limit=` | [`AuditPage`] |
 //! | `GET /api/v1/trust` | [`Trust`] |
 //! | `POST /api/v1/trust/keys` with [`NewGatewayKey`] | 201 [`TrustKey`]: one more, for the next root document |
 //! | `POST /api/v1/roots`, the body is a signed root document | 201, or 200 if it is the newest already, [`Trust`] |
@@ -41,6 +42,7 @@
 //! A refusal is a [`Problem`] with content type `application/problem+json`.
 //! Login is a bearer token in `Authorization`, or the session cookie.
 
+mod audit;
 mod deployment;
 mod device;
 mod eligibility;
@@ -50,6 +52,7 @@ mod problem;
 mod session;
 mod trust;
 
+pub use audit::{AuditAction, AuditPage, AuditRecord, AuditSignature};
 pub use deployment::{
     Deployment, DeploymentState, DeviceProgress, DeviceSelector, NewDeployment, ProgressState,
 };

@@ -60,6 +60,8 @@ pub enum ProblemCode {
     Unavailable,
     /// Too many compile jobs wait; try again after the time in `Retry-After`.
     QueueFull,
+    /// The gateway's disk is full; try again when there is space.
+    StorageFull,
     #[serde(other)]
     Other,
 }

@@ -10,6 +10,9 @@ pub struct Session {
     pub compiler: String,
     pub targets: Vec<String>,
     pub upload_bytes_max: u64,
+    /// The gateway's disk is full: changes are refused until there is space.
+    #[serde(default)]
+    pub storage_full: bool,
     pub trust: TrustSummary,
 }
 
@@ -51,4 +54,7 @@ pub struct Overview {
     pub artifacts_ready: u32,
     pub artifacts_in_work: u32,
     pub artifacts_refused: u32,
+    /// As in [`Session`].
+    #[serde(default)]
+    pub storage_full: bool,
 }

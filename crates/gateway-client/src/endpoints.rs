@@ -6,8 +6,9 @@ use crate::error::ClientError;
 use crate::exchange::{Body, Request};
 use crate::upload::Upload;
 use gateway_api::{
-    AppStatus, ClaimToken, CompileRecord, Deployment, Device, History, List, LogLine, LoginLink,
-    Module, ModuleEligibility, NewClaimToken, NewDeployment, Overview, Published, Session,
+    AppStatus, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History, List, LogLine,
+    LoginLink, Module, ModuleEligibility, NewClaimToken, NewDeployment, Overview, Published,
+    Session,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -69,6 +70,13 @@ impl Client {
 
     pub async fn overview(&self) -> Result<Overview, ClientError> {
         self.get(&["overview"], &[], "an overview").await
+    }
+
+    /// Records of the audit log behind one, oldest first.
+    pub async fn audit(&self, after: u64, limit: Option<u32>) -> Result<AuditPage, ClientError> {
+        let limit = limit.map(|limit| limit.to_string());
+        let pairs = [("after", &Some(after.to_string())), ("limit", &limit)];
+        self.get(&["audit"], &pairs, "a page of the audit log").await
     }
 
     /// Uploads a module while it is read. `on_progress` is told the bytes handed to

@@ -25,6 +25,7 @@ mod order;
 mod root;
 mod root_signing;
 mod seal;
+mod signers;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,7 @@ pub use order::{Accepted, Order, OrderRefusal, order_manifest};
 pub use root::{Floor, ROOT_BYTES_MAX, Root, TrustedRoot, seal_root};
 pub use root_signing::{RootDraft, add_root_signature};
 pub use seal::{Domain, PublicKey, SealError, Signer, open, read_unverified, seal};
+pub use signers::{payload_of, signers_of};
 
 /// The version that every document carries first.
 pub const DOCUMENT_VERSION: u32 = 1;

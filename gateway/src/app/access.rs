@@ -38,8 +38,10 @@ impl App {
         Ok(Some(AdminToken(token)))
     }
 
-    pub fn is_valid_token(&self, token: &str) -> bool {
-        self.state().model.access.contains_key(&BlobId::of(token.as_bytes()))
+    /// What the token is called, if it is known here.
+    pub fn token_label(&self, token: &str) -> Option<String> {
+        let state = self.state();
+        state.model.access.get(&BlobId::of(token.as_bytes())).map(|record| record.label.clone())
     }
 
     /// A link that logs a browser in, once.
@@ -76,6 +78,7 @@ impl App {
             compiler: aot_compiler::COMPILER_ID.to_owned(),
             targets: Registry::built_in().all().iter().map(|t| t.id.to_string()).collect(),
             upload_bytes_max: self.rooms.upload_bytes_max,
+            storage_full: self.is_storage_full(),
             trust,
         }
     }

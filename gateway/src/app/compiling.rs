@@ -181,7 +181,7 @@ impl App {
     pub fn finish_compile(&self, job: KeyHash, outcome: CompileOutcome) -> Result<(), StoreError> {
         let outcome = CompileOutcome { result: check_size(outcome.result), ..outcome };
         let artifact = match &outcome.result {
-            Ok(compiled) => Some(ArtifactId(self.rooms.blobs.put(&compiled.aot)?.0)),
+            Ok(compiled) => Some(ArtifactId(self.put_blob(&compiled.aot)?.0)),
             Err(_) => None,
         };
         let mut state = self.state();

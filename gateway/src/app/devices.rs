@@ -1,5 +1,6 @@
 //! Enrolment: how a device becomes known.
 
+use super::audit::as_device;
 use super::model::shorten;
 use super::{App, AppError, views};
 use crate::store::record::{ClaimRecord, DeviceRecord};
@@ -66,6 +67,17 @@ impl App {
     }
 
     pub fn enrol(&self, request: &EnrolRequest) -> Result<EnrolResponse, AppError> {
+        match open_statement(request) {
+            Ok(statement) => {
+                let device = DeviceId::of_key(&statement.public_key.0);
+                as_device(&device, || self.enrol_in_its_name(request))
+            }
+            // It is refused below, for this or for an earlier reason.
+            Err(_) => self.enrol_in_its_name(request),
+        }
+    }
+
+    fn enrol_in_its_name(&self, request: &EnrolRequest) -> Result<EnrolResponse, AppError> {
         let token: ClaimToken =
             request.claim_token.parse().map_err(|e| claim_refused(&format!("{e}.")))?;
         let statement = open_statement(request)?;

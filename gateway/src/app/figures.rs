@@ -72,6 +72,7 @@ impl App {
                 ArtifactState::AwaitingReleaseSignature,
             ]),
             artifacts_refused: in_state(&[ArtifactState::Refused]),
+            storage_full: self.is_storage_full(),
         }
     }
 }

@@ -13,7 +13,9 @@
 //! asynchronous callers put it on a blocking thread.
 
 mod access;
+mod ahead;
 mod alarms;
+mod audit;
 mod blocks;
 mod builds;
 mod compiling;
@@ -138,6 +140,8 @@ pub struct App {
     shown_deployments: Mutex<HashMap<u64, gateway_api::Deployment>>,
     deployments_changed: AtomicBool,
     signing_wanted: Notify,
+    /// The last write failed for want of space.
+    storage_full: AtomicBool,
 }
 
 /// The ground state, and the work in progress.
@@ -153,6 +157,8 @@ struct State {
     behind_since_ms: HashMap<DeviceId, u64>,
     /// The kinds of alarms that watchers were told of.
     shown_alarms: HashMap<DeviceId, Vec<String>>,
+    /// When a device last got a manifest above one that only it knew.
+    overtaken_ms: HashMap<DeviceId, u64>,
 }
 
 impl App {
@@ -176,6 +182,7 @@ impl App {
             shown_deployments: Mutex::default(),
             deployments_changed: AtomicBool::new(true),
             signing_wanted: Notify::new(),
+            storage_full: AtomicBool::new(false),
         });
         let mut state = app.state();
         app.forget_lost_blobs(&mut state)?;
@@ -215,6 +222,7 @@ impl App {
             tracing::error!(%error, "renew manifests");
         }
         self.show_alarms();
+        self.try_for_space();
         self.take_up_deferred();
         if self.deployments_changed.swap(false, Ordering::AcqRel) {
             self.show_changed_deployments();
@@ -240,7 +248,8 @@ impl App {
         if changes.is_empty() {
             return Ok(());
         }
-        self.rooms.store.commit(&changes)?;
+        let note = self.note_of(&changes);
+        self.note_space(self.rooms.store.commit_noted(&changes, note))?;
         for change in changes {
             if let Change::Device(record) = &change {
                 let mut keys = self.device_keys.write().unwrap_or_else(PoisonError::into_inner);

@@ -57,7 +57,7 @@ impl App {
         }
         let census = aot_compiler::census(wasm).map_err(refuse_module)?;
         self.check_imports(&census)?;
-        self.rooms.blobs.put(wasm)?;
+        self.put_blob(wasm)?;
         let mut state = self.state();
         let version = state.model.newest_of(name).map_or(1, |newest| newest.version + 1);
         let uploaded_at_ms = self.now_ms();

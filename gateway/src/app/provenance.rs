@@ -46,7 +46,7 @@ impl App {
         let Some(envelope) = self.rooms.signing.seal_envelope(root, &statement) else {
             return Ok(None);
         };
-        let envelope = self.rooms.blobs.put(&serde_json::to_vec(&envelope).unwrap_or_default())?;
+        let envelope = self.put_blob(&serde_json::to_vec(&envelope).unwrap_or_default())?;
         let (artifact, module) = (artifact.artifact, module.module);
         Ok(Some(Change::Provenance(ProvenanceRecord { artifact, module, envelope })))
     }

@@ -89,14 +89,23 @@ impl App {
         &self,
         state: &State,
         device: &DeviceId,
-        mut entries: Vec<ManifestEntry>,
+        entries: Vec<ManifestEntry>,
     ) -> Option<ManifestRecord> {
         let present = state.model.manifests.get(device);
         let (present_seq, present_entries) = present.map_or((0, &[][..]), |m| (m.seq, &m.entries));
         if entries == present_entries {
             return None;
         }
-        let seq = present_seq + 1;
+        self.make_manifest(state, device, present_seq + 1, entries)
+    }
+
+    pub(super) fn make_manifest(
+        &self,
+        state: &State,
+        device: &DeviceId,
+        seq: u64,
+        mut entries: Vec<ManifestEntry>,
+    ) -> Option<ManifestRecord> {
         // No device is let in before there is a root.
         let root = state.model.root.as_ref()?;
         let epoch = root.document().epoch;

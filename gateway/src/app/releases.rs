@@ -123,7 +123,7 @@ impl App {
             root.and_then(|root| self.rooms.signing.seal_release(root, unsigned.release.clone()));
         match sealed {
             Some((release, sealed)) => {
-                self.rooms.blobs.put(&sealed)?;
+                self.put_blob(&sealed)?;
                 Ok(Change::Release(to_record(&unsigned, release, sealed.len())))
             }
             None => Ok(Change::Unsigned(unsigned)),
@@ -207,7 +207,7 @@ impl App {
             ));
         };
         // The lock is held while a small file is written, as in a reconciliation.
-        self.rooms.blobs.put(sealed)?;
+        self.put_blob(sealed)?;
         let build = unsigned.build;
         let record = to_record(&unsigned, id, sealed.len());
         self.commit(&mut state, vec![Change::Release(record), Change::DeleteUnsigned(build)])?;

@@ -4,6 +4,8 @@
 //! has checked who may write to which topic; reports are sealed as well, because
 //! every number on every page comes from them and the broker is not trusted.
 
+use super::ahead::Seen;
+use super::audit::as_device;
 use super::{App, AppError, State, views};
 use crate::telemetry::{DeviceTelemetry, ReportRefusal, StoredLog, StoredPublished, cut};
 use device_protocol::{
@@ -102,10 +104,12 @@ impl App {
             return Err(UpRefusal::OtherDevice(report.device));
         }
         let now_ms = self.now_ms();
-        let state = self.state();
+        let seen = Seen { epoch: report.epoch, seq: report.seq, manifest: report.manifest };
+        let mut state = self.state();
         let mut telemetry = self.telemetry();
         let of_device = telemetry.device_mut(device);
         let nonce = report.nonce;
+        // Late and replayed reports end here, before they count for anything.
         of_device.fold(report, now_ms)?;
         of_device.shown_online = true;
         self.take_question(device, nonce);
@@ -114,6 +118,10 @@ impl App {
         self.events.send(Event::Device { device: view });
         if let Some(samples) = views::newest_samples(&telemetry, device) {
             self.events.send(samples);
+        }
+        drop(telemetry);
+        if let Err(error) = as_device(device, || self.overtake(&mut state, device, seen)) {
+            tracing::error!(device.id = %device, %error, "a device that is ahead waits for its manifest");
         }
         self.note_deployments_changed();
         Ok(())

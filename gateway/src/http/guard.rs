@@ -17,6 +17,11 @@ use tower_sessions::Session;
 /// The session's only content.
 pub const LOGGED_IN: &str = "logged_in";
 
+tokio::task_local! {
+    /// Who asks, for the audit log.
+    pub static ACTOR: String;
+}
+
 pub async fn require_login(
     State(state): State<HttpState>,
     session: Session,
@@ -25,9 +30,9 @@ pub async fn require_login(
 ) -> Result<Response, ApiError> {
     if let Some(token) = bearer_token(request.headers()) {
         let token = token.to_owned();
-        return match state.run(move |app| Ok(app.is_valid_token(&token))).await? {
-            true => Ok(next.run(request).await),
-            false => Err(login_required("The bearer token is not known here.")),
+        return match state.run(move |app| Ok(app.token_label(&token))).await? {
+            Some(label) => Ok(ACTOR.scope(format!("token {label}"), next.run(request)).await),
+            None => Err(login_required("The bearer token is not known here.")),
         };
     }
     let logged_in = session.get::<bool>(LOGGED_IN).await.ok().flatten();
@@ -41,7 +46,7 @@ pub async fn require_login(
             "The request comes from another site's page. Use the gateway's own pages, or a bearer token.",
         ));
     }
-    Ok(next.run(request).await)
+    Ok(ACTOR.scope("browser".to_owned(), next.run(request)).await)
 }
 
 fn login_required(detail: &str) -> ApiError {

@@ -5,6 +5,7 @@
 //! request passes: `request` (id, log line, problem documents), the catch for
 //! panics, headers, the session, `guard` (login, and no cross-site changes).
 
+mod audit;
 mod deployments;
 mod devices;
 mod enrol;
@@ -22,6 +23,7 @@ mod trust;
 mod ui;
 
 use crate::app::{App, AppError};
+use crate::store::note::as_actor;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
@@ -68,7 +70,12 @@ impl HttpState {
         rule: impl FnOnce(&App) -> Result<T, AppError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let app = self.app.clone();
-        match tokio::task::spawn_blocking(move || rule(&app)).await {
+        let actor = guard::ACTOR.try_with(Clone::clone).ok();
+        let rule = move || match actor {
+            Some(actor) => as_actor(actor, || rule(&app)),
+            None => rule(&app),
+        };
+        match tokio::task::spawn_blocking(rule).await {
             Ok(result) => Ok(result?),
             Err(error) => Err(ApiError::internal(format!("a rule panicked: {error}"))),
         }
@@ -83,6 +90,7 @@ pub fn router(state: HttpState) -> Router {
         .route("/logout", post(session::logout))
         .route("/claim-tokens", post(enrol::new_claim_token))
         .route("/overview", get(telemetry::overview))
+        .route("/audit", get(audit::page))
         .route("/trust", get(trust::show))
         .route("/trust/keys", post(trust::new_key))
         .route("/roots", post(trust::publish_root))

@@ -50,6 +50,12 @@ impl From<AppError> for ApiError {
                 let retry_after_s = Some(retry_after_s);
                 Self { retry_after_s, ..Self::new(ProblemCode::QueueFull, detail) }
             }
+            AppError::Store(error) if error.is_full() => {
+                tracing::error!(%error, "the disk is full");
+                let detail = "The gateway's disk is full, so nothing was changed. Make space there; \
+                              it goes on by itself, then try again.";
+                Self::new(ProblemCode::StorageFull, detail)
+            }
             AppError::Store(error) => {
                 let cause = std::error::Error::source(&error);
                 let cause = cause.map(|c| format!(": {c}")).unwrap_or_default();
@@ -107,6 +113,7 @@ fn status_of(code: ProblemCode) -> StatusCode {
         }
         ProblemCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ProblemCode::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         ProblemCode::Unavailable | ProblemCode::QueueFull => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
@@ -146,6 +153,7 @@ fn title_of(code: ProblemCode) -> &'static str {
         ProblemCode::RateLimited => "Too many requests",
         ProblemCode::Internal => "The gateway has a fault",
         ProblemCode::Unavailable => "Not ready",
+        ProblemCode::StorageFull => "The disk is full",
         ProblemCode::QueueFull => "Too many compile jobs wait",
         ProblemCode::Other => "Refused",
     }

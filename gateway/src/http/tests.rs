@@ -77,6 +77,36 @@ async fn problem(response: Response<Body>) -> Problem {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_507_and_every_page_can_say_so() {
+    let client = Client::new();
+    client.fleet.fill_disk(true);
+    let refused = problem(client.post_json("/api/v1/claim-tokens", "{}").await).await;
+    assert_eq!((refused.status, refused.code), (507, ProblemCode::StorageFull));
+    let session = text(client.get("/api/v1/session").await).await;
+    assert!(session.contains("\"storage_full\":true"), "{session}");
+    client.fleet.fill_disk(false);
+    let made = client.post_json("/api/v1/claim-tokens", "{}").await;
+    assert_eq!(made.status(), StatusCode::CREATED);
+    let session = text(client.get("/api/v1/session").await).await;
+    assert!(session.contains("\"storage_full\":false"), "{session}");
+}
+
+#[tokio::test]
+async fn the_audit_log_names_the_token_and_comes_in_pages() {
+    let client = Client::new();
+    client.post_json("/api/v1/claim-tokens", "{}").await;
+    let page = text(client.get("/api/v1/audit?limit=500").await).await;
+    let page: gateway_api::AuditPage = serde_json::from_str(&page).unwrap();
+    let last = page.records.last().unwrap();
+    assert_eq!((last.actor.as_str(), last.actions.len()), ("token admin", 1));
+    let behind = text(client.get(&format!("/api/v1/audit?after={}", last.seq - 1)).await).await;
+    let behind: gateway_api::AuditPage = serde_json::from_str(&behind).unwrap();
+    assert_eq!(behind.records, [last.clone()]);
+    let refused = problem(client.get("/api/v1/audit?from=1").await).await;
+    assert_eq!(refused.code, ProblemCode::BadRequest);
+}
+
+#[tokio::test]
 async fn nothing_but_health_login_and_enrolment_is_open() {
     let client = Client::new();
     let closed = [

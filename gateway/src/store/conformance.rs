@@ -1,11 +1,13 @@
 //! What every store must do, run against each of them.
 
 use super::memory::{MemoryBlobs, MemoryStore};
+use super::note::as_actor;
 use super::record::{ArtifactKey, ClaimRecord, CompileRecord, CounterRecord, DeviceRecord};
-use super::{Blobs, Change, FileBlobs, OpenError, SledStore, Store};
+use super::{Blobs, Change, FileBlobs, LocalStore, Store};
+use audit_chain::{Chain, Head};
 use module_package::{BlobId, CompilePolicy, DeviceId, ModuleId, PublicKey};
 
-fn device(number: u8) -> DeviceRecord {
+pub fn device(number: u8) -> DeviceRecord {
     DeviceRecord {
         device: DeviceId::of_key(&[number; 32]),
         public_key: PublicKey([number; 32]),
@@ -73,7 +75,39 @@ fn check_store(store: &dyn Store) {
     assert_eq!(devices, [device(2), renamed]);
     assert_eq!(records.claims, []);
     assert_eq!(records.counter.unwrap().last_deployment, 4);
+    let before = store.audit(0, 1).unwrap().end;
     store.commit(&[]).unwrap();
+    assert_eq!(store.audit(0, 1).unwrap().end, before, "nothing is not a record");
+    check_audit(store);
+    store.probe().unwrap();
+}
+
+/// Who did what is told of every commit, by pages of any size.
+fn check_audit(store: &dyn Store) {
+    let device = device(9);
+    as_actor("token admin".into(), || store.commit(&[Change::Device(device.clone())])).unwrap();
+    let end = store.audit(0, 1).unwrap().end;
+    let page = store.audit(end.seq - 1, 10).unwrap();
+    assert_eq!(page.heads.len(), 1);
+    let head = Head::from_bytes(&page.heads[0]).unwrap();
+    assert_eq!((head.seq, head.actor.as_str()), (end.seq, "token admin"));
+    assert!(head.actions[0].subject.contains(device.device.as_str()), "{head:?}");
+    assert!(store.audit(end.seq, 10).unwrap().heads.is_empty());
+    assert!(store.audit(u64::MAX, 10).unwrap().heads.is_empty());
+    check_chain(store);
+}
+
+pub fn check_chain(store: &dyn Store) {
+    let mut chain = Chain::from_the_start();
+    loop {
+        let after = chain.last().map_or(0, |last| last.seq);
+        let page = store.audit(after, 2).unwrap();
+        if page.heads.is_empty() {
+            chain.check_end(page.end).unwrap();
+            return;
+        }
+        page.heads.iter().for_each(|head| drop(chain.take(head).unwrap()));
+    }
 }
 
 fn check_blobs(blobs: &dyn Blobs) {
@@ -97,39 +131,29 @@ fn the_fakes_conform() {
 }
 
 #[test]
-fn sled_and_files_conform() {
+fn the_local_store_and_files_conform() {
     let dir = tempfile::tempdir().unwrap();
-    check_store(&SledStore::open(&dir.path().join("store"), true).unwrap());
+    check_store(&LocalStore::open(dir.path(), true).unwrap());
     check_blobs(&FileBlobs::open(&dir.path().join("blobs")).unwrap());
+}
+
+#[test]
+fn the_local_store_conforms_on_a_simulated_disk_without_an_index() {
+    check_store(&super::faults::open_simulated(&Default::default(), true).unwrap());
 }
 
 #[test]
 fn what_was_committed_is_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
-    let store = SledStore::open(&path, true).unwrap();
+    let store = LocalStore::open(dir.path(), true).unwrap();
     store.commit(&[Change::Device(device(1))]).unwrap();
+    let end = store.audit(0, 100).unwrap().end;
     drop(store);
-    let store = SledStore::open(&path, false).unwrap();
+    let store = LocalStore::open(dir.path(), false).unwrap();
     assert_eq!(store.load().unwrap().devices, [device(1)]);
-}
-
-#[test]
-fn a_damaged_store_is_moved_aside_and_the_start_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
-    let store = SledStore::open(&path, true).unwrap();
-    store.commit(&[Change::Device(device(1))]).unwrap();
-    drop(store);
-    let len = std::fs::metadata(path.join("db")).unwrap().len();
-    std::fs::write(path.join("db"), vec![0; len as usize]).unwrap();
-
-    let refusal = SledStore::open(&path, false).err().expect("a damaged store does not open");
-    let OpenError::Damaged { moved_to, .. } = &refusal else { panic!("{refusal}") };
-    assert!(moved_to.join("db").exists(), "nothing is deleted");
-    assert!(refusal.to_string().contains("backup"), "{refusal}");
-    // A second start must not begin with an empty store.
-    assert!(matches!(SledStore::open(&path, false), Err(OpenError::Missing { .. })));
+    assert_eq!(store.audit(0, 100).unwrap().end, end);
+    store.commit(&[Change::Device(device(2))]).unwrap();
+    check_chain(&store);
 }
 
 #[test]

@@ -5,11 +5,12 @@
 //!   lock               held while a gateway runs
 //!   admin.token        0600  the bearer token of the first start
 //!   keys/              0700  root.key release.key assign.key 0600, root.cbor
-//!   store/             records
+//!   journal/           the records' changes: the truth, and the audit log
+//!   store/             an index of it, made again when it is damaged
 //!   blobs/             modules, artifacts and releases by hash
 //! ```
 
-use super::sled_store::sync_dir;
+use super::sled_index::sync_dir;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -41,6 +42,10 @@ impl DataDir {
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| DataDirError::InUse { path: path.to_owned() })?;
         Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     pub fn store(&self) -> PathBuf {

@@ -4,7 +4,7 @@
 //! synced under another name, renamed, and the directory is synced. What a power
 //! cut leaves of the other names is swept when the folder is opened.
 
-use super::sled_store::sync_dir;
+use super::sled_index::sync_dir;
 use super::{Blobs, StoreError};
 use module_package::BlobId;
 use std::fs::{self, File};
@@ -39,11 +39,17 @@ impl FileBlobs {
     fn write(&self, blob: BlobId, bytes: &[u8]) -> io::Result<()> {
         let number = self.next_part.fetch_add(1, Ordering::Relaxed);
         let part = self.dir.join(format!("{blob}-{number}{PART_SUFFIX}"));
-        let mut file = File::create_new(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&part, self.path_of(blob))?;
-        sync_dir(&self.dir)
+        let put = || {
+            let mut file = File::create_new(&part)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&part, self.path_of(blob))?;
+            sync_dir(&self.dir)
+        };
+        put().inspect_err(|_| {
+            // A full disk is not to stay full of halves; the first error counts.
+            let _ = fs::remove_file(&part);
+        })
     }
 }
 

@@ -1,16 +1,25 @@
 //! The stores' fakes, for tests of the rooms above. They keep what is written in
 //! the form that goes to disk, and forget it when dropped.
 
-use super::{Blobs, Change, Records, Store, StoreError};
+use super::{AuditPage, Blobs, Change, Note, Records, Store, StoreError};
+use audit_chain::{Head, Position, RECORD_VERSION};
 use module_package::BlobId;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 #[derive(Default)]
 pub struct MemoryStore {
     entries: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
+    heads: Mutex<Heads>,
+    /// Set by tests: nothing more can be written.
+    pub is_full: AtomicBool,
 }
+
+/// The audit log.
+#[derive(Default)]
+struct Heads(Vec<Vec<u8>>);
 
 impl Store for MemoryStore {
     fn load(&self) -> Result<Records, StoreError> {
@@ -21,7 +30,14 @@ impl Store for MemoryStore {
         Ok(records)
     }
 
-    fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+    fn commit_noted(&self, changes: &[Change], note: Note) -> Result<(), StoreError> {
+        if changes.is_empty() && note.actions.is_empty() {
+            return Ok(());
+        }
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(StoreError::Journal { full: true, message: "no space".into() });
+        }
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner).add(changes, note);
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, value) in changes.iter().map(Change::to_entry) {
             match value {
@@ -30,6 +46,45 @@ impl Store for MemoryStore {
             };
         }
         Ok(())
+    }
+
+    fn audit(&self, after: u64, count_max: usize) -> Result<AuditPage, StoreError> {
+        let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        let asked = heads.0.iter().skip(after).take(count_max).cloned();
+        Ok(AuditPage { first_seq: 1, end: heads.end(), heads: asked.collect() })
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        match self.is_full.load(Ordering::Relaxed) {
+            true => Err(StoreError::Journal { full: true, message: "no space".into() }),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Heads {
+    fn end(&self) -> Position {
+        let last = self.0.last();
+        last.map_or_else(Position::default, |head| Position::of(self.0.len() as u64, head))
+    }
+
+    fn add(&mut self, changes: &[Change], note: Note) {
+        let before = self.end();
+        let entries: Vec<_> = changes.iter().map(Change::to_entry).collect();
+        let body_bytes = entries.iter().map(|(_, value)| value.as_ref().map_or(0, Vec::len));
+        let head = Head {
+            version: RECORD_VERSION,
+            seq: before.seq + 1,
+            before: before.hash,
+            time_ms: 0,
+            actor: note.actor,
+            actions: note.actions,
+            signatures: note.signatures,
+            body_hash: [0; 32],
+            body_bytes: body_bytes.sum::<usize>() as u64,
+        };
+        self.0.push(head.to_bytes());
     }
 }
 

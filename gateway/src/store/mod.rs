@@ -6,21 +6,34 @@
 //! commit for all kinds rather than a trait for each. Modules, artifacts and
 //! releases are [`Blobs`], never values of a record.
 //!
-//! `sled_store` and `file_blobs` are the real ones, `memory` the fakes; both
-//! pass `conformance`.
+//! `local` and `file_blobs` are the real ones, `memory` the fakes; all pass
+//! `conformance`. In `local` the journal is the truth and sled an index of it; why
+//! stands in docs/decisions/the-journal-wins.md.
 
+pub mod backup;
 mod change;
 #[cfg(test)]
 mod conformance;
 pub mod data_dir;
+mod disk;
+#[cfg(test)]
+mod disk_sim;
+#[cfg(test)]
+mod faults;
 mod file_blobs;
+mod index;
+mod journal;
+mod local;
 pub mod memory;
+pub mod note;
 pub mod record;
-mod sled_store;
+mod sled_index;
 
 pub use change::{Change, Kind, Records};
 pub use file_blobs::FileBlobs;
-pub use sled_store::{OpenError, SledStore};
+pub use journal::{AuditPage, JournalError, Verified};
+pub use local::{LocalStore, OpenError};
+pub use note::Note;
 
 use module_package::BlobId;
 
@@ -28,10 +41,27 @@ use module_package::BlobId;
 pub enum StoreError {
     #[error("{operation} the store")]
     Backend { operation: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("{message}")]
+    Journal {
+        /// There was no space: it can be tried again when there is.
+        full: bool,
+        message: String,
+    },
     #[error("a record of kind {kind} cannot be read: {message}")]
     Record { kind: &'static str, message: String },
     #[error("{operation} blob {blob}")]
     Blob { operation: &'static str, blob: BlobId, source: std::io::Error },
+}
+
+impl StoreError {
+    /// Whether it failed for want of space on the disk.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Journal { full, .. } => *full,
+            Self::Blob { source, .. } => disk::is_full(source),
+            Self::Backend { .. } | Self::Record { .. } => false,
+        }
+    }
 }
 
 /// The records.
@@ -40,7 +70,18 @@ pub trait Store: Send + Sync {
     fn load(&self) -> Result<Records, StoreError>;
 
     /// All of these or none; returns when they would survive a power cut.
-    fn commit(&self, changes: &[Change]) -> Result<(), StoreError>;
+    fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        self.commit_noted(changes, Note::of(changes))
+    }
+
+    /// The same, with what the audit log shall say of it.
+    fn commit_noted(&self, changes: &[Change], note: Note) -> Result<(), StoreError>;
+
+    /// The audit log's records behind one, at most so many.
+    fn audit(&self, after: u64, count_max: usize) -> Result<AuditPage, StoreError>;
+
+    /// Whether there is space to write, found out by writing.
+    fn probe(&self) -> Result<(), StoreError>;
 }
 
 /// Files by the SHA-256 of their content.

@@ -10,7 +10,7 @@ mod states;
 
 pub use figure::{EmulatedMark, EmulatedNote, app_figure, device_figure, figure_list};
 pub use header::Header;
-pub use notices::{StaleBanner, TrustNotice};
+pub use notices::{StaleBanner, StorageBanner, TrustNotice};
 pub use pill::Pill;
 pub use problem::ProblemBox;
 pub use refusal::RefusalBox;

@@ -25,6 +25,25 @@ pub fn TrustNotice() -> impl IntoView {
 }
 
 #[component]
+pub fn StorageBanner() -> impl IntoView {
+    let live = Live::here();
+    let is_full = Memo::new(move |_| {
+        live.session.with(|session| session.as_ref().is_some_and(|s| s.storage_full))
+    });
+    view! {
+        <div aria-live="polite">
+            {move || is_full.get().then(|| view! {
+                <p class="strip bad" data-storage-full="">
+                    <span class="sign" aria-hidden="true">"✕ "</span>
+                    "The gateway's disk is full: changes are refused until there is space. \
+                     What runs on devices goes on."
+                </p>
+            })}
+        </div>
+    }
+}
+
+#[component]
 pub fn StaleBanner() -> impl IntoView {
     let live = Live::here();
     let stale_since_ms = Memo::new(move |_| match live.link.get() {

@@ -283,6 +283,10 @@ impl Fleet {
         self.clock.0.fetch_add(ms, Ordering::SeqCst);
     }
 
+    pub fn fill_disk(&self, is_full: bool) {
+        self.store.is_full.store(is_full, Ordering::SeqCst);
+    }
+
     pub fn store(&self) -> &dyn Store {
         &*self.store
     }

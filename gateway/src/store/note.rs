@@ -1,0 +1,123 @@
+//! What the journal says of a change beside the change itself: who made it, what it
+//! is in words, and what was signed for it.
+
+use super::Change;
+use audit_chain::{Action, Signature};
+use module_package::{ManifestId, RootId, signers_of};
+use std::cell::RefCell;
+
+/// The actor of changes that nobody asked for from outside.
+pub const GATEWAY: &str = "gateway";
+
+thread_local! {
+    static ACTOR: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Runs something in the name of an actor: `token …` or `device …`. Rules block, so
+/// each runs on one thread from begin to end.
+pub fn as_actor<T>(actor: String, act: impl FnOnce() -> T) -> T {
+    /// Also when `act` panics, the thread goes back to its pool as it was.
+    struct Restore(Option<String>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            ACTOR.set(self.0.take());
+        }
+    }
+    let _restore = Restore(ACTOR.replace(Some(actor)));
+    act()
+}
+
+/// Who acts on this thread.
+pub fn actor() -> String {
+    ACTOR.with_borrow(|actor| actor.clone()).unwrap_or_else(|| GATEWAY.to_owned())
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Note {
+    pub actor: String,
+    pub actions: Vec<Action>,
+    pub signatures: Vec<Signature>,
+}
+
+impl Note {
+    /// What can be told from the changes alone. A release's signature stands in its
+    /// blob; whoever can read blobs adds it.
+    pub fn of(changes: &[Change]) -> Self {
+        Self {
+            actor: actor(),
+            actions: changes.iter().map(to_action).collect(),
+            signatures: changes.iter().flat_map(to_signatures).collect(),
+        }
+    }
+
+    pub fn add_signatures(&mut self, document: &str, hash: [u8; 32], sealed: &[u8], subject: &str) {
+        self.signatures.extend(signatures(document, hash, sealed, subject));
+    }
+}
+
+fn signatures(document: &str, hash: [u8; 32], sealed: &[u8], subject: &str) -> Vec<Signature> {
+    let to_signature = |key: module_package::KeyId| Signature {
+        document: document.to_owned(),
+        document_hash: hash,
+        key_id: key.0,
+        subject: subject.to_owned(),
+    };
+    signers_of(sealed).unwrap_or_default().into_iter().map(to_signature).collect()
+}
+
+fn to_signatures(change: &Change) -> Vec<Signature> {
+    match change {
+        Change::Manifest(record) => {
+            let payload = module_package::payload_of(&record.sealed).unwrap_or_default();
+            let hash = ManifestId::of(&payload).0;
+            let subject = format!("{} generation {}.{}", record.device, record.epoch, record.seq);
+            signatures("manifest", hash, &record.sealed, &subject)
+        }
+        Change::Root(record) => {
+            let subject = format!("version {}", record.root_version);
+            signatures("root", RootId::of(&record.sealed).0, &record.sealed, &subject)
+        }
+        _ => vec![],
+    }
+}
+
+fn to_action(change: &Change) -> Action {
+    let (what, subject) = match change {
+        Change::Module(r) => ("module kept", format!("{}@{} {}", r.name, r.version, r.module)),
+        Change::Device(r) => ("device kept", format!("{} {}", r.device, r.name)),
+        Change::Deployment(r) if r.removed => ("deployment removed", r.id()),
+        Change::Deployment(r) => {
+            ("deployment kept", format!("{} of {}@{}", r.id(), r.app, r.module_version))
+        }
+        Change::DeleteDeployment(number) => ("deployment forgotten", number.to_string()),
+        Change::Claim(r) => match &r.used_by {
+            Some(device) => ("claim token used", device.to_string()),
+            None => ("claim token made", format!("good until {} ms", r.expires_at_ms)),
+        },
+        Change::DeleteClaim(hash) => ("claim token forgotten", hash.to_string()),
+        Change::Artifact(r) => {
+            ("artifact compiled", format!("{} for {}", r.artifact, r.key.target))
+        }
+        Change::DeleteArtifact(hash) => ("artifact forgotten", hex::encode(hash)),
+        Change::Release(r) => ("release kept", format!("{} of artifact {}", r.release, r.artifact)),
+        Change::DeleteRelease(build) => ("release forgotten", hex::encode(build)),
+        Change::Manifest(r) => ("manifest made", format!("{} generation {}", r.device, r.seq)),
+        Change::Access(r) => ("token kept", r.label.clone()),
+        Change::Counter(r) => ("counter kept", format!("deployments {}", r.last_deployment)),
+        Change::Compile(r) => {
+            let ended = if r.refusal.is_some() { "refused" } else { "compiled" };
+            ("compilation kept", format!("{} for {}: {ended}", r.key.module, r.key.target))
+        }
+        Change::DeleteCompile(module, number) => {
+            ("compilation forgotten", format!("{module} {number}"))
+        }
+        Change::Root(r) => ("root document taken up", format!("version {}", r.root_version)),
+        Change::Unsigned(r) => ("release awaits signature", format!("artifact {}", r.artifact)),
+        Change::DeleteUnsigned(build) => ("release no longer awaits signature", hex::encode(build)),
+        Change::Provenance(r) => ("provenance kept", format!("artifact {}", r.artifact)),
+        // Another room's new kind still stands in the log, by its key.
+        #[allow(unreachable_patterns, reason = "new kinds are added by other rooms")]
+        other => ("changed", String::from_utf8_lossy(&other.to_entry().0).into_owned()),
+    };
+    Action { what: what.to_owned(), subject }
+}
