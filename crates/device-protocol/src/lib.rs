@@ -9,21 +9,25 @@
 //!
 //! Enrolment is HTTP with JSON around a sealed statement ([`EnrolRequest`]).
 
+mod block;
 mod enrol;
 mod message;
 mod refusal;
+mod site;
 mod topic;
 
+pub use block::{Block, Compression, UnpackError};
 pub use enrol::{
     CLAIM_TOKEN_PREFIX, ClaimToken, EnrolRequest, EnrolResponse, EnrolStatement, InvalidClaimToken,
     LOGIN_TOKEN_BYTES_MAX, Login, decode_sealed, encode_sealed,
 };
 pub use message::{
-    AppReport, AppState, BLOCK_MESSAGE_BYTES_MAX, Bitmap, Block, ClockTrust, DeviceUsage,
-    LOG_LINES_MAX, LogLine, LogMessage, PublishedMessage, REPORT_BYTES_MAX, Refused, Report,
-    UP_MESSAGE_BYTES_MAX, Want,
+    AppReport, AppState, BLOCK_MESSAGE_BYTES_MAX, Bitmap, ClockTrust, DeviceUsage, LOG_LINES_MAX,
+    LogLine, LogMessage, PublishedMessage, REPORT_BYTES_MAX, Refused, Report, UP_MESSAGE_BYTES_MAX,
+    Want,
 };
 pub use refusal::RefusalCode;
+pub use site::{InvalidSiteName, SiteName};
 pub use topic::{Topic, up_filter};
 
 /// The version that every message carries first.

@@ -1,6 +1,6 @@
 //! The MQTT messages.
 
-use crate::RefusalCode;
+use crate::{RefusalCode, SiteName};
 use minicbor::{Decode, Encode};
 use module_package::{ArtifactId, BlobId, DeviceId, ManifestId, ModuleId, NONCE_BYTES, ReleaseId};
 
@@ -286,9 +286,32 @@ pub struct Want {
     pub version: u32,
     #[n(1)]
     pub blob: BlobId,
-    /// `None`: the number of blocks is not known yet, send the first.
+    /// `None`: the number of blocks is not known yet, send the first. An empty one
+    /// says that the device has the blob and wants nothing more.
     #[n(2)]
     pub missing: Option<Bitmap>,
+    /// What the device can do with an answer, see [`Want::READS_DEFLATE`]. An agent
+    /// from before there was a choice says nothing.
+    #[n(3)]
+    pub abilities: Option<u32>,
+    /// The first request on a connection: nothing of what was sent before is still
+    /// on its way.
+    #[n(4)]
+    pub restarted: Option<bool>,
+    /// The device listens on its site's topic for the blob, not on everybody's.
+    #[n(5)]
+    pub site: Option<SiteName>,
+}
+
+impl Want {
+    /// It reads blocks that are compressed by [`crate::Compression::Deflate`].
+    pub const READS_DEFLATE: u32 = 1;
+    /// It listens on its own topic for the blob too.
+    pub const HAS_OWN_TOPIC: u32 = 2;
+
+    pub fn can(&self, ability: u32) -> bool {
+        self.abilities.is_some_and(|abilities| abilities & ability != 0)
+    }
 }
 
 /// One bit a block, block 0 in the lowest bit of the first byte.
@@ -339,22 +362,6 @@ impl Bitmap {
     }
 }
 
-/// One block of a blob. The receiver knows the hash of each block of an artifact
-/// from the release, and of a release from the manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct Block {
-    #[n(0)]
-    pub version: u32,
-    #[n(1)]
-    pub index: u32,
-    /// Size of the whole blob.
-    #[n(2)]
-    pub blob_bytes: u64,
-    #[cbor(n(3), with = "minicbor::bytes")]
-    pub bytes: Vec<u8>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -389,8 +396,14 @@ mod tests {
     /// The golden bytes of every message: a device in the field reads and writes these.
     #[test]
     fn the_bytes_of_the_messages_are_what_they_have_been() {
-        let block = Block { version: 1, index: 2, blob_bytes: 3, bytes: vec![4] };
-        let want = Want { version: 1, blob: BlobId([7; 32]), missing: Some(Bitmap::full(9)) };
+        let want = |abilities| Want {
+            version: 1,
+            blob: BlobId([7; 32]),
+            missing: Some(Bitmap::full(9)),
+            abilities,
+            restarted: abilities.map(|_| true),
+            site: abilities.map(|_| "north-1".parse().unwrap()),
+        };
         let published = PublishedMessage {
             version: 1,
             app: "a".into(),
@@ -402,13 +415,14 @@ mod tests {
         let line = LogLine { app: "a".into(), level: "info".into(), text: "t".into(), time_ms: 1 };
         let log = LogMessage { version: 1, lines: vec![line], dropped: 0 };
         let hex_of = |bytes: Vec<u8>| hex::encode(bytes);
+        // As agents wrote it that had no abilities to tell of.
         assert_eq!(
-            hex_of(minicbor::to_vec(block).unwrap()),
-            "a400010102020303 4104".replace(' ', "")
+            hex_of(minicbor::to_vec(want(None)).unwrap()),
+            format!("a30001015820{}0242ff01", "07".repeat(32))
         );
         assert_eq!(
-            hex_of(minicbor::to_vec(want).unwrap()),
-            format!("a30001015820{}0242ff01", "07".repeat(32))
+            hex_of(minicbor::to_vec(want(Some(3))).unwrap()),
+            format!("a60001015820{}0242ff01030304f505676e6f7274682d31", "07".repeat(32))
         );
         assert_eq!(
             hex_of(minicbor::to_vec(published).unwrap()),
@@ -447,7 +461,6 @@ mod tests {
         ) {
             let _ = minicbor::decode::<Report>(&bytes);
             let _ = minicbor::decode::<Want>(&bytes);
-            let _ = minicbor::decode::<Block>(&bytes);
             let _ = minicbor::decode::<LogMessage>(&bytes);
             let _ = minicbor::decode::<PublishedMessage>(&bytes);
         }

@@ -2,6 +2,7 @@
 //! payload: the broker lets a device write only below its own `up`, and read
 //! only its own `down` and the blobs.
 
+use crate::SiteName;
 use module_package::{BlobId, DeviceId};
 use std::fmt;
 
@@ -24,6 +25,10 @@ pub enum Topic {
     Root(u32),
     /// Blocks of one blob, for all devices that want it.
     Blob(BlobId),
+    /// The same for the devices of one site.
+    SiteBlob(BlobId, SiteName),
+    /// Blocks of one blob that only this device lacks.
+    OwnBlob(DeviceId, BlobId),
 }
 
 /// What the gateway subscribes to: everything that any device writes.
@@ -42,6 +47,8 @@ impl fmt::Display for Topic {
             Self::Published(device) => write!(f, "farrier/1/d/{device}/up/published"),
             Self::Want(device) => write!(f, "farrier/1/d/{device}/up/want"),
             Self::Blob(blob) => write!(f, "farrier/1/blob/{blob}"),
+            Self::SiteBlob(blob, site) => write!(f, "farrier/1/blob/{blob}/{site}"),
+            Self::OwnBlob(device, blob) => write!(f, "farrier/1/d/{device}/down/blob/{blob}"),
         }
     }
 }
@@ -51,7 +58,10 @@ impl Topic {
     pub fn parse(name: &str) -> Option<Self> {
         let rest = name.strip_prefix("farrier/1/")?;
         if let Some(blob) = rest.strip_prefix("blob/") {
-            return blob.parse().ok().map(Self::Blob);
+            return match blob.split_once('/') {
+                None => blob.parse().ok().map(Self::Blob),
+                Some((blob, site)) => Some(Self::SiteBlob(blob.parse().ok()?, site.parse().ok()?)),
+            };
         }
         if let Some(version) = rest.strip_prefix("root/") {
             // One name for one version: no sign and no leading zero.
@@ -60,6 +70,9 @@ impl Topic {
         }
         let (device, kind) = rest.strip_prefix("d/")?.split_once('/')?;
         let device = device.parse().ok()?;
+        if let Some(blob) = kind.strip_prefix("down/blob/") {
+            return Some(Self::OwnBlob(device, blob.parse().ok()?));
+        }
         match kind {
             "down/manifest" => Some(Self::Manifest(device)),
             "down/heartbeat" => Some(Self::Heartbeat(device)),
@@ -75,7 +88,12 @@ impl Topic {
     pub fn is_from_a_device(&self) -> bool {
         match self {
             Self::Report(_) | Self::Log(_) | Self::Published(_) | Self::Want(_) => true,
-            Self::Manifest(_) | Self::Heartbeat(_) | Self::Root(_) | Self::Blob(_) => false,
+            Self::Manifest(_)
+            | Self::Heartbeat(_)
+            | Self::Root(_)
+            | Self::Blob(_)
+            | Self::SiteBlob(..)
+            | Self::OwnBlob(..) => false,
         }
     }
 
@@ -83,15 +101,20 @@ impl Topic {
     pub fn is_written_by(&self, device: &DeviceId) -> bool {
         match self {
             Self::Report(of) | Self::Log(of) | Self::Published(of) | Self::Want(of) => of == device,
-            Self::Manifest(_) | Self::Heartbeat(_) | Self::Root(_) | Self::Blob(_) => false,
+            Self::Manifest(_)
+            | Self::Heartbeat(_)
+            | Self::Root(_)
+            | Self::Blob(_)
+            | Self::SiteBlob(..)
+            | Self::OwnBlob(..) => false,
         }
     }
 
     /// Whether this device may subscribe here.
     pub fn is_read_by(&self, device: &DeviceId) -> bool {
         match self {
-            Self::Manifest(of) | Self::Heartbeat(of) => of == device,
-            Self::Blob(_) | Self::Root(_) => true,
+            Self::Manifest(of) | Self::Heartbeat(of) | Self::OwnBlob(of, _) => of == device,
+            Self::Blob(_) | Self::SiteBlob(..) | Self::Root(_) => true,
             Self::Report(_) | Self::Log(_) | Self::Published(_) | Self::Want(_) => false,
         }
     }
@@ -116,6 +139,8 @@ mod tests {
             Topic::Published(device(1)),
             Topic::Want(device(1)),
             Topic::Blob(BlobId::of(b"x")),
+            Topic::SiteBlob(BlobId::of(b"x"), "north".parse().unwrap()),
+            Topic::OwnBlob(device(1), BlobId::of(b"x")),
         ] {
             assert_eq!(Topic::parse(&topic.to_string()), Some(topic));
         }
@@ -133,6 +158,8 @@ mod tests {
             "farrier/1/root/01",
             "farrier/1/root/+1",
             "farrier/1/root/-1",
+            &format!("{}/North", Topic::Blob(BlobId::of(b"x"))),
+            &format!("{}/+", Topic::Blob(BlobId::of(b"x"))),
         ] {
             assert_eq!(Topic::parse(other), None, "{other}");
         }
@@ -154,5 +181,8 @@ mod tests {
         assert!(!Topic::Report(mine.clone()).is_read_by(&mine));
         assert!(Topic::Blob(BlobId::of(b"x")).is_read_by(&mine));
         assert!(!Topic::Blob(BlobId::of(b"x")).is_written_by(&mine));
+        let own = |device: &DeviceId| Topic::OwnBlob(device.clone(), BlobId::of(b"x"));
+        assert!(own(&mine).is_read_by(&mine) && !own(&device(2)).is_read_by(&mine));
+        assert!(!own(&mine).is_written_by(&mine));
     }
 }

@@ -5,6 +5,7 @@
 //! gateway_url = "http://127.0.0.1:8080"
 //! claim_token_file = "/etc/farrier/claim-token"   # needed until the device is enrolled
 //! name = "bench-1"
+//! # site = "north"   # shares a limited link with the other devices of this name
 //!
 //! [runtime]
 //! path = "/usr/lib/farrier/farrier-runtime"
@@ -17,6 +18,7 @@
 //! seed = 42
 //! ```
 
+use device_protocol::SiteName;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,6 +39,9 @@ pub struct Config {
     pub claim_token_file: Option<PathBuf>,
     /// For people, 1 to 64 characters.
     pub name: String,
+    /// The devices behind one link, whose deliveries the gateway may hold to a number
+    /// of bytes a second. 1 to 32 characters of `a-z`, `0-9` and `-`.
+    pub site: Option<SiteName>,
     pub runtime: RuntimeConfig,
     #[serde(default = "default_report_interval_ms")]
     pub report_interval_ms: u64,

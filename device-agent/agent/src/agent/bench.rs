@@ -90,6 +90,8 @@ pub struct Bench {
     blobs: BTreeMap<BlobId, Vec<u8>>,
     last_manifest: Vec<u8>,
     deaf: bool,
+    /// A blob that the gateway does not send.
+    lost: Option<BlobId>,
     change_block_of: Option<BlobId>,
     wants: usize,
     reports: Vec<Report>,
@@ -168,6 +170,7 @@ impl Bench {
             blobs: BTreeMap::new(),
             last_manifest: vec![],
             deaf: false,
+            lost: None,
             change_block_of: None,
             wants: 0,
             reports: vec![],
@@ -296,8 +299,11 @@ impl Bench {
                 self.published.push(format!("{} {} {text}", value.app, value.channel));
             }
             Topic::Want(_) => {
-                self.wants += 1;
                 let want: Want = minicbor::decode(payload).unwrap();
+                if want.missing.as_ref().is_some_and(Bitmap::is_empty) {
+                    return;
+                }
+                self.wants += 1;
                 if !self.deaf {
                     self.send_blocks(&want);
                 }
@@ -309,6 +315,9 @@ impl Bench {
     fn send_blocks(&mut self, want: &Want) {
         let topic = Topic::Blob(want.blob).to_string();
         assert!(self.wire.lock().unwrap().subscriptions.contains(&topic));
+        if self.lost == Some(want.blob) {
+            return;
+        }
         let Some(blob) = self.blobs.get(&want.blob).cloned() else { return };
         let missing = want.missing.clone().unwrap_or(Bitmap::full(1));
         for (index, bytes) in blob.chunks(BLOCK_BYTES as usize).enumerate() {
@@ -317,7 +326,7 @@ impl Bench {
                 let changed = self.change_block_of.take_if(|blob| *blob == want.blob);
                 bytes[0] ^= u8::from(changed.is_some());
                 let blob_bytes = blob.len() as u64;
-                let block = Block { version: 1, index: index as u32, blob_bytes, bytes };
+                let block = Block::packed(index as u32, blob_bytes, bytes);
                 self.give_block(want.blob, &block);
             }
         }
@@ -464,6 +473,10 @@ impl Bench {
 
     pub fn set_deaf(&mut self, deaf: bool) {
         self.deaf = deaf;
+    }
+
+    pub fn lose_blob(&mut self, blob: &[u8]) {
+        self.lost = Some(BlobId::of(blob));
     }
 
     /// The first block of the artifact arrives changed.

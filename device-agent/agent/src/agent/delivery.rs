@@ -7,27 +7,53 @@ use crate::fetch::queue::Request;
 use crate::install::Input;
 use crate::refusal::Refusal;
 use crate::store::StoreError;
-use device_protocol::{BLOCK_MESSAGE_BYTES_MAX, Block, RefusalCode, Topic};
+use device_protocol::{BLOCK_MESSAGE_BYTES_MAX, Block, RefusalCode, SiteName, Topic};
 use module_package::{BlobId, Release};
 use std::rc::Rc;
+
+/// Where everybody at the site, or without one everybody, gets the blob's blocks.
+fn shared_topic(blob: BlobId, site: Option<SiteName>) -> Topic {
+    match site {
+        Some(site) => Topic::SiteBlob(blob, site),
+        None => Topic::Blob(blob),
+    }
+}
 
 impl Agent {
     pub(super) fn request_blocks(&mut self, now: Moment) {
         let requests = self.fetches.poll(now);
         let Some(broker) = &mut self.broker else { return };
+        let device = &self.parts.enrolment.device;
         for request in requests {
             // One that is not taken is repeated after the usual silence.
             match request {
-                Request::Subscribe(blob) => broker.subscribe(&Topic::Blob(blob)),
-                Request::Unsubscribe(blob) => broker.unsubscribe(&Topic::Blob(blob)),
+                Request::Subscribe(blob, site) => {
+                    let own = Topic::OwnBlob(device.clone(), blob);
+                    broker.subscribe(&shared_topic(blob, site)) && broker.subscribe(&own)
+                }
+                Request::Unsubscribe(blob, site) => {
+                    let own = Topic::OwnBlob(device.clone(), blob);
+                    broker.unsubscribe(&shared_topic(blob, site)) && broker.unsubscribe(&own)
+                }
                 Request::Ask(want) => match minicbor::to_vec(&want) {
-                    Ok(payload) => {
-                        let topic = Topic::Want(self.parts.enrolment.device.clone());
-                        broker.publish(&topic, payload)
-                    }
+                    Ok(payload) => broker.publish(&Topic::Want(device.clone()), payload),
                     Err(_) => false,
                 },
             };
+        }
+    }
+
+    /// What nobody answers ends as a refusal, and the next deployment tries again.
+    pub(super) fn give_up_fetches(&mut self, now: Moment) {
+        while let Some(blob) = self.fetches.given_up(now) {
+            self.fetches.stop(&blob);
+            let detail =
+                format!("nothing of blob {blob} came for ten minutes; not asked for again");
+            let refusal = Refusal::new(RefusalCode::FetchGivenUp, detail);
+            self.refuse(refusal.clone(), None, now);
+            for input in self.refused_inputs(&blob, &refusal) {
+                self.act(input, now);
+            }
         }
     }
 
@@ -59,10 +85,10 @@ impl Agent {
                 }
                 self.finish_fetch(blob, stored, now);
             }
-            Some(Taken::Write { index, last }) => {
+            Some(Taken::Write { index, bytes, last }) => {
                 let Some(release) = self.release_of_artifact(&blob) else { return };
                 let store = &mut self.parts.store;
-                let mut stored = store.write_block(&release, index, &block.bytes);
+                let mut stored = store.write_block(&release, index, &bytes);
                 if stored.is_ok() && !last {
                     return;
                 }

@@ -133,7 +133,7 @@ impl Agent {
             Event::Link(LinkNews::Connected(broker)) => self.connect(broker, now),
             Event::Link(LinkNews::Disconnected) => {
                 self.broker = None;
-                self.fetches.disconnect();
+                self.fetches.disconnect(now);
             }
             Event::Link(LinkNews::Message { topic, payload }) => match topic {
                 Topic::Manifest(device) if device == self.parts.enrolment.device => {
@@ -143,7 +143,12 @@ impl Agent {
                 Topic::Heartbeat(device) if device == self.parts.enrolment.device => {
                     self.take_heartbeat(&payload, now);
                 }
-                Topic::Blob(blob) => self.take_block(blob, &payload, now),
+                Topic::Blob(blob) | Topic::SiteBlob(blob, _) => {
+                    self.take_block(blob, &payload, now);
+                }
+                Topic::OwnBlob(device, blob) if device == self.parts.enrolment.device => {
+                    self.take_block(blob, &payload, now);
+                }
                 _ => {}
             },
             Event::Worker(worker, news) => self.hear_worker(worker, news, now),
@@ -208,6 +213,7 @@ impl Agent {
         if self.installer.as_ref().and_then(Installer::deadline).is_some_and(|at| at <= now) {
             self.act(Input::Clock, now);
         }
+        self.give_up_fetches(now);
         self.request_blocks(now);
         self.check_freeze(now);
         self.report_if_due(now);

@@ -272,7 +272,7 @@ fn a_block_changed_on_the_wire_is_refused_and_fetched_again() {
 #[test]
 fn blocks_that_nobody_asked_for_are_ignored() {
     let mut bench = running();
-    let block = Block { version: 1, index: 0, blob_bytes: 3, bytes: vec![1, 2, 3] };
+    let block = Block::plain(0, 3, vec![1, 2, 3]);
     bench.give_block(BlobId::of(b"nobody's"), &block);
     assert_eq!(bench.report().refused, None);
 }
@@ -292,6 +292,35 @@ fn a_fetch_without_an_answer_is_reported_as_stalled_and_goes_on() {
     bench.advance(61_000);
     assert_eq!(bench.app("filter").state, AppState::Running);
     assert_eq!(bench.app("filter").app_version, 2);
+}
+
+#[test]
+fn a_fetch_that_nobody_answers_ends_and_the_next_deployment_tries_again() {
+    let mut bench = running();
+    bench.set_deaf(true);
+    bench.deploy(2, &[("filter", "ok 2")]);
+    bench.advance(605_000);
+    let app = bench.app("filter");
+    assert_eq!((app.state, number(app.refusal)), (AppState::Refused, Some(37)));
+    assert!(app.fallback && app.detail.ends_with("version 1 goes on running"), "{}", app.detail);
+    let wants = bench.wants();
+    bench.advance(600_000);
+    assert_eq!(bench.wants(), wants, "it has ended");
+    bench.set_deaf(false);
+    bench.deploy(3, &[("filter", "ok 2")]);
+    assert_eq!(bench.app("filter").state, AppState::Running);
+    assert_eq!(bench.app("filter").app_version, 3);
+}
+
+#[test]
+fn a_deployment_that_cannot_be_fetched_does_not_hold_up_another() {
+    let mut bench = running();
+    bench.lose_blob(b"gone");
+    bench.deploy(2, &[("filter", "ok 1"), ("other", "ok 2"), ("lost", "gone")]);
+    assert_eq!(bench.app("lost").state, AppState::Fetching);
+    assert_eq!(bench.app("other").state, AppState::Running);
+    bench.deploy(3, &[("filter", "ok 1"), ("third", "ok 3"), ("lost", "gone")]);
+    assert_eq!(bench.app("third").state, AppState::Running);
 }
 
 #[test]

@@ -1,29 +1,38 @@
 //! Fetching blobs in blocks: which to ask for, when to ask again, what to take.
 //!
 //! Pure: it is told what arrived and what time it is, and says what to do. One
-//! [`Fetch`] is one blob; [`queue`] bounds how many run at once. A window of
-//! blocks is asked for and waited for; silence is answered by asking again, with
-//! growing delays. What arrives is checked against hashes that a release key
-//! signed, so a broker can delay a blob but not change it.
+//! [`Fetch`] is one blob; [`queue`] bounds how many run at once. It asks for all
+//! that is missing and tells again how far it is after some blocks, or once a second
+//! while they come: by that the gateway paces what it sends. Silence is answered by
+//! asking again, with growing delays, and given up in the end. What arrives is
+//! checked against hashes that a release key signed, so a broker can delay a blob but
+//! not change it.
 
 pub mod queue;
 
 use crate::Moment;
 use crate::delay::Delays;
-use device_protocol::{Bitmap, Block, MESSAGE_VERSION, Want};
+use device_protocol::{Bitmap, Block, MESSAGE_VERSION, SiteName, Want};
 use module_package::{BLOCK_BYTES, BlobId, RELEASE_BYTES_MAX, Release};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Blocks asked for at once: 1 MiB.
-const WINDOW_BLOCKS: u32 = 32;
+/// Blocks after which the gateway hears how far it is: half of what it sends ahead.
+const PROGRESS_BLOCKS: u32 = 8;
+/// And the time after which it hears it of fewer.
+const PROGRESS_WITHIN: Duration = Duration::from_secs(1);
 
 const SILENCE_MIN: Duration = Duration::from_secs(2);
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Without progress for so long a fetch is reported as stalled. It goes on.
 const STALLED_AFTER: Duration = Duration::from_secs(60);
+
+/// Connected for so long without progress, a fetch is given up: whoever waits for
+/// the deployment has to hear an end.
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(600);
 
 /// Repeated requests for a release after which what is known of it is forgotten:
 /// its blocks have no hashes of their own, so a forged first one would block it.
@@ -33,12 +42,18 @@ const RELEASE_RETRIES_MAX: u32 = 3;
 pub struct Fetch {
     pub blob: BlobId,
     plan: Plan,
-    /// Asked for and not yet here.
-    awaited: Bitmap,
+    site: Option<SiteName>,
     ask_at: Option<Moment>,
+    asked_at: Moment,
+    /// Whether the next request is the first on its connection.
+    is_restarted: bool,
+    /// Blocks that came since the last request.
+    fresh_blocks: u32,
     delays: Delays,
     retries: u32,
     progress_at: Moment,
+    /// Time without progress on earlier connections.
+    silent_before: Duration,
     /// The last block that was not what was signed, until it comes right.
     wrong_block: Option<(u32, String)>,
 }
@@ -60,6 +75,7 @@ pub enum Taken {
     /// Store it. `last`: the artifact is complete.
     Write {
         index: u32,
+        bytes: Vec<u8>,
         last: bool,
     },
     WholeRelease(Vec<u8>),
@@ -82,13 +98,26 @@ impl Fetch {
         Self {
             blob,
             plan,
-            awaited: Bitmap::full(0),
+            site: None,
             ask_at: None,
+            asked_at: now,
+            is_restarted: true,
+            fresh_blocks: 0,
             delays: Delays::between(SILENCE_MIN, SILENCE_MAX, seed),
             retries: 0,
             progress_at: now,
+            silent_before: Duration::ZERO,
             wrong_block: None,
         }
+    }
+
+    /// The device listens on this site's topics.
+    pub fn at_site(self, site: Option<SiteName>) -> Self {
+        Self { site, ..self }
+    }
+
+    pub fn site(&self) -> Option<&SiteName> {
+        self.site.as_ref()
     }
 
     /// What arrived and was not what was signed.
@@ -101,19 +130,30 @@ impl Fetch {
         self.delays.reset();
         self.ask_at = Some(now);
         self.progress_at = now;
+        self.is_restarted = true;
+        self.fresh_blocks = 0;
     }
 
     /// Nothing is asked for while there is no connection.
-    pub fn pause(&mut self) {
-        self.ask_at = None;
+    pub fn pause(&mut self, now: Moment) {
+        if self.ask_at.take().is_some() {
+            self.silent_before += now.saturating_sub(self.progress_at);
+        }
     }
 
     pub fn deadline(&self) -> Option<Moment> {
-        self.ask_at
+        let given_up_at = self.progress_at + GIVEN_UP_AFTER.saturating_sub(self.silent_before);
+        self.ask_at.map(|ask_at| ask_at.min(given_up_at))
     }
 
     pub fn is_stalled(&self, now: Moment) -> bool {
         now.saturating_sub(self.progress_at) >= STALLED_AFTER
+    }
+
+    /// Connected for long enough, on one connection or several, and nothing came.
+    pub fn is_given_up(&self, now: Moment) -> bool {
+        let silent = self.silent_before + now.saturating_sub(self.progress_at);
+        self.ask_at.is_some() && silent >= GIVEN_UP_AFTER
     }
 
     /// Bytes here and bytes in all, as far as they are known.
@@ -134,25 +174,34 @@ impl Fetch {
         if self.ask_at.is_none_or(|at| at > now) {
             return None;
         }
-        self.retries += 1;
+        let has_progress = std::mem::take(&mut self.fresh_blocks) > 0;
+        self.retries = if has_progress { 0 } else { self.retries + 1 };
         if let Plan::Release { total, blocks } = &mut self.plan
             && self.retries > RELEASE_RETRIES_MAX
         {
             (*total, self.retries) = (None, 0);
             blocks.clear();
         }
+        self.asked_at = now;
         self.ask_at = Some(now + self.delays.next_delay());
-        let missing = self.missing().map(|missing| first_blocks(&missing, WINDOW_BLOCKS));
-        self.awaited = missing.clone().unwrap_or(Bitmap::full(1));
-        Some(Want { version: MESSAGE_VERSION, blob: self.blob, missing })
+        let restarted = std::mem::take(&mut self.is_restarted).then_some(true);
+        Some(Want { restarted, ..want(self.blob, self.missing(), self.site.clone()) })
     }
 
     /// Takes a block from the blob's topic. Blocks that others asked for are
     /// welcome too.
     pub fn take(&mut self, block: &Block, now: Moment) -> Taken {
-        let taken = match &mut self.plan {
-            Plan::Release { total, blocks } => take_of_release(self.blob, total, blocks, block),
-            Plan::Artifact { release, missing } => take_of_artifact(release, missing, block),
+        if self.has(block.index) {
+            return Taken::Ignored;
+        }
+        let taken = match (&mut self.plan, block.unpack()) {
+            (_, Err(error)) => Taken::WrongHash(error.to_string()),
+            (Plan::Release { total, blocks }, Ok(bytes)) => {
+                take_of_release(self.blob, total, blocks, block, &bytes)
+            }
+            (Plan::Artifact { release, missing }, Ok(bytes)) => {
+                take_of_artifact(release, missing, block, bytes)
+            }
         };
         match &taken {
             Taken::Ignored => {}
@@ -164,17 +213,28 @@ impl Fetch {
         taken
     }
 
+    fn has(&self, index: u32) -> bool {
+        match &self.plan {
+            Plan::Artifact { missing, .. } => !missing.contains(index),
+            // One of another size than the first says that one of the two is forged.
+            Plan::Release { .. } => false,
+        }
+    }
+
     fn note_progress(&mut self, index: u32, now: Moment) {
         self.progress_at = now;
-        self.retries = 0;
+        self.silent_before = Duration::ZERO;
         self.delays.reset();
-        self.awaited.remove(index);
         self.wrong_block.take_if(|(wrong, _)| *wrong == index);
-        let next_window = self.awaited.is_empty();
-        let paused = self.ask_at.is_none();
-        if !paused {
-            self.ask_at = Some(if next_window { now } else { now + self.delays.next_delay() });
-        }
+        self.fresh_blocks += 1;
+        // Of a release nobody knew the size until now.
+        let is_due = self.fresh_blocks >= PROGRESS_BLOCKS || self.knows_more_than_asked();
+        let Some(ask_at) = &mut self.ask_at else { return };
+        *ask_at = if is_due { now } else { now.max(self.asked_at + PROGRESS_WITHIN) };
+    }
+
+    fn knows_more_than_asked(&self) -> bool {
+        matches!(&self.plan, Plan::Release { blocks, .. } if blocks.len() == 1)
     }
 
     /// `None` while the number of blocks is not known.
@@ -195,10 +255,14 @@ fn block_count(total: u64) -> u32 {
     total.div_ceil(u64::from(BLOCK_BYTES)) as u32
 }
 
-fn first_blocks(missing: &Bitmap, count: u32) -> Bitmap {
-    let mut window = Bitmap(vec![0; missing.0.len()]);
-    missing.iter().take(count as usize).for_each(|index| window.insert(index));
-    window
+/// The last word about a blob: the gateway need not keep anything ready for us.
+pub fn thanks(blob: BlobId, site: Option<SiteName>) -> Want {
+    want(blob, Some(Bitmap::full(0)), site)
+}
+
+fn want(blob: BlobId, missing: Option<Bitmap>, site: Option<SiteName>) -> Want {
+    let abilities = Some(Want::READS_DEFLATE | Want::HAS_OWN_TOPIC);
+    Want { version: MESSAGE_VERSION, blob, missing, abilities, restarted: None, site }
 }
 
 fn take_of_release(
@@ -206,6 +270,7 @@ fn take_of_release(
     total: &mut Option<u64>,
     blocks: &mut BTreeMap<u32, Vec<u8>>,
     block: &Block,
+    bytes: &[u8],
 ) -> Taken {
     if block.blob_bytes == 0 || block.blob_bytes > RELEASE_BYTES_MAX as u64 {
         return Taken::WrongHash(format!("a release of {} bytes", block.blob_bytes));
@@ -213,11 +278,11 @@ fn take_of_release(
     let known = total.unwrap_or(block.blob_bytes);
     let offset = u64::from(block.index) * u64::from(BLOCK_BYTES);
     let expected = known.saturating_sub(offset).min(u64::from(BLOCK_BYTES));
-    if block.blob_bytes != known || expected == 0 || block.bytes.len() as u64 != expected {
+    if block.blob_bytes != known || expected == 0 || bytes.len() as u64 != expected {
         return Taken::WrongHash(format!(
             "block {} has {} bytes of {}",
             block.index,
-            block.bytes.len(),
+            bytes.len(),
             block.blob_bytes
         ));
     }
@@ -225,7 +290,7 @@ fn take_of_release(
     if blocks.contains_key(&block.index) {
         return Taken::Ignored;
     }
-    blocks.insert(block.index, block.bytes.clone());
+    blocks.insert(block.index, bytes.to_vec());
     if blocks.len() < block_count(known) as usize {
         return Taken::Kept;
     }
@@ -238,20 +303,23 @@ fn take_of_release(
     }
 }
 
-fn take_of_artifact(release: &Release, missing: &mut Bitmap, block: &Block) -> Taken {
-    if !missing.contains(block.index) {
-        return Taken::Ignored;
-    }
+fn take_of_artifact(
+    release: &Release,
+    missing: &mut Bitmap,
+    block: &Block,
+    bytes: Cow<'_, [u8]>,
+) -> Taken {
     let expected = release.block_hashes.get(block.index as usize);
-    if block.bytes.len() > release.block_bytes as usize
+    if bytes.len() > release.block_bytes as usize
         || block.blob_bytes != release.artifact_bytes
-        || expected != Some(&BlobId::of(&block.bytes))
+        || expected != Some(&BlobId::of(&bytes))
     {
         let (index, artifact) = (block.index, release.artifact);
         return Taken::WrongHash(format!("block {index} of artifact {artifact}"));
     }
     missing.remove(block.index);
-    Taken::Write { index: block.index, last: missing.is_empty() }
+    let bytes = bytes.into_owned();
+    Taken::Write { index: block.index, bytes, last: missing.is_empty() }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The fetches of a device: a few at a time, in the order in which they came.
 
-use super::{Fetch, Taken};
+use super::{Fetch, Taken, thanks};
 use crate::Moment;
-use device_protocol::{Block, Want};
+use device_protocol::{Block, SiteName, Want};
 use module_package::BlobId;
 
 /// Fetches that run at once; the others wait for their turn.
@@ -11,9 +11,9 @@ const ACTIVE_MAX: usize = 4;
 /// What the connection has to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
-    Subscribe(BlobId),
+    Subscribe(BlobId, Option<SiteName>),
     Ask(Want),
-    Unsubscribe(BlobId),
+    Unsubscribe(BlobId, Option<SiteName>),
 }
 
 /// The first [`ACTIVE_MAX`] of `fetches` are active while there is a connection.
@@ -21,7 +21,7 @@ pub enum Request {
 pub struct FetchQueue {
     fetches: Vec<(Fetch, bool)>,
     connected: bool,
-    ended: Vec<BlobId>,
+    ended: Vec<(BlobId, Option<SiteName>)>,
 }
 
 impl FetchQueue {
@@ -40,9 +40,9 @@ impl FetchQueue {
         let Some(index) = self.fetches.iter().position(|(fetch, _)| fetch.blob == *blob) else {
             return;
         };
-        let (_, active) = self.fetches.remove(index);
+        let (fetch, active) = self.fetches.remove(index);
         if active && self.connected {
-            self.ended.push(*blob);
+            self.ended.push((*blob, fetch.site));
         }
     }
 
@@ -58,11 +58,11 @@ impl FetchQueue {
         self.fetches.iter_mut().for_each(|(_, active)| *active = false);
     }
 
-    pub fn disconnect(&mut self) {
+    pub fn disconnect(&mut self, now: Moment) {
         self.connected = false;
         self.ended.clear();
         for (fetch, active) in &mut self.fetches {
-            fetch.pause();
+            fetch.pause(now);
             *active = false;
         }
     }
@@ -78,16 +78,28 @@ impl FetchQueue {
         if !self.connected {
             return Vec::new();
         }
-        let mut due: Vec<Request> = self.ended.drain(..).map(Request::Unsubscribe).collect();
+        let mut due = Vec::new();
+        for (blob, site) in self.ended.drain(..) {
+            // In this order, so that whoever hears the thanks sends to one fewer.
+            due.push(Request::Unsubscribe(blob, site.clone()));
+            due.push(Request::Ask(thanks(blob, site)));
+        }
         for (fetch, active) in self.fetches.iter_mut().take(ACTIVE_MAX) {
             if !*active {
                 *active = true;
                 fetch.restart(now);
-                due.push(Request::Subscribe(fetch.blob));
+                due.push(Request::Subscribe(fetch.blob, fetch.site.clone()));
             }
             due.extend(fetch.poll(now).map(Request::Ask));
         }
         due
+    }
+
+    /// One that has waited in vain for long enough.
+    pub fn given_up(&self, now: Moment) -> Option<BlobId> {
+        let active = self.fetches.iter().take(ACTIVE_MAX).filter(|(_, active)| *active);
+        let mut given_up = active.filter(|(fetch, _)| fetch.is_given_up(now));
+        given_up.next().map(|(fetch, _)| fetch.blob)
     }
 
     pub fn deadline(&self) -> Option<Moment> {

@@ -11,31 +11,82 @@ fn release(blocks: u32) -> (Rc<Release>, Vec<u8>) {
 
 fn block_of(bytes: &[u8], index: u32) -> Block {
     let chunk = bytes.chunks(BLOCK_BYTES as usize).nth(index as usize).unwrap();
-    Block { version: 1, index, blob_bytes: bytes.len() as u64, bytes: chunk.to_vec() }
+    Block::plain(index, bytes.len() as u64, chunk.to_vec())
 }
 
 const AT: fn(u64) -> Moment = Duration::from_secs;
 
+/// That a block was right, whatever is to be done with it.
+#[track_caller]
+fn assert_written(taken: Taken, index: u32, last: bool) {
+    let Taken::Write { index: written, last: is_last, .. } = taken else {
+        panic!("block {index} is not written: {taken:?}")
+    };
+    assert_eq!((written, is_last), (index, last));
+}
+
 #[test]
-fn an_artifact_comes_in_windows_and_out_of_order() {
-    let (release, bytes) = release(40);
-    let mut fetch = Fetch::of_artifact(release, Bitmap::full(40), AT(0), 1);
+fn all_that_is_missing_is_asked_for_and_progress_is_told_every_eight_blocks() {
+    let (release, bytes) = release(20);
+    let mut fetch = Fetch::of_artifact(release, Bitmap::full(20), AT(0), 1);
     fetch.restart(AT(0));
-    let first = fetch.poll(AT(0)).unwrap().missing.unwrap();
-    assert!(first.iter().eq(0..32));
-    for index in (0..32).rev() {
-        assert_eq!(fetch.poll(AT(0)), None, "the window is not complete");
-        let taken = fetch.take(&block_of(&bytes, index), AT(0));
-        assert_eq!(taken, Taken::Write { index, last: false });
+    let first = fetch.poll(AT(0)).unwrap();
+    assert!(first.missing.unwrap().iter().eq(0..20));
+    assert_eq!(first.restarted, Some(true));
+    for index in (4..12).rev() {
+        assert_eq!(fetch.poll(AT(0)), None, "too early to tell");
+        assert_written(fetch.take(&block_of(&bytes, index), AT(0)), index, false);
     }
-    let second = fetch.poll(AT(0)).unwrap().missing.unwrap();
-    assert!(second.iter().eq(32..40));
-    assert_eq!(fetch.take(&block_of(&bytes, 3), AT(0)), Taken::Ignored);
-    for index in 32..40 {
-        let taken = fetch.take(&block_of(&bytes, index), AT(0));
-        assert_eq!(taken, Taken::Write { index, last: index == 39 });
+    let second = fetch.poll(AT(0)).unwrap();
+    assert!(second.missing.unwrap().iter().eq((0..4).chain(12..20)));
+    assert_eq!(second.restarted, None);
+    assert_eq!(fetch.take(&block_of(&bytes, 5), AT(0)), Taken::Ignored);
+    for index in (0..4).chain(12..20) {
+        assert_written(fetch.take(&block_of(&bytes, index), AT(0)), index, index == 19);
     }
     assert_eq!(fetch.progress_bytes(), (bytes.len() as u64, bytes.len() as u64));
+}
+
+#[test]
+fn slow_progress_is_told_every_second() {
+    let (release, bytes) = release(3);
+    let mut fetch = Fetch::of_artifact(release, Bitmap::full(3), AT(0), 1);
+    fetch.restart(AT(0));
+    fetch.poll(AT(0)).unwrap();
+    assert_written(fetch.take(&block_of(&bytes, 0), AT(0)), 0, false);
+    assert_eq!(fetch.deadline(), Some(AT(1)));
+    assert!(fetch.poll(AT(1)).unwrap().missing.unwrap().iter().eq(1..3));
+    assert!(fetch.deadline().unwrap() >= AT(3), "and then it waits for more");
+}
+
+#[test]
+fn compressed_blocks_are_taken_for_what_they_hold() {
+    let (release, bytes) = release(1);
+    let mut fetch = Fetch::of_artifact(release, Bitmap::full(1), AT(0), 1);
+    fetch.restart(AT(0));
+    let packed = Block::packed(0, bytes.len() as u64, bytes.clone());
+    assert!(packed.compression.is_some());
+    let mut cut = packed.clone();
+    cut.bytes.truncate(9);
+    assert!(matches!(fetch.take(&cut, AT(0)), Taken::WrongHash(_)));
+    assert_eq!(fetch.take(&packed, AT(0)), Taken::Write { index: 0, bytes, last: true });
+}
+
+#[test]
+fn ten_minutes_of_silence_on_one_connection_or_several_end_a_fetch() {
+    let (release, bytes) = release(2);
+    let mut fetch = Fetch::of_artifact(release, Bitmap::full(2), AT(0), 1);
+    fetch.restart(AT(0));
+    fetch.pause(AT(400));
+    // While there is no connection nothing can come.
+    assert!(!fetch.is_given_up(AT(90_000)));
+    fetch.restart(AT(90_000));
+    assert!(!fetch.is_given_up(AT(90_199)));
+    assert!(fetch.deadline().unwrap() <= AT(90_200));
+    assert!(fetch.is_given_up(AT(90_200)));
+    assert_written(fetch.take(&block_of(&bytes, 0), AT(90_200)), 0, false);
+    assert!(!fetch.is_given_up(AT(90_799)), "a block is progress");
+    assert!(fetch.is_given_up(AT(90_800)));
 }
 
 #[test]
@@ -87,7 +138,7 @@ fn changed_blocks_are_thrown_away() {
     let outside = Block { index: 9, ..block_of(&bytes, 0) };
     assert_eq!(fetch.take(&outside, AT(0)), Taken::Ignored);
     assert!(fetch.wrong_block().unwrap().starts_with("block 0 of artifact"));
-    assert_eq!(fetch.take(&block_of(&bytes, 0), AT(0)), Taken::Write { index: 0, last: false });
+    assert_written(fetch.take(&block_of(&bytes, 0), AT(0)), 0, false);
     assert_eq!(fetch.wrong_block(), None);
 }
 
@@ -97,11 +148,11 @@ fn a_release_with_forged_blocks_is_fetched_again_from_nothing() {
     let mut fetch = Fetch::of_release(BlobId::of(&bytes), AT(0), 1);
     fetch.restart(AT(0));
     fetch.poll(AT(0));
-    let endless = Block { version: 1, index: 0, blob_bytes: u64::MAX, bytes: vec![0; 9] };
+    let endless = Block::plain(0, u64::MAX, vec![0; 9]);
     assert!(matches!(fetch.take(&endless, AT(0)), Taken::WrongHash(_)));
     // A forged size that is possible would make it wait for blocks that never come.
     let block = vec![0; BLOCK_BYTES as usize];
-    let forged = Block { version: 1, index: 0, blob_bytes: 100_000, bytes: block };
+    let forged = Block::plain(0, 100_000, block);
     assert_eq!(fetch.take(&forged, AT(0)), Taken::Kept);
     let mut now = AT(0);
     loop {
@@ -127,7 +178,7 @@ fn only_a_few_fetches_run_at_once_and_a_new_connection_starts_them_again() {
     queue.connect();
     let subscribed = |due: &[Request]| -> Vec<BlobId> {
         let blob = |request: &Request| match request {
-            Request::Subscribe(blob) => Some(*blob),
+            Request::Subscribe(blob, _) => Some(*blob),
             _ => None,
         };
         due.iter().filter_map(blob).collect()
@@ -137,9 +188,10 @@ fn only_a_few_fetches_run_at_once_and_a_new_connection_starts_them_again() {
     assert_eq!(due.len(), 8);
     queue.stop(&blobs[1]);
     let due = queue.poll(AT(0));
-    assert_eq!(due[0], Request::Unsubscribe(blobs[1]));
+    assert_eq!(due[0], Request::Unsubscribe(blobs[1], None));
+    assert_eq!(due[1], Request::Ask(thanks(blobs[1], None)));
     assert_eq!(subscribed(&due), blobs[4..5]);
-    queue.disconnect();
+    queue.disconnect(AT(0));
     queue.connect();
     assert_eq!(subscribed(&queue.poll(AT(1))).len(), 4);
     queue.stop_all_but(|blob| *blob == blobs[5]);
