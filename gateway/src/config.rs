@@ -20,6 +20,7 @@ pub use trust::{
     TrustConfig,
 };
 
+use device_protocol::SiteName;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -74,8 +75,22 @@ pub struct Config {
     pub check_runtimes: Vec<CheckRuntime>,
     #[serde(default)]
     pub check_sandbox: CheckSandbox,
+    /// Sites, by the names that agents have in their configuration, and how many
+    /// bytes a second go to the devices of each together.
+    #[serde(default, rename = "site")]
+    pub sites: Vec<Site>,
+    /// Whether blocks are compressed on their way where that saves an eighth.
+    #[serde(default = "default_compress_blocks")]
+    pub compress_blocks: bool,
     #[serde(default)]
     pub trust: TrustConfig,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    pub name: SiteName,
+    pub bytes_per_s_max: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -151,6 +166,14 @@ impl Config {
         if !(1..=3_650).contains(&self.manifest_valid_days) {
             return refuse("manifest_valid_days must be 1 to 3650".into());
         }
+        for (index, site) in self.sites.iter().enumerate() {
+            if site.bytes_per_s_max == 0 {
+                return refuse(format!("site {} needs at least 1 in bytes_per_s_max", site.name));
+            }
+            if self.sites[..index].iter().any(|other| other.name == site.name) {
+                return refuse(format!("site {} is there twice", site.name));
+            }
+        }
         for (index, runtime) in self.check_runtimes.iter().enumerate() {
             let target = Registry::built_in()
                 .get(&runtime.target)
@@ -184,6 +207,10 @@ impl Config {
 /// Processors that this process may use.
 pub fn cpu_count() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn default_compress_blocks() -> bool {
+    true
 }
 
 fn default_http_listen() -> SocketAddr {

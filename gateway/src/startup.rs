@@ -126,6 +126,8 @@ fn open_app(
             heartbeat_ms: u64::from(config.heartbeat_s) * 1_000,
             manifest_valid_ms: u64::from(config.manifest_valid_days) * 24 * 60 * 60 * 1_000,
         },
+        sites: config.sites.iter().map(|s| (s.name.clone(), s.bytes_per_s_max)).collect(),
+        compress_blocks: config.compress_blocks,
     };
     Ok(App::open(rooms)?)
 }

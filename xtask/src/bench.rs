@@ -13,6 +13,17 @@ use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The gateway and the runtime are those of the kit.
+pub fn delivery(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
+    let mut build = run::cargo(workspace);
+    build.args(["build", "--locked", "-p", "farrier-sim"]);
+    run::step("build the simulated devices", &mut build)?;
+    let mut command = Command::new(workspace.join("target/debug/farrier-sim"));
+    command.current_dir(workspace).arg("bench").args(arguments);
+    command.env("FARRIER_KIT", crate::kit::directory(workspace));
+    Err(std::os::unix::process::CommandExt::exec(&mut command)).context("start the benchmark")
+}
+
 pub fn compiler(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
     let bench = workspace.join("tests/bench");
     let target_dir = workspace.join("target/bench");

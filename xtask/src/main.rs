@@ -112,6 +112,13 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// One artifact to 1, 10, 100 and 1,000 simulated devices, against the same bytes
+    /// raw through the same broker.
+    Delivery {
+        /// Handed to the benchmark, such as `--devices 10,100 --write-docs`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Compile time, size and speed of compiled modules: native code, ours, wasmtime.
     Compiler {
         /// Handed to the benchmark, such as `--filter sha --quick`; `--help` lists them.
@@ -156,6 +163,13 @@ fn run_command(command: Command) -> anyhow::Result<()> {
                 system::Need::Programs,
             ])?;
             programs::run(&workspace, &arguments)
+        }
+        Command::Bench(Bench::Delivery { arguments }) => {
+            use system::Need;
+            system::install(&[Need::WasmTarget, Need::Modules])?;
+            system::install(&[Need::Runtimes, Need::CrossCompilers])?;
+            kit::build(&workspace)?;
+            bench::delivery(&workspace, &arguments)
         }
         Command::Bench(Bench::Compiler { arguments }) => {
             system::install(&[system::Need::Runtimes, system::Need::WasmTarget])?;

@@ -64,7 +64,7 @@ pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacl
 pub use event::Event;
 pub use module::{Artifact, ArtifactState, CompileRecord, Module, ModuleExtern, ModuleMemory};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
-pub use session::{ClaimToken, LoginLink, NewClaimToken, Overview, Session};
+pub use session::{ClaimToken, Delivery, LoginLink, NewClaimToken, Overview, Session};
 pub use trust::{
     AcceptedRelease, GatewayKeyRole, NewGatewayKey, ReleaseKeyPlace, SignerStatus, Trust,
     TrustDeveloper, TrustFloor, TrustKey, TrustSummary, WaitingRelease,

@@ -57,4 +57,18 @@ pub struct Overview {
     /// As in [`Session`].
     #[serde(default)]
     pub storage_full: bool,
+    /// What devices were sent since the gateway's start.
+    #[serde(default)]
+    pub delivery: Delivery,
+}
+
+/// Blocks of releases and artifacts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Published once for all who listen.
+    pub shared_blocks: u64,
+    /// Published for one device alone.
+    pub own_blocks: u64,
+    /// Bytes of these messages with their topics.
+    pub published_bytes: u64,
 }

@@ -153,7 +153,8 @@ async fn probe_and_log(launcher: &Launcher) -> Result<RuntimeInfo, Refusal> {
     probed
 }
 
-fn link_config(
+/// Where the enrolled device connects to, and as whom.
+pub fn link_config(
     config: &Config,
     enrolment: &Enrolment,
     key: &SigningKey,

@@ -1,92 +1,218 @@
-//! Which blocks are sent when.
+//! Which blocks are sent when, and to whom.
 //!
-//! Requests for one blob that come within a short window are answered by one
-//! message for each block, which all its readers get. A block that was just sent
-//! is not sent again for a while: whoever missed it asks once more. So what the
-//! gateway sends hardly grows with the number of devices, and one device's
-//! repeated requests cannot make it send without end.
+//! A device says what it lacks of a blob, a [`Transfer`] decides which block is sent
+//! next, once for all where many lack it. There is one for each blob, and for each
+//! site that a device is at: the deliveries to a site together keep to its number of
+//! bytes a second. Served are only blobs that the device has a right to.
 
 use super::App;
+use super::allowance::Allowance;
 use super::reports::UpRefusal;
+use super::transfer::{Next, Sending, To, Transfer};
 use crate::store::StoreError;
-use device_protocol::{Block, MESSAGE_VERSION, Want};
-use module_package::{BLOCK_BYTES, BlobId};
-use std::collections::{BTreeSet, HashMap};
+use device_protocol::{Block, SiteName, Topic, Want};
+use module_package::{BLOCK_BYTES, BlobId, DeviceId};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::PoisonError;
 
-/// How long the first request waits for others.
-const WINDOW_MS: u64 = 50;
-/// Time between two sendings of one block.
-const REPEAT_MS: u64 = 500;
 /// Blocks handed out at a time.
 const BURST_BLOCKS: usize = 8;
+/// Blobs that one device may be asking for: agents ask for four at a time.
+const BLOBS_OF_A_DEVICE_MAX: usize = 16;
+/// A device gets the blocks of a blob alone so many times over, with some to spare
+/// for small ones, until all of this is forgotten.
+const ALONE_TIMES_MAX: u64 = 4;
+const ALONE_BLOCKS_FREE: u64 = 64;
+const ALONE_FORGOTTEN_MS: u64 = 10 * 60 * 1_000;
+
+/// The configured limits of sites.
+pub type SiteLimits = BTreeMap<SiteName, u64>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Stream {
+    blob: BlobId,
+    site: Option<SiteName>,
+}
 
 #[derive(Default)]
 pub struct BlockDesk {
-    blobs: HashMap<BlobId, Requests>,
+    transfers: BTreeMap<Stream, Transfer>,
+    allowances: BTreeMap<SiteName, Allowance>,
+    /// Blocks that a device got alone, and since when they are counted.
+    alone: HashMap<(DeviceId, BlobId), (u64, u64)>,
+    figures: DeliveryFigures,
 }
 
-#[derive(Default)]
-struct Requests {
-    asked: BTreeSet<u32>,
-    /// When `asked` is answered.
-    due_ms: u64,
-    sent_ms: HashMap<u32, u64>,
+/// Since the gateway's start.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct DeliveryFigures {
+    /// Blocks published for all who listen, and for one device alone.
+    pub shared_blocks: u64,
+    pub own_blocks: u64,
+    /// Bytes of these messages, with their topics.
+    pub published_bytes: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockRequest {
     pub blob: BlobId,
+    pub topic: Topic,
     pub index: u32,
+    pub compressed: bool,
+}
+
+/// Why the desk does not take a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DeskRefusal {
+    TooManyBlobs,
+    TooOften,
 }
 
 impl BlockDesk {
-    fn ask(&mut self, blob: BlobId, blocks: impl Iterator<Item = u32>, now_ms: u64) {
-        let requests = self.blobs.entry(blob).or_default();
-        let was_idle = requests.asked.is_empty();
-        for index in blocks {
-            let is_fresh =
-                requests.sent_ms.get(&index).is_some_and(|sent| now_ms < sent + REPEAT_MS);
-            if !is_fresh {
-                requests.asked.insert(index);
+    pub fn new(sites: &SiteLimits, now_ms: u64) -> Self {
+        let allowance =
+            |(site, limit): (&SiteName, &u64)| (site.clone(), Allowance::new(*limit, now_ms));
+        Self { allowances: sites.iter().map(allowance).collect(), ..Self::default() }
+    }
+
+    /// `expected` is asked when this is the first request for the blob.
+    fn ask(
+        &mut self,
+        device: &DeviceId,
+        want: &Want,
+        blocks: u32,
+        expected: impl FnOnce() -> usize,
+        now_ms: u64,
+    ) -> Result<(), DeskRefusal> {
+        self.alone.retain(|_, (_, since_ms)| now_ms < *since_ms + ALONE_FORGOTTEN_MS);
+        let alone = self.alone.get(&(device.clone(), want.blob)).map_or(0, |(count, _)| *count);
+        if alone > u64::from(blocks) * ALONE_TIMES_MAX + ALONE_BLOCKS_FREE {
+            self.forget_in(device, &want.blob);
+            return Err(DeskRefusal::TooOften);
+        }
+        let stream = Stream { blob: want.blob, site: want.site.clone() };
+        let has = |transfer: &Transfer| transfer.has(device);
+        let asks_already = self.transfers.get(&stream).is_some_and(has);
+        if !asks_already
+            && self.transfers.values().filter(|transfer| has(transfer)).count()
+                >= BLOBS_OF_A_DEVICE_MAX
+        {
+            return Err(DeskRefusal::TooManyBlobs);
+        }
+        if want.missing.as_ref().is_some_and(|missing| missing.is_empty()) {
+            if let Some(transfer) = self.transfers.get_mut(&stream) {
+                transfer.ask(device, want, now_ms);
             }
+        } else {
+            let new = || Transfer::new(blocks, expected(), now_ms);
+            self.transfers.entry(stream).or_insert_with(new).ask(device, want, now_ms);
         }
-        if was_idle {
-            requests.due_ms = now_ms + WINDOW_MS;
-        }
+        self.transfers.retain(|_, transfer| !transfer.is_over());
+        Ok(())
+    }
+
+    /// Nothing more is sent to this device alone.
+    pub fn forget(&mut self, device: &DeviceId) {
+        self.transfers.values_mut().for_each(|transfer| transfer.forget(device));
+        self.transfers.retain(|_, transfer| !transfer.is_over());
+    }
+
+    fn forget_in(&mut self, device: &DeviceId, blob: &BlobId) {
+        let of_blob = self.transfers.iter_mut().filter(|(stream, _)| stream.blob == *blob);
+        of_blob.for_each(|(_, transfer)| transfer.forget(device));
     }
 
     /// What to send now, and when to ask again if something is waiting.
     fn take_due(&mut self, now_ms: u64) -> (Vec<BlockRequest>, Option<u64>) {
         let mut due = Vec::new();
-        for (blob, requests) in &mut self.blobs {
-            requests.sent_ms.retain(|_, sent| now_ms < *sent + REPEAT_MS);
-            while requests.due_ms <= now_ms && due.len() < BURST_BLOCKS {
-                let Some(index) = requests.asked.pop_first() else { break };
-                requests.sent_ms.insert(index, now_ms);
-                due.push(BlockRequest { blob: *blob, index });
+        let mut next_ms = None::<u64>;
+        let mut wait_until = |at_ms: u64| next_ms = Some(next_ms.map_or(at_ms, |n| n.min(at_ms)));
+        for (stream, transfer) in &mut self.transfers {
+            let mut allowance = stream.site.as_ref().and_then(|site| self.allowances.get_mut(site));
+            while due.len() < BURST_BLOCKS {
+                let wait_ms = allowance.as_mut().map_or(0, |a| a.wait_ms(now_ms));
+                if wait_ms > 0 {
+                    wait_until(now_ms + wait_ms);
+                    break;
+                }
+                match transfer.next(now_ms) {
+                    Next::Nothing => break,
+                    Next::At(at_ms) => {
+                        wait_until(at_ms);
+                        break;
+                    }
+                    Next::Send(sending) => {
+                        if let Some(allowance) = &mut allowance {
+                            // What it costs before it is compressed: never too little.
+                            let readers = u64::from(sending.readers);
+                            allowance.spend(readers * u64::from(BLOCK_BYTES));
+                        }
+                        if let To::Own(device) = &sending.to {
+                            let alone = self.alone.entry((device.clone(), stream.blob));
+                            alone.or_insert((0, now_ms)).0 += 1;
+                        }
+                        due.push(to_request(stream, sending));
+                    }
+                }
             }
         }
-        self.blobs.retain(|_, r| !r.asked.is_empty() || !r.sent_ms.is_empty());
-        let waiting = self.blobs.values().filter(|r| !r.asked.is_empty());
-        (due, waiting.map(|r| r.due_ms).min())
+        self.transfers.retain(|_, transfer| !transfer.is_over());
+        (due, next_ms)
     }
 }
 
+fn to_request(stream: &Stream, sending: Sending) -> BlockRequest {
+    let Stream { blob, site } = stream.clone();
+    let topic = match (sending.to, site) {
+        (To::Own(device), _) => Topic::OwnBlob(device, blob),
+        (To::Shared, Some(site)) => Topic::SiteBlob(blob, site),
+        (To::Shared, None) => Topic::Blob(blob),
+    };
+    BlockRequest { blob, topic, index: sending.index, compressed: sending.compressed }
+}
+
 impl App {
-    /// Only blobs that belong to a signed release are served.
-    pub(super) fn take_want(&self, want: &Want) -> Result<(), UpRefusal> {
-        let bytes = self.state().model.blob_bytes.get(&want.blob).copied();
+    /// Only blobs that belong to what this device shall run are served.
+    pub(super) fn take_want(&self, device: &DeviceId, want: Want) -> Result<(), UpRefusal> {
+        self.check_may_be_served(device)?;
+        let state = self.state();
+        let bytes = state.model.blob_bytes.get(&want.blob).copied();
         let bytes = bytes.ok_or(UpRefusal::UnknownBlob(want.blob))?;
+        if !state.model.may_fetch(device, &want.blob) {
+            return Err(UpRefusal::NoRight(want.blob));
+        }
         // At most 1,536: an artifact has at most 48 MiB.
         let count = u32::try_from(bytes.div_ceil(u64::from(BLOCK_BYTES))).unwrap_or(u32::MAX);
-        let is_missing = |index: &u32| match &want.missing {
-            Some(missing) => missing.contains(*index),
-            None => *index == 0,
+        // A site that is not configured has no limit, but devices that listen there.
+        let telemetry = self.telemetry();
+        let now_ms = self.now_ms();
+        let expected = || {
+            let may_ask = |device: &&DeviceId| state.model.may_fetch(device, &want.blob);
+            telemetry
+                .devices()
+                .filter(|(_, of_device)| of_device.is_online(now_ms))
+                .map(|(device, _)| device)
+                .filter(may_ask)
+                .count()
         };
-        self.block_desk().ask(want.blob, (0..count).filter(is_missing), self.now_ms());
+        let asked = self.block_desk().ask(device, &want, count, expected, now_ms);
+        drop((telemetry, state));
         self.rooms.outbox.blocks_wanted();
-        Ok(())
+        asked.map_err(|refusal| match refusal {
+            DeskRefusal::TooManyBlobs => UpRefusal::TooManyBlobs(BLOBS_OF_A_DEVICE_MAX),
+            DeskRefusal::TooOften => UpRefusal::TooOften(want.blob),
+        })
+    }
+
+    /// The one place that decides whether blocks are served to a device at all.
+    fn check_may_be_served(&self, device: &DeviceId) -> Result<(), UpRefusal> {
+        self.check_enrolled(device)
+    }
+
+    /// For a device that may be served no more: nothing further goes to its own topic,
+    /// and nothing goes to everybody's on its account.
+    pub fn stop_serving(&self, device: &DeviceId) {
+        self.block_desk().forget(device);
     }
 
     /// Blocks to send now, and the milliseconds until more are due.
@@ -97,13 +223,27 @@ impl App {
     }
 
     /// The message with a block.
-    pub fn block_message(&self, request: BlockRequest) -> Result<Vec<u8>, StoreError> {
-        let BlockRequest { blob, index } = request;
+    pub fn block_message(&self, request: &BlockRequest) -> Result<Vec<u8>, StoreError> {
+        let BlockRequest { blob, index, .. } = *request;
         let offset = u64::from(index) * u64::from(BLOCK_BYTES);
         let bytes = self.rooms.blobs.get_range(blob, offset, BLOCK_BYTES as usize)?;
         let blob_bytes = self.rooms.blobs.size(blob).unwrap_or_default();
-        let block = Block { version: MESSAGE_VERSION, index, blob_bytes, bytes };
-        Ok(crate::store::record::to_cbor(&block))
+        let block = match request.compressed && self.rooms.compress_blocks {
+            true => Block::packed(index, blob_bytes, bytes),
+            false => Block::plain(index, blob_bytes, bytes),
+        };
+        let message = crate::store::record::to_cbor(&block);
+        let mut desk = self.block_desk();
+        match request.topic {
+            Topic::OwnBlob(..) => desk.figures.own_blocks += 1,
+            _ => desk.figures.shared_blocks += 1,
+        }
+        desk.figures.published_bytes += (message.len() + request.topic.to_string().len()) as u64;
+        Ok(message)
+    }
+
+    pub fn delivery_figures(&self) -> DeliveryFigures {
+        self.block_desk().figures
     }
 
     fn block_desk(&self) -> std::sync::MutexGuard<'_, BlockDesk> {
@@ -112,46 +252,5 @@ impl App {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn blob() -> BlobId {
-        BlobId([1; 32])
-    }
-
-    fn indexes(due: &[BlockRequest]) -> Vec<u32> {
-        due.iter().map(|request| request.index).collect()
-    }
-
-    #[test]
-    fn requests_within_the_window_are_answered_once() {
-        let mut desk = BlockDesk::default();
-        desk.ask(blob(), [0, 1].into_iter(), 1_000);
-        desk.ask(blob(), [1, 2].into_iter(), 1_040);
-        assert_eq!(desk.take_due(1_049), (vec![], Some(1_050)));
-        let (due, next) = desk.take_due(1_050);
-        assert_eq!(indexes(&due), [0, 1, 2]);
-        assert_eq!(next, None);
-    }
-
-    #[test]
-    fn a_block_is_not_repeated_at_once_however_often_it_is_asked_for() {
-        let mut desk = BlockDesk::default();
-        let mut sent = 0;
-        for now_ms in 0..10_000 {
-            desk.ask(blob(), 0..2, now_ms);
-            sent += desk.take_due(now_ms).0.len();
-        }
-        assert!((30..=40).contains(&sent), "{sent} blocks in ten seconds");
-    }
-
-    #[test]
-    fn a_large_answer_goes_out_in_portions_and_nothing_is_left_behind() {
-        let mut desk = BlockDesk::default();
-        desk.ask(blob(), 0..20, 0);
-        let portions: Vec<usize> = (0..3).map(|_| desk.take_due(100).0.len()).collect();
-        assert_eq!(portions, [8, 8, 4]);
-        desk.take_due(700);
-        assert!(desk.blobs.is_empty());
-    }
-}
+#[path = "blocks_tests.rs"]
+mod tests;

@@ -4,7 +4,8 @@
 use super::{App, AppError, views};
 use crate::store::record::DeviceRecord;
 use gateway_api::{
-    AppSample, AppStatus, Artifact, ArtifactState, Connection, DeploymentState, History, Overview,
+    AppSample, AppStatus, Artifact, ArtifactState, Connection, Delivery, DeploymentState, History,
+    Overview,
 };
 
 impl App {
@@ -53,6 +54,7 @@ impl App {
         let deployments_in = |wanted: DeploymentState| {
             deployments.iter().filter(|d| d.state == wanted).count() as u32
         };
+        let delivery = self.delivery_figures();
         Overview {
             devices_online: count(Connection::Online) as u32,
             devices_offline: count(Connection::Offline) as u32,
@@ -73,6 +75,11 @@ impl App {
             ]),
             artifacts_refused: in_state(&[ArtifactState::Refused]),
             storage_full: self.is_storage_full(),
+            delivery: Delivery {
+                shared_blocks: delivery.shared_blocks,
+                own_blocks: delivery.own_blocks,
+                published_bytes: delivery.published_bytes,
+            },
         }
     }
 }

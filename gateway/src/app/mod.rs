@@ -15,6 +15,7 @@
 mod access;
 mod ahead;
 mod alarms;
+mod allowance;
 mod audit;
 mod blocks;
 mod builds;
@@ -40,11 +41,12 @@ mod reports;
 mod status;
 #[cfg(test)]
 pub(crate) mod tests;
+mod transfer;
 mod trust;
 mod views;
 
 pub use access::AdminToken;
-pub use blocks::BlockRequest;
+pub use blocks::{BlockRequest, DeliveryFigures, SiteLimits};
 pub use builds::{CheckInput, CompileInput};
 pub use compiling::{CompileOutcome, Compiled};
 pub use error::AppError;
@@ -109,6 +111,10 @@ pub struct Rooms {
     pub upload_bytes_max: u64,
     pub compiling: CompileRoom,
     pub pulse: PulseRules,
+    /// Bytes a second of the sites that have a limit.
+    pub sites: SiteLimits,
+    /// Whether blocks are compressed where that pays.
+    pub compress_blocks: bool,
 }
 
 /// What compile jobs have to share.
@@ -167,6 +173,7 @@ impl App {
         let model = Model::of(rooms.store.load()?);
         let keys = model.devices.values().map(|d| (d.device.clone(), d.public_key)).collect();
         let events = EventBus::starting_at(rooms.surroundings.clock.now_ms());
+        let block_desk = blocks::BlockDesk::new(&rooms.sites, rooms.surroundings.clock.now_ms());
         let app = Arc::new(Self {
             rooms,
             addresses: OnceLock::new(),
@@ -176,8 +183,8 @@ impl App {
             offered_imports: RwLock::default(),
             logins: Mutex::default(),
             login_links: Mutex::default(),
-            block_desk: Mutex::default(),
             heartbeats: Mutex::default(),
+            block_desk: Mutex::new(block_desk),
             events,
             shown_deployments: Mutex::default(),
             deployments_changed: AtomicBool::new(true),

@@ -9,7 +9,9 @@ use crate::store::record::{
     RootRecord, UnsignedRecord,
 };
 use crate::store::{Change, Records};
-use module_package::{ArtifactId, BlobId, DeviceId, DocumentError, ModuleId, RootId, TrustedRoot};
+use module_package::{
+    ArtifactId, BlobId, DeviceId, DocumentError, ModuleId, ReleaseId, RootId, TrustedRoot,
+};
 use std::collections::{BTreeMap, HashMap};
 
 #[derive(Debug, Default)]
@@ -31,6 +33,8 @@ pub struct Model {
     /// What devices may ask for in blocks, with its size.
     pub blob_bytes: HashMap<BlobId, u64>,
     artifact_keys: HashMap<ArtifactId, KeyHash>,
+    /// The artifacts of releases.
+    released: HashMap<ReleaseId, ArtifactId>,
     /// Every version of the root document, from the first.
     pub roots: BTreeMap<u32, RootRecord>,
     /// The newest, once all steps to it were verified.
@@ -145,7 +149,23 @@ impl Model {
     fn add_release(&mut self, record: ReleaseRecord) {
         self.blob_bytes.insert(record.release.into(), record.release_bytes);
         self.blob_bytes.insert(record.artifact.into(), record.artifact_bytes);
+        self.released.insert(record.release, record.artifact);
         self.releases.insert(record.build, record);
+    }
+
+    /// Whether a manifest of the device names the release that the blob is, or belongs
+    /// to: the present one, or for an application that is still in it an earlier one,
+    /// because a device may have to go back.
+    pub fn may_fetch(&self, device: &DeviceId, blob: &BlobId) -> bool {
+        let Some(manifest) = self.manifests.get(device) else { return false };
+        let mut named = manifest.entries.iter().flat_map(|entry| {
+            let earlier = entry.earlier.iter().flatten();
+            earlier.chain([&entry.entry.release])
+        });
+        named.any(|release| {
+            let artifact = self.released.get(release);
+            BlobId::from(*release) == *blob || artifact.is_some_and(|a| BlobId::from(*a) == *blob)
+        })
     }
 
     /// The changes that keep a record as its module's newest, and of the others as

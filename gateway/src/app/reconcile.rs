@@ -14,12 +14,16 @@ use crate::store::record::{
 use crate::store::{Change, StoreError};
 use module_package::{
     AppEntry, DOCUMENT_VERSION, DeviceId, MANIFEST_APPS_MAX, MANIFEST_BYTES_MAX, Manifest,
+    ReleaseId,
 };
 use std::sync::atomic::Ordering;
 
 /// Room in a sealed manifest for everything but its entries: header, signature
 /// and the other fields take less than 250 bytes.
 const MANIFEST_FRAME_BYTES: usize = 512;
+
+/// Of each application. A device goes back to the last that proved itself.
+const EARLIER_RELEASES_KEPT: usize = 8;
 
 impl App {
     pub(super) fn reconcile_all(&self, state: &mut State) -> Result<(), StoreError> {
@@ -150,6 +154,15 @@ fn to_entry(deployment: &DeploymentRecord, release: &ReleaseRecord) -> AppEntry 
     }
 }
 
+/// What the device may have to go back to once it has the new entry.
+fn earlier_releases(present: &ManifestEntry, new: &AppEntry) -> Vec<ReleaseId> {
+    let mut earlier = vec![present.entry.release];
+    earlier.extend(present.earlier.iter().flatten().filter(|r| **r != present.entry.release));
+    earlier.retain(|release| *release != new.release);
+    earlier.truncate(EARLIER_RELEASES_KEPT);
+    earlier
+}
+
 /// Puts the entry in, unless the manifest would grow beyond its limits. A new
 /// deployment of the same content counts as a change: it restarts what was stopped.
 fn put_entry(entries: &mut Vec<ManifestEntry>, entry: AppEntry, deployment: u64) -> bool {
@@ -168,7 +181,8 @@ fn put_entry(entries: &mut Vec<ManifestEntry>, entry: AppEntry, deployment: u64)
         return false;
     }
     // The sequence number is set when it is known.
-    let new = ManifestEntry { entry, deployment, since_seq: 0 };
+    let earlier = position.map(|index| earlier_releases(&entries[index], &entry));
+    let new = ManifestEntry { entry, deployment, since_seq: 0, earlier };
     match position {
         Some(index) => entries[index] = new,
         None => entries.push(new),

@@ -42,6 +42,12 @@ pub enum UpRefusal {
     Report(#[from] ReportRefusal),
     #[error("blob {0} belongs to no release")]
     UnknownBlob(BlobId),
+    #[error("blob {0} is of no application that the device shall run")]
+    NoRight(BlobId),
+    #[error("the device asks for more than {0} blobs at a time")]
+    TooManyBlobs(usize),
+    #[error("the device has had blob {0} several times over and asks for it again")]
+    TooOften(BlobId),
 }
 
 #[derive(Debug, Default, Clone)]
@@ -72,15 +78,21 @@ impl App {
             Some(Topic::Want(device)) => {
                 let want: Want = decode(payload)?;
                 check_version(want.version)?;
-                self.check_enrolled(&device)?;
-                self.take_want(&want)
+                self.take_want(&device, want)
             }
-            Some(Topic::Manifest(_) | Topic::Heartbeat(_) | Topic::Root(_) | Topic::Blob(_))
+            Some(
+                Topic::Manifest(_)
+                | Topic::Heartbeat(_)
+                | Topic::Root(_)
+                | Topic::Blob(_)
+                | Topic::SiteBlob(..)
+                | Topic::OwnBlob(..),
+            )
             | None => Err(UpRefusal::Topic),
         }
     }
 
-    fn check_enrolled(&self, device: &DeviceId) -> Result<(), UpRefusal> {
+    pub(super) fn check_enrolled(&self, device: &DeviceId) -> Result<(), UpRefusal> {
         let known = self.device_key(device).map(drop);
         known.ok_or_else(|| UpRefusal::UnknownDevice(device.clone()))
     }

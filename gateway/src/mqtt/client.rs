@@ -125,8 +125,8 @@ async fn publish_blocks(app: Arc<App>, tray: Arc<OutTray>, client: AsyncClient) 
     loop {
         let (due, wait_ms) = app.blocks_due();
         for request in &due {
-            let (app, request) = (app.clone(), *request);
-            let message = match spawn_blocking(move || app.block_message(request)).await {
+            let (app, of) = (app.clone(), request.clone());
+            let message = match spawn_blocking(move || app.block_message(&of)).await {
                 Ok(Ok(message)) => message,
                 Ok(Err(error)) => {
                     tracing::error!(blob.id = %request.blob, error = %with_cause(&error), "read a block");
@@ -134,14 +134,18 @@ async fn publish_blocks(app: Arc<App>, tray: Arc<OutTray>, client: AsyncClient) 
                 }
                 Err(_) => continue,
             };
-            let topic = Topic::Blob(request.blob).to_string();
-            if let Err(error) = client.publish(topic, QoS::AtLeastOnce, false, message).await {
+            let topic = request.topic.to_string();
+            // Who misses one asks again, so no acknowledgement is needed.
+            if let Err(error) = client.publish(topic, QoS::AtMostOnce, false, message).await {
                 tracing::error!(blob.id = %request.blob, %error, "publish a block");
             }
         }
         match wait_ms {
             _ if !due.is_empty() => tokio::time::sleep(BLOCK_PACE).await,
-            Some(wait_ms) => tokio::time::sleep(Duration::from_millis(wait_ms.max(1))).await,
+            Some(wait_ms) => {
+                let wait = Duration::from_millis(wait_ms.max(1));
+                let _ = tokio::time::timeout(wait, tray.blocks_waiting.notified()).await;
+            }
             None => tray.blocks_waiting.notified().await,
         }
     }

@@ -357,6 +357,10 @@ pub struct ManifestEntry {
     /// The first manifest that carried it.
     #[n(2)]
     pub since_seq: u64,
+    /// Releases of the application that earlier manifests named, latest first: the
+    /// device may have to go back to one. `None` in records from before.
+    #[n(3)]
+    pub earlier: Option<Vec<ReleaseId>>,
 }
 
 /// A bearer token of the API, by its hash.

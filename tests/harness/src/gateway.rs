@@ -23,6 +23,7 @@ pub struct GatewayOptions {
     /// As in the gateway's configuration; its default unless given, like the next.
     pub compile_workers: Option<usize>,
     pub compile_s_max: Option<u32>,
+    pub compress_blocks: Option<bool>,
 }
 
 impl GatewayOptions {
@@ -35,6 +36,7 @@ impl GatewayOptions {
             mqtt_listen: free,
             compile_workers: None,
             compile_s_max: None,
+            compress_blocks: None,
         }
     }
 }
@@ -51,6 +53,8 @@ struct ConfigFile {
     compile_workers: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     compile_s_max: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compress_blocks: Option<bool>,
     check_runtime: Vec<CheckRuntime>,
 }
 
@@ -88,6 +92,7 @@ impl GatewayProcess {
             mqtt_advertise_url: options.mqtt_advertise.map(|address| format!("mqtt://{address}")),
             compile_workers: options.compile_workers,
             compile_s_max: options.compile_s_max,
+            compress_blocks: options.compress_blocks,
             check_runtime: DeviceClass::ALL
                 .map(|class| CheckRuntime {
                     target: class.target,

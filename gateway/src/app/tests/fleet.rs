@@ -2,7 +2,7 @@
 
 use crate::app::{
     Addresses, App, AppError, CompileInput, CompileOutcome, CompileRoom, Compiled, Outbox,
-    PulseRules, Rooms, TrustRules, Workshop,
+    PulseRules, Rooms, SiteLimits, TrustRules, Workshop,
 };
 use crate::signing::Signing;
 use crate::store::memory::{MemoryBlobs, MemoryStore};
@@ -266,6 +266,8 @@ impl Fleet {
             upload_bytes_max: 1 << 20,
             compiling: COMPILING,
             pulse: PulseRules { heartbeat_ms: 60_000, manifest_valid_ms: 30 * 86_400_000 },
+            sites: SiteLimits::new(),
+            compress_blocks: false,
         })
         .unwrap();
         app.set_addresses(Addresses { http_url: "http://h".into(), mqtt_url: "mqtt://m".into() });

@@ -124,26 +124,40 @@ fn log_lines_and_values_are_listed_oldest_first_and_cut_to_size() {
 }
 
 #[test]
-fn only_blobs_of_releases_are_served_and_only_blocks_that_exist() {
+fn a_device_gets_only_blobs_that_its_manifests_name_and_only_blocks_that_exist() {
     let fleet = Fleet::new();
-    let device = FakeDevice::new(1, "x86_64-linux");
+    let (device, stranger) =
+        (FakeDevice::new(1, "x86_64-linux"), FakeDevice::new(2, "aarch64-linux"));
     fleet.enrol(&device);
+    fleet.enrol(&stranger);
     let module = fleet.upload("answer", &plain_wasm(1));
     fleet.deploy("answer");
-    fleet.work(|_| Ok(vec![7; 40_000]), |_| Ok(0));
-    let topic = Topic::Want(device.id.clone()).to_string();
-    let want =
-        |blob, missing| fleet.app.take_up(&topic, &encode(Want { version: 1, blob, missing }));
+    fleet.work(|target| Ok([&[7; 40_000], target.as_bytes()].concat()), |_| Ok(0));
+    let want = |device: &FakeDevice, blob, missing| {
+        let topic = Topic::Want(device.id.clone()).to_string();
+        let (abilities, restarted, site) = (None, None, None);
+        let want = Want { version: 1, blob, missing, abilities, restarted, site };
+        fleet.app.take_up(&topic, &encode(want))
+    };
     let of_module: BlobId = module.id.parse().unwrap();
-    assert!(matches!(want(of_module, None), Err(UpRefusal::UnknownBlob(_))), "modules stay here");
+    let of_nothing = want(&device, of_module, None);
+    assert!(matches!(of_nothing, Err(UpRefusal::UnknownBlob(_))), "modules stay here");
 
     let artifact = fleet.release(&device).artifact;
-    want(artifact.into(), Some(Bitmap::full(4_000))).unwrap();
-    assert_eq!(fleet.app.blocks_due().0, [], "others may want it too");
-    fleet.pass_ms(50);
+    let of_another = want(&stranger, artifact.into(), None);
+    assert!(matches!(of_another, Err(UpRefusal::NoRight(_))), "{of_another:?}");
+
+    want(&device, artifact.into(), Some(Bitmap::full(4_000))).unwrap();
     let (due, _) = fleet.app.blocks_due();
     assert_eq!(due.iter().map(|d| d.index).collect::<Vec<_>>(), [0, 1]);
     let block: device_protocol::Block =
-        minicbor::decode(&fleet.app.block_message(due[1]).unwrap()).unwrap();
-    assert_eq!((block.blob_bytes, block.bytes.len()), (40_000, 40_000 - 32_768));
+        minicbor::decode(&fleet.app.block_message(&due[1]).unwrap()).unwrap();
+    assert_eq!((block.blob_bytes, block.bytes.len()), (40_012, 40_012 - 32_768));
+
+    // Of the version before, to which it may have to go back.
+    fleet.upload("answer", &plain_wasm(2));
+    fleet.deploy("answer");
+    fleet.work(|_| Ok(vec![8; 40_000]), |_| Ok(0));
+    assert_ne!(fleet.release(&device).artifact, artifact);
+    want(&device, artifact.into(), None).unwrap();
 }
