@@ -23,9 +23,11 @@ const WINDOW_BLOCKS: u32 = 16;
 /// The first request waits for more this long after the last new one, and in all.
 const GATHER_QUIET_MS: u64 = 250;
 const GATHER_MS_MAX: u64 = 3_000;
-/// A block that came to nobody for so long is lost, wherever others get on or not.
+/// A block is lost when nobody gets on for so long, or one device alone does not. A
+/// broker on a busy machine needs the more time the more devices it writes to.
 const LOST_AFTER_MS: u64 = 1_500;
 const LOST_ANYWAY_MS: u64 = 10_000;
+const PATIENCE_MS_PER_READER: u64 = 15;
 /// What a minority lacks waits while the others get on, but not for ever.
 const MINORITY_WAIT_MS: u64 = 1_500;
 const MINORITY_WAIT_MS_MAX: u64 = 15_000;
@@ -201,9 +203,13 @@ impl Transfer {
     }
 
     fn is_lost(&self, sent_ms: u64, now_ms: u64) -> bool {
-        let others_get_on = now_ms < self.progress_ms + LOST_AFTER_MS;
+        let others_get_on = now_ms < self.progress_ms + LOST_AFTER_MS + self.crowd_ms();
         let patience_ms = if others_get_on { LOST_ANYWAY_MS } else { LOST_AFTER_MS };
-        now_ms >= sent_ms + patience_ms
+        now_ms >= sent_ms + patience_ms + self.crowd_ms()
+    }
+
+    fn crowd_ms(&self) -> u64 {
+        self.askers.len() as u64 * PATIENCE_MS_PER_READER
     }
 
     fn put_in(&mut self, device: DeviceId, asker: Asker) {
@@ -302,6 +308,7 @@ impl Transfer {
         // A silent one holds the window closed for the others.
         let is_held_up = self.full * 2 > self.askers.len();
         let limit_ms = if is_held_up { SILENT_AND_FULL_MS_MAX } else { SILENT_MS_MAX };
+        let limit_ms = limit_ms + self.crowd_ms();
         let is_silent = |asker: &Asker| now_ms >= asker.heard_ms.max(asker.sent_ms) + limit_ms;
         let silent = self.askers.iter().filter(|(_, asker)| is_silent(asker));
         let silent: Vec<DeviceId> = silent.map(|(device, _)| device.clone()).collect();

@@ -19,7 +19,7 @@ const RECONNECT_DELAY: Duration = Duration::from_millis(500);
 /// Between two portions of blocks, so that other messages get their turn.
 const BLOCK_PACE: Duration = Duration::from_millis(5);
 /// Messages between the connection and the rules. Beyond it the broker waits.
-const INGEST_MESSAGES_MAX: usize = 512;
+const INGEST_MESSAGES_MAX: usize = 2_048;
 const REQUESTS_MAX: usize = 64;
 /// A packet is a message, its topic and a header.
 const PACKET_BYTES_MAX: usize = 1_024
@@ -44,16 +44,36 @@ pub fn start_client(app: &Arc<App>, tray: &Arc<OutTray>, login: MqttLogin) -> Jo
     options.set_clean_session(true);
     let (client, event_loop) = AsyncClient::new(options, REQUESTS_MAX);
     let (ingest, messages) = mpsc::channel(INGEST_MESSAGES_MAX);
+    let (wants, want_messages) = mpsc::channel(INGEST_MESSAGES_MAX);
+    let ingest = Ingest { wants, others: ingest };
     let mut tasks = JoinSet::new();
     tasks.spawn(run_connection(app.clone(), tray.clone(), client.clone(), event_loop, ingest));
     tasks.spawn(publish_manifests(app.clone(), tray.clone(), client.clone()));
     tasks.spawn(publish_heartbeats(app.clone(), tray.clone(), client.clone()));
     tasks.spawn(publish_roots(app.clone(), tray.clone(), client.clone()));
     tasks.spawn(publish_blocks(app.clone(), tray.clone(), client));
-    let app = app.clone();
-    // Ends when the connection's task, which holds the sender, is dropped.
-    std::thread::spawn(move || take_messages(&app, messages));
+    // Both end when the connection's task, which holds the senders, is dropped. A
+    // request for blocks does not wait behind the reports of a whole fleet.
+    for messages in [want_messages, messages] {
+        let app = app.clone();
+        std::thread::spawn(move || take_messages(&app, messages));
+    }
     tasks
+}
+
+/// To the rules, each kind in order.
+struct Ingest {
+    wants: mpsc::Sender<Publish>,
+    others: mpsc::Sender<Publish>,
+}
+
+impl Ingest {
+    /// False when the rules' threads have ended.
+    async fn send(&self, message: Publish) -> bool {
+        let is_want = matches!(Topic::parse(&message.topic), Some(Topic::Want(_)));
+        let to = if is_want { &self.wants } else { &self.others };
+        to.send(message).await.is_ok()
+    }
 }
 
 async fn run_connection(
@@ -61,7 +81,7 @@ async fn run_connection(
     tray: Arc<OutTray>,
     client: AsyncClient,
     mut event_loop: EventLoop,
-    ingest: mpsc::Sender<Publish>,
+    ingest: Ingest,
 ) {
     loop {
         match event_loop.poll().await {
@@ -76,7 +96,7 @@ async fn run_connection(
                 tray.blocks_waiting.notify_one();
             }
             Ok(Event::Incoming(Packet::Publish(message))) => {
-                if ingest.send(message).await.is_err() {
+                if !ingest.send(message).await {
                     return;
                 }
             }

@@ -142,6 +142,7 @@ fn deployment() -> NewDeployment {
         channels: vec![],
         metering: false,
         canonical_nans: false,
+        health_window_ms: None,
     }
 }
 
