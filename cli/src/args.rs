@@ -1,8 +1,8 @@
 //! The command line's grammar: global options and the tree of commands.
 
 use crate::commands::{
-    audit, compile, dashboard, deploy, deployment, device, inspect, logs, module, ps, published,
-    undeploy, version,
+    audit, compile, dashboard, deploy, deployment, device, inspect, key, logs, module, provenance,
+    ps, published, release, root, trust, undeploy, version,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -128,6 +128,20 @@ pub enum Command {
     Compile(compile::CompileArgs),
     /// Show what a compiled file holds; needs no gateway
     Inspect(inspect::InspectArgs),
+    /// Explain what devices trust, and print the gateway's keys
+    #[command(subcommand)]
+    Trust(trust::Command),
+    /// Make, sign, rotate and publish root documents
+    #[command(subcommand)]
+    Root(root::Command),
+    /// Sign releases where the release key is kept offline
+    #[command(subcommand)]
+    Release(release::Command),
+    /// Make private keys in files; needs no gateway
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Show where an artifact came from
+    Provenance(provenance::ProvenanceArgs),
     /// Print a link that opens the dashboard logged in
     Dashboard(dashboard::DashboardArgs),
     /// Print the versions of this build

@@ -24,6 +24,25 @@ pub fn write(input: &Path, output: &Path, bytes: &[u8]) -> Result<(), Failure> {
     })
 }
 
+/// Puts a file in place of one that may be there already, so that at every moment it is
+/// the old one or the new one.
+pub fn write_whole(output: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failure = || Failure::new(Exit::Failed, format!("write {}", output.display()));
+    let mut name = output.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    let part = output.with_file_name(name);
+    let written = File::create(&part).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&part, output)
+    });
+    written.map_err(|error| {
+        // Nothing of it stays; that it cannot be removed is no news.
+        let _ = std::fs::remove_file(&part);
+        failure().because(&error).or_try("a folder that exists and that you may write to")
+    })
+}
+
 fn is_same_file(left: &Path, right: &Path) -> bool {
     match (left.canonicalize(), right.canonicalize()) {
         (Ok(left), Ok(right)) => left == right,

@@ -168,7 +168,7 @@ fn find_target(name: &str) -> Result<&'static Target, Failure> {
         .map_err(|error| Failure::new(Exit::Usage, error).or_try("--target with one of these"))
 }
 
-fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
+pub fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
     let failure = |error: std::io::Error| {
         Failure::new(Exit::Failed, format!("read {}", path.display())).because(&error)
     };

@@ -7,11 +7,16 @@ pub mod deploy;
 pub mod deployment;
 pub mod device;
 pub mod inspect;
+pub mod key;
 pub mod logs;
 pub mod module;
+pub mod provenance;
 pub mod ps;
 pub mod published;
+pub mod release;
+pub mod root;
 mod tail;
+pub mod trust;
 pub mod undeploy;
 pub mod version;
 
@@ -25,13 +30,26 @@ pub fn run(command: Command, global: &GlobalArgs, console: &Console) -> Result<(
         Command::Compile(args) => compile::run(&args, console),
         Command::Inspect(args) => inspect::run(&args, console),
         Command::Version(args) => version::run(&args, console),
-        command => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime =
-                runtime.map_err(|e| Failure::new(Exit::Failed, "start the runtime").because(&e))?;
-            runtime.block_on(run_with_gateway(command, global, console))
-        }
+        Command::Key(command) => key::run(&command, console),
+        Command::Root(command) => match root::run_offline(command, console)? {
+            None => Ok(()),
+            Some(publish) => {
+                block_on(Command::Root(root::Command::Publish(publish)), global, console)
+            }
+        },
+        Command::Release(command) => match release::run_offline(command, console)? {
+            None => Ok(()),
+            Some(command) => block_on(Command::Release(command), global, console),
+        },
+        command => block_on(command, global, console),
     }
+}
+
+fn block_on(command: Command, global: &GlobalArgs, console: &Console) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|e| Failure::new(Exit::Failed, "start the runtime").because(&e))?;
+    runtime.block_on(run_with_gateway(command, global, console))
 }
 
 async fn run_with_gateway(
@@ -51,7 +69,15 @@ async fn run_with_gateway(
         Command::Logs(args) => logs::run(args, &client, console).await,
         Command::Published(args) => published::run(args, &client, console).await,
         Command::Dashboard(args) => dashboard::run(&args, &client, console).await,
-        Command::Compile(_) | Command::Inspect(_) | Command::Version(_) => {
+        Command::Trust(command) => trust::run(command, &client, console).await,
+        Command::Provenance(args) => provenance::run(&args, &client, console).await,
+        Command::Release(command) => release::run(command, &client, console).await,
+        Command::Root(root::Command::Publish(args)) => root::publish(&args, &client, console).await,
+        Command::Compile(_)
+        | Command::Inspect(_)
+        | Command::Version(_)
+        | Command::Key(_)
+        | Command::Root(_) => {
             unreachable!("`run` has taken these")
         }
     }

@@ -6,9 +6,9 @@ use crate::error::ClientError;
 use crate::exchange::{Body, Request};
 use crate::upload::Upload;
 use gateway_api::{
-    AppStatus, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History, List, LogLine,
-    LoginLink, Module, ModuleEligibility, NewClaimToken, NewDeployment, Overview, Published,
-    Session,
+    AcceptedRelease, AppStatus, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History,
+    List, LogLine, LoginLink, Module, ModuleEligibility, NewClaimToken, NewDeployment,
+    NewGatewayKey, Overview, Published, Session, Trust, TrustKey, WaitingRelease,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -87,14 +87,62 @@ impl Client {
         upload: &Upload,
         on_progress: impl Fn(u64, u64) + Send + Sync + 'static,
     ) -> Result<PushedModule, ClientError> {
+        self.push_signed_module(name, None, upload, on_progress).await
+    }
+
+    /// With the sealed statement of the module's developer.
+    pub async fn push_signed_module(
+        &self,
+        name: Option<&str>,
+        signature: Option<&[u8]>,
+        upload: &Upload,
+        on_progress: impl Fn(u64, u64) + Send + Sync + 'static,
+    ) -> Result<PushedModule, ClientError> {
         let mut url = self.api_url(&["modules"])?;
         if let Some(name) = name {
             url.query_pairs_mut().append_pair("name", name);
+        }
+        if let Some(signature) = signature {
+            let digits: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+            url.query_pairs_mut().append_pair("signature", &digits);
         }
         let body = Body::Upload(upload.clone(), Arc::new(on_progress));
         let answer = self.exchange(&Request::new(Method::POST, url).body(body)).await?;
         let is_new = answer.status == 201;
         Ok(PushedModule { module: answer.json("a module")?, is_new })
+    }
+
+    pub async fn trust(&self) -> Result<Trust, ClientError> {
+        self.get(&["trust"], &[], "what is trusted").await
+    }
+
+    /// A further key of the gateway, for the next root document.
+    pub async fn create_gateway_key(&self, new: &NewGatewayKey) -> Result<TrustKey, ClientError> {
+        self.post(&["trust", "keys"], new, "a key").await
+    }
+
+    /// Hands a signed root document in; `false` if it was the newest already.
+    pub async fn publish_root(&self, sealed: Vec<u8>) -> Result<(bool, Trust), ClientError> {
+        let request =
+            Request::new(Method::POST, self.api_url(&["roots"])?).body(Body::Cose(sealed));
+        let answer = self.exchange(&request).await?;
+        Ok((answer.status == 201, answer.json("what is trusted")?))
+    }
+
+    pub async fn waiting_releases(&self) -> Result<List<WaitingRelease>, ClientError> {
+        self.get(&["releases", "waiting"], &[], "a list of releases").await
+    }
+
+    /// Hands a sealed release in.
+    pub async fn submit_release(&self, sealed: Vec<u8>) -> Result<AcceptedRelease, ClientError> {
+        let url = self.api_url(&["releases"])?;
+        let request = Request::new(Method::POST, url).body(Body::Cose(sealed));
+        self.exchange(&request).await?.json("an accepted release")
+    }
+
+    /// The DSSE envelope of an artifact's provenance, as it is.
+    pub async fn provenance(&self, artifact: &str) -> Result<serde_json::Value, ClientError> {
+        self.get(&["artifacts", artifact, "provenance"], &[], "a provenance").await
     }
 
     pub async fn modules(&self) -> Result<List<Module>, ClientError> {

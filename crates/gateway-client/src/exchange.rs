@@ -44,6 +44,7 @@ pub(crate) enum Body {
     Empty,
     Json(Vec<u8>),
     Toml(String),
+    Cose(Vec<u8>),
     Upload(Upload, Progress),
 }
 
@@ -139,6 +140,9 @@ impl Client {
             Body::Empty => builder,
             Body::Json(json) => builder.header(CONTENT_TYPE, "application/json").body(json.clone()),
             Body::Toml(text) => builder.header(CONTENT_TYPE, "application/toml").body(text.clone()),
+            Body::Cose(sealed) => {
+                builder.header(CONTENT_TYPE, "application/cose").body(sealed.clone())
+            }
             Body::Upload(upload, progress) => builder
                 .header(CONTENT_TYPE, "application/wasm")
                 .header(CONTENT_LENGTH, upload.len_bytes())

@@ -2,18 +2,22 @@
 
 use super::name_of;
 use crate::args::OutputArgs;
+use crate::commands::{compile, key};
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::{format, progress};
 use clap::Args;
 use gateway_client::{Client, Upload};
+use key_file::{KeyFile, Role};
+use module_package::{ModuleId, ModuleStatement};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   farrier module push target/wasm32-unknown-unknown/release/filter.wasm
-  farrier module push xxhash.wasm --name xxhash --known-answers xxhash.toml")]
+  farrier module push xxhash.wasm --name xxhash --known-answers xxhash.toml
+  farrier module push filter.wasm --sign-key alice.key")]
 pub struct PushArgs {
     /// The Wasm file
     file: PathBuf,
@@ -23,6 +27,9 @@ pub struct PushArgs {
     /// TOML file of steps that show on each device that it computes what it should
     #[arg(long, value_name = "FILE")]
     known_answers: Option<PathBuf>,
+    /// Sign it with this developer's key, from `farrier key new --role developer`
+    #[arg(long, value_name = "FILE")]
+    sign_key: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -35,11 +42,16 @@ pub async fn run(args: &PushArgs, client: &Client, console: &Console) -> Result<
     // Read first: a wrong path should not leave half a push behind.
     let known_answers = args.known_answers.as_deref().map(read_text).transpose()?;
 
+    let signature = args.sign_key.as_deref().map(|key| sign(&name, &args.file, key)).transpose()?;
+
     let upload = Upload::from_file(&args.file).await?;
     let bar = progress::upload_bar(console, &args.file.to_string_lossy(), upload.len_bytes());
     let moved = bar.clone();
-    let pushed =
-        client.push_module(Some(&name), &upload, move |sent, _| moved.set_position(sent)).await;
+    let pushed = client
+        .push_signed_module(Some(&name), signature.as_deref(), &upload, move |sent, _| {
+            moved.set_position(sent)
+        })
+        .await;
     bar.finish_and_clear();
     let pushed = pushed?;
 
@@ -61,6 +73,13 @@ pub async fn run(args: &PushArgs, client: &Client, console: &Console) -> Result<
             format!("{}  {id}  {size}  {told}\n", format::printable(&name_of(&module)))
         },
     )
+}
+
+/// The developer's sealed statement that this module is his, under this name.
+fn sign(name: &str, file: &Path, key: &Path) -> Result<Vec<u8>, Failure> {
+    let key = KeyFile::read_as(key, Role::Developer).map_err(key::failure)?;
+    let wasm = compile::read_module(file)?;
+    Ok(ModuleStatement::new(name, ModuleId::of(&wasm)).seal(&key.key))
 }
 
 fn name_from(file: &Path) -> Result<String, Failure> {

@@ -72,6 +72,7 @@ fn view(module: &Module, look: &Look) -> String {
         ("id", module.id.clone()),
         ("size", format::bytes(module.bytes)),
         ("pushed", format::ago(look.now_ms, module.uploaded_at_ms)),
+        ("signed by", developer_of(module)),
         ("functions", module.function_count.to_string()),
         ("memory", memory),
         ("data", format::bytes(module.data_bytes)),
@@ -89,6 +90,14 @@ fn view(module: &Module, look: &Look) -> String {
         text += &format!("\n{}", artifact_view(&module.artifacts, look));
     }
     text
+}
+
+fn developer_of(module: &Module) -> String {
+    let Some(id) = &module.developer else { return "nobody".to_owned() };
+    match &module.developer_name {
+        Some(name) => format!("{name}, key {id}"),
+        None => format!("key {id}, whose owner is not known here any more"),
+    }
 }
 
 fn in_words(externs: &[ModuleExtern]) -> Vec<String> {
@@ -200,6 +209,7 @@ mod tests {
             id:             9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
             size:           18.0 KiB
             pushed:         5 min ago
+            signed by:      nobody
             functions:      37
             memory:         1.1 MiB, no maximum
             data:           1.2 KiB
