@@ -33,6 +33,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "artifacts are run in a process of their own, never in the gateway",
     ),
     (
+        "farrier-signer",
+        &["farrier-gateway", "wamrx-sys", "tokio", "axum", "sled", "rumqttc", "device-protocol"],
+        "the process that holds the release key has one socket and nothing of the gateway",
+    ),
+    (
         "harness",
         &["wamrx-sys", "farrier-gateway"],
         "the tests start the programs and link none of them",

@@ -1,7 +1,7 @@
 //! Builds all that a demo or an end-to-end test starts, into `target/kit`:
 //!
 //! ```text
-//! bin/farrier, bin/farrier-gateway, bin/farrier-demo
+//! bin/farrier, bin/farrier-gateway, bin/farrier-signer, bin/farrier-demo
 //! <target id>/farrier-agent, <target id>/farrier-runtime
 //! modules/*.wasm, modules/*.toml
 //! ```
@@ -37,9 +37,10 @@ pub fn build(workspace: &Path) -> anyhow::Result<()> {
 
 fn build_host(workspace: &Path) -> anyhow::Result<()> {
     let mut command = run::cargo(workspace);
-    command.args(["build", "--locked", "-p", "farrier", "-p", "farrier-gateway", "-p", "harness"]);
+    command.args(["build", "--locked", "-p", "farrier", "-p", "farrier-gateway"]);
+    command.args(["-p", "farrier-signer", "-p", "harness"]);
     run::step("build the gateway and the command line", &mut command)?;
-    for binary in ["farrier", "farrier-gateway", "farrier-demo"] {
+    for binary in ["farrier", "farrier-gateway", "farrier-signer", "farrier-demo"] {
         install(&workspace.join("target/debug").join(binary), &directory(workspace).join("bin"))?;
     }
     Ok(())

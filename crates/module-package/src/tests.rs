@@ -377,3 +377,70 @@ fn a_release_without_a_developer_has_no_such_key() {
     let signed = Release { developer: Some(KeyId([1; 32])), ..release() };
     assert_eq!(minicbor::to_vec(signed).unwrap()[0], 0xaf);
 }
+
+#[test]
+fn signatures_are_added_one_by_one_and_each_key_counts_once() {
+    let root = Root {
+        root_keys: vec![key(1).public_key(), key(5).public_key(), key(6).public_key()],
+        threshold: 2,
+        ..root()
+    };
+    let unsigned = seal_root(&root, &[]);
+    let signed_by = |sealed: &[u8]| {
+        let draft = RootDraft::read(sealed).unwrap();
+        draft.signed_by(&root.root_keys).into_iter().map(PublicKey::id).collect::<Vec<_>>()
+    };
+    assert!(signed_by(&unsigned).is_empty());
+    let one = add_root_signature(&unsigned, &key(5)).unwrap();
+    let again = add_root_signature(&one, &key(5)).unwrap();
+    assert_eq!(one, again);
+    assert_eq!(signed_by(&one), [key(5).public_key().id()]);
+    assert!(TrustedRoot::pinned(&one, RootId::of(&one)).is_err());
+    let both = add_root_signature(&one, &key(1)).unwrap();
+    let other_order = add_root_signature(&add_root_signature(&unsigned, &key(1)).unwrap(), &key(5));
+    assert_eq!(Ok(&both), other_order.as_ref(), "the order of signing does not show");
+    assert!(TrustedRoot::pinned(&both, RootId::of(&both)).is_ok());
+    // A stranger's signature is carried and counts for nothing.
+    let strange = add_root_signature(&one, &key(9)).unwrap();
+    assert_eq!(RootDraft::read(&strange).unwrap().claimed_signers().len(), 2);
+    assert!(TrustedRoot::pinned(&strange, RootId::of(&strange)).is_err());
+    assert!(add_root_signature(b"no document", &key(1)).is_err());
+}
+
+#[test]
+fn a_developers_statement_holds_for_its_module_and_known_developers_only() {
+    let statement = ModuleStatement::new("filter", ModuleId::of(b"wasm"));
+    let sealed = statement.seal(&key(7));
+    let developers = [key(8).public_key(), key(7).public_key()];
+    assert_eq!(
+        open_module_statement(&sealed, &developers),
+        Ok((statement.clone(), key(7).public_key()))
+    );
+    let unknown = SealError::UnknownKey(key(7).public_key().id());
+    assert_eq!(open_module_statement(&sealed, &developers[..1]), Err(DocumentError::Seal(unknown)));
+    // The same payload sealed for another purpose.
+    let other = seal_by(Domain::Release, &statement, 7);
+    assert!(open_module_statement(&other, &developers).is_err());
+    let newer = ModuleStatement { version: 2, ..statement };
+    let newer = newer.seal(&key(7));
+    assert_eq!(open_module_statement(&newer, &developers), Err(DocumentError::Version(2)));
+    // A change here means that signatures of developers' tools are refused.
+    assert_eq!(
+        BlobId::of(&sealed).to_string(),
+        "184341e41b5e339a24d9232b2641d35abd0b012a2a06cd79e34052ab5efbb09e"
+    );
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_statements_and_drafts_are_refused_without_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..400)
+    ) {
+        let developers = [key(7).public_key()];
+        prop_assert!(open_module_statement(&bytes, &developers).is_err());
+        prop_assert!(RootDraft::read(&bytes).is_err());
+        prop_assert!(check_release(&bytes).is_err());
+        let sealed = seal(Domain::Module, bytes, &key(7));
+        prop_assert!(open_module_statement(&sealed, &developers).is_err());
+    }
+}

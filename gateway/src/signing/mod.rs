@@ -66,7 +66,7 @@ pub enum SigningError {
 const KEYS_PER_ROLE_MAX: usize = 16;
 
 impl KeyRing {
-    fn new(keys: Vec<SigningKey>) -> Self {
+    pub(crate) fn new(keys: Vec<SigningKey>) -> Self {
         Self(RwLock::new(keys))
     }
 

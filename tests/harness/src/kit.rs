@@ -64,6 +64,10 @@ impl Kit {
         self.directory.join("bin/farrier-gateway")
     }
 
+    pub fn signer(&self) -> PathBuf {
+        self.directory.join("bin/farrier-signer")
+    }
+
     pub fn command_line(&self) -> PathBuf {
         self.directory.join("bin/farrier")
     }

@@ -100,8 +100,7 @@ fn accepted_in_words(trust: &Trust, wide: bool) -> Vec<String> {
     match trust.revoked.as_slice() {
         [] => words.push("No key is revoked.".to_owned()),
         revoked => words.push(format!(
-            "Nothing by {} revoked keys: {}.",
-            revoked.len(),
+            "Nothing by what is revoked: {}.",
             revoked.iter().map(|id| short(id, wide)).collect::<Vec<_>>().join(", ")
         )),
     }
@@ -136,7 +135,7 @@ fn holder_in_words(trust: &Trust) -> Vec<String> {
     };
     if summary.releases_waiting > 0 {
         words.push(format!(
-            "{} releases wait for their signature: `farrier release list`.",
+            "Releases that wait for their signature: {}; see `farrier release list`.",
             summary.releases_waiting
         ));
     }
@@ -210,7 +209,27 @@ mod tests {
                 public_key: "f".repeat(64),
             }],
         };
-        expect![[r#""#]].assert_eq(&view(&trust, false));
+        expect![[r#"
+            Root
+              Version 3 of the root document, id dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd.
+              A next version must be signed by 2 of its 3 root keys, and by as many of its own as it says.
+              Epoch 2: what was assigned in an earlier one is refused.
+            What a device accepts
+              Code: only with a release signed by key aaaaaaaaaaaa.
+              What to run: only a manifest for itself, signed by key bbbbbbbbbbbb, and newer than the last one.
+              filter: version 7 or later, and nothing older.
+              Nothing by what is revoked: cccccccccccc.
+            Who holds the release key
+              farrier-signer, at /run/s.
+              It compiles each module again and signs only what matches.
+              It cannot be used now: away.
+              Releases that wait for their signature: 1; see `farrier release list`.
+            Developers
+              Modules are taken and deployed only with a developer's signature.
+              alice: key eeeeeeeeeeee.
+            What a thief of the gateway gets
+              Whoever takes the gateway over can send genuine builds of modules, his own modules included, to devices, and stop what runs. He cannot run machine code of his making: the signer compiles each artifact again and signs only what matches. Let the signer ask for developers' signatures to keep his modules out too.
+        "#]].assert_eq(&view(&trust, false));
     }
 
     #[test]

@@ -8,4 +8,5 @@ mod matching;
 mod pulse;
 mod queueing;
 mod reporting;
+mod trusting;
 mod uploading;
