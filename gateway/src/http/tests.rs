@@ -101,7 +101,7 @@ async fn the_audit_log_names_the_token_and_comes_in_pages() {
     assert_eq!((last.actor.as_str(), last.actions.len()), ("token admin", 1));
     let behind = text(client.get(&format!("/api/v1/audit?after={}", last.seq - 1)).await).await;
     let behind: gateway_api::AuditPage = serde_json::from_str(&behind).unwrap();
-    assert_eq!(behind.records, [last.clone()]);
+    assert_eq!(behind.records, std::slice::from_ref(last));
     let refused = problem(client.get("/api/v1/audit?from=1").await).await;
     assert_eq!(refused.code, ProblemCode::BadRequest);
 }

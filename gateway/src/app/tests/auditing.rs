@@ -28,9 +28,9 @@ fn every_signature_is_in_the_log_with_its_key_and_the_documents_hash() {
 
     let signatures: Vec<_> = records.iter().flat_map(|r| &r.signatures).collect();
     let of = |document: &str| {
-        let found: Vec<_> = signatures.iter().filter(|s| s.document == document).collect();
+        let found: Vec<_> = signatures.iter().copied().filter(|s| s.document == document).collect();
         assert!(!found.is_empty(), "no {document} in {records:#?}");
-        found.last().copied().unwrap().clone()
+        found.last().copied().unwrap()
     };
     let root = fleet.root();
     let key = |text: &str| text.parse::<KeyId>().unwrap();
