@@ -15,7 +15,7 @@ mod change;
 #[cfg(test)]
 mod conformance;
 pub mod data_dir;
-mod disk;
+pub mod disk;
 #[cfg(test)]
 mod disk_sim;
 #[cfg(test)]
@@ -31,9 +31,11 @@ mod sled_index;
 
 pub use change::{Change, Kind, Records};
 pub use file_blobs::FileBlobs;
-pub use journal::{AuditPage, JournalError, Verified};
-pub use local::{LocalStore, OpenError};
+pub use index::IndexPlace;
+pub use journal::{AuditPage, JournalError, JournalLimits, Verified};
+pub use local::{LocalConfig, LocalStore, OpenError};
 pub use note::Note;
+pub use sled_index::SledPlace;
 
 use module_package::BlobId;
 

@@ -12,6 +12,7 @@
 //! on where it stopped, and writes the table of `docs/reliability.md` from them.
 
 mod kinds;
+mod network;
 mod power;
 mod results;
 mod runner;

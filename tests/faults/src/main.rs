@@ -6,7 +6,7 @@ use faults::{KINDS, Kind, Limits, Results, find, page, run};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -45,8 +45,17 @@ fn parse_range(text: &str) -> Result<Range<u64>, String> {
     if range.is_empty() { Err(wrong()) } else { Ok(range) }
 }
 
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match run_all(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_all(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.list {
         for kind in KINDS {
             let missing = (kind.missing)().map(|why| format!(" (not here: {why})"));
@@ -61,7 +70,7 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let results = Results::open(&arguments.folder.join("results"))?;
-    let violations = inject(&arguments, &results)?;
+    let violations = inject(arguments, &results)?;
     if arguments.write_docs {
         let path = PathBuf::from("docs/reliability.md");
         std::fs::write(&path, page(&results))

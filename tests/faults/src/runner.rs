@@ -97,7 +97,8 @@ pub fn run(kind: &Kind, limits: &Limits, results: Option<&Results>) -> anyhow::R
             Err(error) => {
                 in_a_row += 1;
                 let text = format!("{error:#}");
-                println!("VIOLATION {} seed {seed}: {text}", kind.name);
+                let line = text.lines().next().unwrap_or_default();
+                println!("VIOLATION {} seed {seed}: {line}", kind.name);
                 ran.violations.push(format!("seed {seed}: {text}"));
                 entry.violation = Some(text);
                 // What is left of the fleet may be the next seed's violation too. Its

@@ -8,7 +8,7 @@
 use anyhow::{Context, bail, ensure};
 use gateway_api::{AppStatus, Connection, Device, DeviceSelector};
 use gateway_client::Upload;
-use harness::{DeviceClass, Fleet, GatewayOptions, Kit, wait_for};
+use harness::{AgentOptions, DeviceClass, Fleet, GatewayOptions, Kit, wait_for};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -72,6 +72,19 @@ impl World {
         device_folder: &Path,
         devices: usize,
     ) -> anyhow::Result<Self> {
+        let mut world = Self::without_devices(options, device_folder).await?;
+        for number in 0..devices {
+            world.add_device(&format!("fault-{number}")).await?;
+        }
+        world.settle().await?;
+        Ok(world)
+    }
+
+    /// A gateway that knows two versions of the module.
+    pub async fn without_devices(
+        options: GatewayOptions,
+        device_folder: &Path,
+    ) -> anyhow::Result<Self> {
         let fleet = Fleet::start_with(Kit::for_tests()?, options)?;
         let mut world = Self {
             fleet,
@@ -83,19 +96,29 @@ impl World {
         };
         world.push().await?;
         world.push().await?;
-        for number in 0..devices {
-            world.add_device(&format!("fault-{number}")).await?;
-        }
-        world.deploy(1).await?;
-        world.wait_converged(&BTreeMap::new()).await?;
         Ok(world)
     }
 
-    pub async fn add_device(&mut self, name: &str) -> anyhow::Result<()> {
+    /// Waits for the devices that were started, and until they run version 1.
+    pub async fn settle(&mut self) -> anyhow::Result<()> {
+        for name in self.device_names() {
+            self.fleet.wait_online(&name).await?;
+        }
+        self.deploy(1).await?;
+        self.wait_converged(&BTreeMap::new()).await
+    }
+
+    /// What [`Self::add_device`] gives an agent, to be changed.
+    pub async fn agent_options(&mut self, name: &str) -> anyhow::Result<AgentOptions> {
         let mut options = self.fleet.agent_options(DeviceClass::X86_64, name).await?;
         options.data = self.device_folder.join(name);
         options.report_interval_ms = REPORT_INTERVAL_MS;
         options.reconnect_s_max = Some(1);
+        Ok(options)
+    }
+
+    pub async fn add_device(&mut self, name: &str) -> anyhow::Result<()> {
+        let options = self.agent_options(name).await?;
         self.fleet.start_device_with(options)
     }
 
@@ -177,7 +200,10 @@ impl World {
             }
             Ok(Ok(devices))
         });
-        let devices = waited.await.with_context(|| self.fleet.logs())?;
+        let devices = match waited.await {
+            Ok(devices) => devices,
+            Err(error) => bail!("{error:#}\n{}", self.fleet.logs()),
+        };
         self.check_devices(&devices).await?;
         self.check_logs()
     }

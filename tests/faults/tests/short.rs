@@ -76,6 +76,16 @@ fn what_a_device_promised_survives_a_cut_after_any_write() {
     check("device-prefixes");
 }
 
+#[test]
+fn what_a_gateway_acknowledged_survives_a_cut_after_any_write() {
+    check("gateway-prefixes");
+}
+
+#[test]
+fn a_fleet_converges_on_bad_links_and_after_partitions() {
+    check("partitions");
+}
+
 /// A kind that is in the table and not here would only ever run by hand.
 #[test]
 fn every_kind_has_a_short_run() {

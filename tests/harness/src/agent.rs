@@ -17,6 +17,9 @@ pub struct AgentOptions {
     pub report_interval_ms: u32,
     /// As in the agent's configuration; its default unless given.
     pub reconnect_s_max: Option<u32>,
+    /// Put before the agent's command line, such as `ip netns exec apart`; it has to
+    /// leave its place to the agent.
+    pub wrapper: Vec<String>,
     /// The seed of its simulated sensor `temperature`.
     pub sensor_seed: u64,
 }
@@ -78,6 +81,9 @@ impl AgentProcess {
         let file = options.data.join("agent.toml");
         std::fs::write(&file, toml::to_string(&config)?)?;
         let mut command = in_launcher(options.class, &kit.agent(options.class));
+        if !options.wrapper.is_empty() {
+            command = crate::process::wrapped(&options.wrapper, &command);
+        }
         command.arg("--config").arg(&file);
         let log = options.data.join("agent.log");
         let (process, stdout) = OwnedProcess::start(&options.name, &mut command, &log)

@@ -24,6 +24,8 @@ pub struct GatewayOptions {
     pub compile_workers: Option<usize>,
     pub compile_s_max: Option<u32>,
     pub compress_blocks: Option<bool>,
+    /// Put before the gateway's command line; it has to leave its place to it.
+    pub wrapper: Vec<String>,
 }
 
 impl GatewayOptions {
@@ -36,6 +38,7 @@ impl GatewayOptions {
             mqtt_listen: free,
             compile_workers: None,
             compile_s_max: None,
+            wrapper: vec![],
             compress_blocks: None,
         }
     }
@@ -105,6 +108,9 @@ impl GatewayProcess {
         std::fs::write(&file, toml::to_string(&config)?)?;
         let mut command = Command::new(kit.gateway());
         command.arg("--config").arg(&file);
+        if !options.wrapper.is_empty() {
+            command = crate::process::wrapped(&options.wrapper, &command);
+        }
         let log = options.data.join("gateway.log");
         let (process, stdout) = OwnedProcess::start("gateway", &mut command, &log)?;
         let ready =

@@ -20,6 +20,14 @@ pub struct OwnedProcess {
     log: PathBuf,
 }
 
+/// The same command behind another program that runs it in its own place.
+pub(crate) fn wrapped(wrapper: &[String], command: &Command) -> Command {
+    let mut words = wrapper.iter();
+    let mut outer = Command::new(words.next().map_or("", String::as_str));
+    outer.args(words).arg(command.get_program()).args(command.get_args());
+    outer
+}
+
 impl OwnedProcess {
     /// Starts a program with its standard error appended to a log file, and gives
     /// its standard output back.

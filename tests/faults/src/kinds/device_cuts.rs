@@ -53,13 +53,14 @@ impl Rig for DeviceCuts {
         let image = make_image(&folder.join("new"), DISK_BYTES)?;
         let (mut world, promises, entries) =
             runtime.block_on(record(&folder, image.clone(), &mut random))?;
-        let disk = folder.join("disk");
         let first = promises.first().context("a first promise")?.at;
         for number in 0..CUTS {
             let at = random.usize(first..=entries.len());
             let promise = promises.iter().rev().find(|promise| promise.at <= at);
             let promise = promise.context("a promise before the cut")?;
-            std::fs::write(&disk, cut_image(image.clone(), &entries[..at], &mut random))?;
+            let disk = folder.join(format!("cut-{number}"));
+            let left = cut_image(image.clone(), &entries[..at], &mut random);
+            std::fs::write(&disk, &left)?;
             let mounted = Mounted::start(&disk, &devices_folder(&folder))?;
             let checked = check_disk(&devices_folder(&folder), promise).and_then(|()| {
                 runtime.block_on(async {
@@ -70,9 +71,13 @@ impl Rig for DeviceCuts {
             });
             let killed = world.fleet.agent(NAME)?.process().kill();
             drop(mounted);
+            if checked.is_err() {
+                std::fs::write(folder.join("as-cut"), &left)?;
+            }
             checked
                 .with_context(|| format!("cut {number} after {at} of {} entries", entries.len()))?;
             killed?;
+            std::fs::remove_file(&disk)?;
         }
         drop(world);
         std::fs::remove_dir_all(&folder)?;

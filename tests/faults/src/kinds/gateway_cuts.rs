@@ -7,7 +7,7 @@
 use crate::power::{Entry, Mounted, Recorder, cut_image, make_image, missing};
 use crate::world::{World, runtime};
 use crate::{Kind, Outcome, Rig};
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use fastrand::Rng;
 use harness::GatewayOptions;
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,15 +53,21 @@ impl Rig for GatewayCuts {
         let image = make_image(&folder.join("new"), DISK_BYTES)?;
         let (mut world, promises, entries) =
             runtime.block_on(record(&folder, image.clone(), &mut random))?;
-        let disk = folder.join("disk");
         let first = promises.first().context("a first promise")?.at;
         for number in 0..CUTS {
             let at = random.usize(first..=entries.len());
             let promise = promises.iter().rev().find(|promise| promise.at <= at);
             let promise = promise.context("a promise before the cut")?;
-            std::fs::write(&disk, cut_image(image.clone(), &entries[..at], &mut random))?;
-            check(&runtime, &mut world, &disk, &folder.join("mounted"), promise)
+            let disk = folder.join(format!("cut-{number}"));
+            let left = cut_image(image.clone(), &entries[..at], &mut random);
+            std::fs::write(&disk, &left)?;
+            let checked = check(&runtime, &mut world, &disk, &folder.join("mounted"), promise);
+            if checked.is_err() {
+                std::fs::write(folder.join("as-cut"), &left)?;
+            }
+            checked
                 .with_context(|| format!("cut {number} after {at} of {} entries", entries.len()))?;
+            std::fs::remove_file(&disk)?;
         }
         drop(world);
         std::fs::remove_dir_all(&folder)?;
@@ -138,8 +144,10 @@ fn check(
         world.check_logs()
     });
     let killed = world.fleet.gateway().process().kill();
-    let log = if checked.is_err() { world.fleet.logs() } else { String::new() };
+    let checked = match checked {
+        Ok(()) => Ok(()),
+        Err(error) => Err(anyhow!("{error:#}\n{}", world.fleet.logs())),
+    };
     drop(mounted);
-    checked.with_context(|| log)?;
-    killed
+    checked.and(killed)
 }

@@ -7,7 +7,9 @@ mod device_prefixes;
 mod documents;
 mod gateway_cuts;
 mod gateway_kills;
+mod gateway_prefixes;
 mod manifest_bits;
+mod partitions;
 mod replay_disk;
 
 use crate::Kind;
@@ -17,9 +19,11 @@ use crate::Kind;
 pub const KINDS: &[Kind] = &[
     agent_kills::KIND,
     gateway_kills::KIND,
+    partitions::KIND,
     gateway_cuts::KIND,
     device_cuts::KIND,
     device_prefixes::KIND,
+    gateway_prefixes::KIND,
     manifest_bits::KIND,
     artifact_bits::KIND,
 ];

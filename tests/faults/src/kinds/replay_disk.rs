@@ -1,16 +1,18 @@
 //! A disk in memory that remembers every operation, and can be made again as it is
 //! after any of them, with a torn tail.
 //!
-//! What a cut leaves follows the promises of `farrier_agent::disk`: a file's content
+//! The stores of the agent and of the gateway run on it. What a cut leaves follows what
+//! `farrier_agent::disk` and `farrier_gateway::store::disk` promise: a file's content
 //! once it was synced, a name once its directory was. All else may be there, be gone
 //! or be there in part, as chance has it.
 
 use farrier_agent::disk::Disk;
+use farrier_gateway::store::disk::Disk as GatewayDisk;
 use fastrand::Rng;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What changes the medium.
 #[derive(Debug, Clone)]
@@ -21,6 +23,7 @@ pub enum Operation {
     Rename { from: PathBuf, to: PathBuf },
     Remove(PathBuf),
     SyncDir(PathBuf),
+    SetLen { path: PathBuf, len: usize },
 }
 
 #[derive(Debug, Clone, Default)]
@@ -39,18 +42,18 @@ struct Medium {
 
 #[derive(Debug, Default)]
 pub struct ReplayDisk {
-    medium: RefCell<Medium>,
-    operations: RefCell<Vec<Operation>>,
+    medium: Mutex<Medium>,
+    operations: Mutex<Vec<Operation>>,
 }
 
 impl ReplayDisk {
     /// What was done so far.
     pub fn operations(&self) -> Vec<Operation> {
-        self.operations.borrow().clone()
+        lock(&self.operations).clone()
     }
 
     pub fn count(&self) -> usize {
-        self.operations.borrow().len()
+        lock(&self.operations).len()
     }
 
     /// The disk after these operations and a cut. Of the last one, if it is a write,
@@ -64,33 +67,40 @@ impl ReplayDisk {
             operations.last()
             && let Some(&file) = medium.seen_names.get(path)
         {
-            let torn = random.usize(0..=bytes.len());
-            let length = medium.files[file].seen.len() - torn;
-            medium.files[file].seen.truncate(length);
+            let File { seen, kept } = &mut medium.files[file];
+            // What was there before the write stays: only its own bytes are torn.
+            let length = seen.len() - random.usize(0..=bytes.len());
+            let rest = seen.split_off(length);
+            let end = kept.len().min(length + rest.len());
+            seen.extend_from_slice(kept.get(length..end).unwrap_or_default());
         }
         medium.cut(random);
-        Self { medium: RefCell::new(medium), operations: RefCell::default() }
+        Self { medium: Mutex::new(medium), operations: Mutex::default() }
     }
 
     /// Puts bytes on the medium behind the program's back.
     pub fn plant(&self, path: &Path, bytes: &[u8]) {
-        let mut medium = self.medium.borrow_mut();
+        let mut medium = lock(&self.medium);
         let file = medium.open(path);
         medium.files[file] = File { seen: bytes.to_vec(), kept: bytes.to_vec() };
         medium.kept_names.insert(path.into(), file);
     }
 
     fn act(&self, operation: Operation) -> io::Result<()> {
-        let mut medium = self.medium.borrow_mut();
+        let mut medium = lock(&self.medium);
         if let Operation::Sync(path) | Operation::Rename { from: path, .. } = &operation
             && !medium.seen_names.contains_key(path)
         {
             return Err(io::ErrorKind::NotFound.into());
         }
         medium.apply(&operation);
-        self.operations.borrow_mut().push(operation);
+        lock(&self.operations).push(operation);
         Ok(())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Medium {
@@ -113,6 +123,10 @@ impl Medium {
                 let content = &mut self.files[file].seen;
                 content.resize(content.len().max(offset + bytes.len()), 0);
                 content[*offset..offset + bytes.len()].copy_from_slice(bytes);
+            }
+            Operation::SetLen { path, len } => {
+                let file = self.open(path);
+                self.files[file].seen.resize(*len, 0);
             }
             Operation::Sync(path) => {
                 let file = self.open(path);
@@ -181,7 +195,7 @@ impl Disk for ReplayDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<(String, u64)>> {
-        let medium = self.medium.borrow();
+        let medium = lock(&self.medium);
         let files = medium.seen_names.iter().filter(|(path, _)| path.parent() == Some(dir));
         let named = files.filter_map(|(path, file)| {
             let name = path.file_name()?.to_str()?.to_owned();
@@ -191,7 +205,7 @@ impl Disk for ReplayDisk {
     }
 
     fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
-        let medium = self.medium.borrow();
+        let medium = lock(&self.medium);
         let Some(&file) = medium.seen_names.get(path) else { return Ok(None) };
         let bytes = medium.files[file].seen.clone();
         if bytes.len() as u64 > bytes_max {
@@ -223,5 +237,54 @@ impl Disk for ReplayDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.act(Operation::SyncDir(dir.into()))
+    }
+}
+
+/// Each operation is one of the device's.
+impl GatewayDisk for ReplayDisk {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        Disk::create_dir(self, dir)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<(String, u64)>> {
+        Disk::list(self, dir)
+    }
+
+    fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+        Disk::read(self, path, bytes_max)?.ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        Disk::write(self, path, bytes)
+    }
+
+    fn write_at(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        Disk::write_at(self, path, offset, bytes)
+    }
+
+    fn append(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        Disk::write_at(self, path, offset, bytes)?;
+        Disk::sync(self, path)
+    }
+
+    fn set_len(&self, path: &Path, len: u64) -> io::Result<()> {
+        let len = usize::try_from(len).map_err(io::Error::other)?;
+        self.act(Operation::SetLen { path: path.into(), len })
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        Disk::sync(self, path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Disk::rename(self, from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        Disk::remove(self, path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        Disk::sync_dir(self, dir)
     }
 }

@@ -3,6 +3,10 @@
 use anyhow::{Context, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Children of a killed process see their closed socket and end.
+const UNMOUNT_WITHIN: Duration = Duration::from_secs(20);
 
 /// Why a disk cannot be had here, if it cannot.
 pub fn missing() -> Option<String> {
@@ -42,9 +46,15 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        if said(Command::new("umount").arg(&self.folder)).is_err() {
-            // Something still looks into it; it goes when that ends.
-            let _ = said(Command::new("umount").arg("--lazy").arg(&self.folder));
+        let deadline = Instant::now() + UNMOUNT_WITHIN;
+        while let Err(error) = said(Command::new("umount").arg(&self.folder)) {
+            if Instant::now() > deadline {
+                // It goes when what still looks into it ends.
+                eprintln!("{} is left to itself: {error:#}", self.folder.display());
+                let _ = said(Command::new("umount").arg("--lazy").arg(&self.folder));
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
         detach(&self.device);
     }
