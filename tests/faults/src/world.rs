@@ -38,6 +38,8 @@ pub struct World {
     acknowledged: BTreeMap<String, u32>,
     /// The highest generation of each device.
     highest: BTreeMap<String, u64>,
+    /// Devices whose alarms are what a test is after.
+    alarmed: BTreeSet<String>,
     /// How far each log was read.
     read: BTreeMap<PathBuf, u64>,
 }
@@ -92,6 +94,7 @@ impl World {
             modules: vec![],
             acknowledged: BTreeMap::new(),
             highest: BTreeMap::new(),
+            alarmed: BTreeSet::new(),
             read: BTreeMap::new(),
         };
         world.push().await?;
@@ -133,6 +136,11 @@ impl World {
             agent.process().kill()?;
         }
         Ok(())
+    }
+
+    /// The alarms of this device are no violation.
+    pub fn expect_alarms(&mut self, name: &str) {
+        self.alarmed.insert(name.to_owned());
     }
 
     pub fn device_names(&self) -> Vec<String> {
@@ -250,6 +258,12 @@ impl World {
                 device.generation
             );
             *highest = device.generation;
+            ensure!(
+                device.alarms.is_empty() || self.alarmed.contains(&device.name),
+                "{} raised {:?}",
+                device.name,
+                device.alarms
+            );
             for app in &device.apps {
                 let artifact = app.artifact.clone().unwrap_or_default();
                 ensure!(

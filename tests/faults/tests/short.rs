@@ -86,6 +86,16 @@ fn a_fleet_converges_on_bad_links_and_after_partitions() {
     check("partitions");
 }
 
+#[test]
+fn a_cloned_device_raises_an_alarm() {
+    check("clones");
+}
+
+#[test]
+fn a_device_runs_nothing_of_what_was_damaged_on_its_disk() {
+    check("stored-bits");
+}
+
 /// A kind that is in the table and not here would only ever run by hand.
 #[test]
 fn every_kind_has_a_short_run() {

@@ -45,7 +45,7 @@ struct Promise {
 impl Rig for Prefixes {
     fn run(&mut self, seed: u64) -> anyhow::Result<Outcome> {
         let mut random = Rng::with_seed(seed);
-        let (operations, promises, asked) = record(&self.folder, &mut random)?;
+        let Recorded { operations, promises, asked } = record(&self.folder, &mut random)?;
         for count in 0..=operations.len() {
             let disk = ReplayDisk::after_cut(&operations[..count], &mut random);
             let promise = promises.iter().rev().find(|promise| promise.at <= count);
@@ -81,11 +81,14 @@ fn change(pair: u8, content: u64) -> Vec<Change> {
     vec![record(0), record(1)]
 }
 
-/// Also gives the last content that was asked for, by pair.
-fn record(
-    folder: &Path,
-    random: &mut Rng,
-) -> anyhow::Result<(Vec<Operation>, Vec<Promise>, BTreeMap<u8, u64>)> {
+struct Recorded {
+    operations: Vec<Operation>,
+    promises: Vec<Promise>,
+    /// The last content that was asked for, by pair.
+    asked: BTreeMap<u8, u64>,
+}
+
+fn record(folder: &Path, random: &mut Rng) -> anyhow::Result<Recorded> {
     let disk = Arc::new(ReplayDisk::default());
     let store = open(folder, disk.clone(), true)?;
     let mut contents = BTreeMap::new();
@@ -97,7 +100,7 @@ fn record(
         promises.push(Promise { at: disk.count(), contents: contents.clone() });
     }
     drop(store);
-    Ok((disk.operations(), promises, contents))
+    Ok(Recorded { operations: disk.operations(), promises, asked: contents })
 }
 
 fn check(

@@ -2,6 +2,7 @@
 
 mod agent_kills;
 mod artifact_bits;
+mod clones;
 mod device_cuts;
 mod device_prefixes;
 mod documents;
@@ -11,6 +12,7 @@ mod gateway_prefixes;
 mod manifest_bits;
 mod partitions;
 mod replay_disk;
+mod stored_bits;
 
 use crate::Kind;
 
@@ -20,6 +22,8 @@ pub const KINDS: &[Kind] = &[
     agent_kills::KIND,
     gateway_kills::KIND,
     partitions::KIND,
+    clones::KIND,
+    stored_bits::KIND,
     gateway_cuts::KIND,
     device_cuts::KIND,
     device_prefixes::KIND,
