@@ -71,6 +71,8 @@ fn module(id: &str, uploaded_at_ms: u64) -> Module {
         proposals: vec![],
         known_answers: vec![],
         artifacts: vec![],
+        developer: None,
+        developer_name: None,
     }
 }
 

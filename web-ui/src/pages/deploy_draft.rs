@@ -111,6 +111,8 @@ mod tests {
             proposals: vec![],
             known_answers: vec![],
             artifacts: vec![],
+            developer: None,
+            developer_name: None,
         }
     }
 
