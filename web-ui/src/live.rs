@@ -248,7 +248,7 @@ impl Live {
         match event {
             Event::Resync => self.load(),
             Event::Device { device } => {
-                self.devices.update(|devices| fleet::put_device(devices, device));
+                self.devices.update(|devices| fleet::put_device(devices, *device));
             }
             Event::Samples { device, apps } => {
                 if self.is_watched(&device.device) {

@@ -89,7 +89,7 @@ fn read(data: &str) -> Option<Event> {
     let parts: BTreeMap<String, &RawValue> = serde_json::from_str(data).ok()?;
     let event = match part::<String>(&parts, "type")?.as_str() {
         "resync" => Event::Resync,
-        "device" => Event::Device { device: part(&parts, "device")? },
+        "device" => Event::Device { device: Box::new(part(&parts, "device")?) },
         "samples" => {
             Event::Samples { device: part(&parts, "device")?, apps: part(&parts, "apps")? }
         }

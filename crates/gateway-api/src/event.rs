@@ -12,7 +12,8 @@ pub enum Event {
     Resync,
     /// A device enrolled, reported or went offline; with its applications.
     Device {
-        device: Device,
+        /// Much longer than what most events hold.
+        device: Box<Device>,
     },
     /// New points for the charts.
     Samples {

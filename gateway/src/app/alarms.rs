@@ -87,7 +87,7 @@ impl App {
             state.shown_alarms.insert(device.clone(), kinds);
             if let Some(record) = state.model.devices.get(&device) {
                 let device = views::device(&state, &telemetry, record, now_ms);
-                self.events.send(Event::Device { device });
+                self.events.send(Event::Device { device: Box::new(device) });
             }
         }
     }

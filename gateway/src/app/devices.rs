@@ -147,7 +147,7 @@ impl App {
     pub(super) fn show_device(&self, state: &super::State, device: &DeviceId) {
         if let Some(record) = state.model.devices.get(device) {
             let view = views::device(state, &self.telemetry(), record, self.now_ms());
-            self.events.send(Event::Device { device: view });
+            self.events.send(Event::Device { device: Box::new(view) });
         }
     }
 

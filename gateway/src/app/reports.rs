@@ -127,7 +127,7 @@ impl App {
         self.take_question(device, nonce);
         let Some(record) = state.model.devices.get(device) else { return Ok(()) };
         let view = views::device(&state, &telemetry, record, now_ms);
-        self.events.send(Event::Device { device: view });
+        self.events.send(Event::Device { device: Box::new(view) });
         if let Some(samples) = views::newest_samples(&telemetry, device) {
             self.events.send(samples);
         }

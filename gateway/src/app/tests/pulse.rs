@@ -46,7 +46,7 @@ fn a_device_that_asks_for_the_time_is_answered_with_its_nonce_once() {
     let (fleet, device) = running();
     fleet.outbox.heartbeats.lock().unwrap().clear();
     give(&fleet, &device, Report { nonce: Some([7; 16]), ..report(&device, 1, 1, 1) });
-    assert_eq!(*fleet.outbox.heartbeats.lock().unwrap(), [device.id.clone()]);
+    assert_eq!(*fleet.outbox.heartbeats.lock().unwrap(), std::slice::from_ref(&device.id));
     let answer = heartbeat(&fleet, &device.id);
     assert_eq!((answer.nonce, answer.time_ms), (Some([7; 16]), fleet.app.now_ms()));
     assert_eq!((answer.epoch, answer.seq, answer.root_version), (1, 1, 1));
