@@ -2,7 +2,7 @@
 
 mod stub;
 
-use gateway_api::{AppStatus, Deployment, List, Module};
+use gateway_api::{AppStatus, Deployment, Device, List, Module};
 use serde_json::Value;
 use stub::{Gateway, Ran, problem, run};
 
@@ -51,13 +51,13 @@ fn json_is_the_apis_answer_and_nothing_else() {
         let shown: List<AppStatus> = serde_json::from_str(&ran.stdout).unwrap();
         assert_eq!(shown.items, serde_json::from_str::<Vec<AppStatus>>(APPS).unwrap());
     }
-    for (args, expected) in
-        [(&["device", "ls", "--json"][..], DEVICES), (&["deployment", "ls", "--json"], DEPLOYMENT)]
-    {
-        let shown: Value = serde_json::from_str(&ok(gateway.run(args)).stdout).unwrap();
-        let expected: Value = serde_json::from_str(expected).unwrap();
-        assert!(shown["items"] == expected || shown["items"][0] == expected);
-    }
+    // A gateway that leaves out what is newer than it gives what the fields default to.
+    let ran = ok(gateway.run(&["device", "ls", "--json"]));
+    let shown: List<Device> = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(shown.items, serde_json::from_str::<Vec<Device>>(DEVICES).unwrap());
+    let ran = ok(gateway.run(&["deployment", "ls", "--json"]));
+    let shown: List<Deployment> = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(shown.items, [serde_json::from_str::<Deployment>(DEPLOYMENT).unwrap()]);
 }
 
 #[test]
