@@ -3,12 +3,12 @@
 
 use anyhow::{Context, ensure};
 use coset::CborSerializable;
-use device_protocol::{AppState, RefusalCode, Report, Topic};
+use device_protocol::{AppState, Block, RefusalCode, Report, Topic};
 use ed25519_dalek::SigningKey;
 use embedded_broker::{AccessControl, Broker, BrokerConfig, Limits, Login, LoginFuture, Who};
 use gateway_api::{AppStatus, Device, DeviceSelector};
-use harness::{DeviceClass, Fleet, Forwarder, Kit, Route, wait_for};
-use module_package::{DeviceId, Domain, Manifest, seal};
+use harness::{DeviceClass, Fleet, Forwarder, GatewayOptions, Kit, Route, wait_for};
+use module_package::{ArtifactId, BLOCK_BYTES, DeviceId, Domain, Manifest, seal};
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, QoS};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,9 +19,17 @@ const DEVICE: &str = "demo-x86-64";
 const SOON: Duration = Duration::from_secs(60);
 
 /// A device whose way to the broker is in our hands, running the filter.
-async fn fleet_behind_forwarder(data: &Path) -> anyhow::Result<(Fleet, Forwarder)> {
+async fn fleet_behind_forwarder(
+    data: &Path,
+    compress_blocks: bool,
+) -> anyhow::Result<(Fleet, Forwarder)> {
     let forwarder = Forwarder::start().await?;
-    let mut fleet = Fleet::start_advertising(Kit::for_tests()?, data, Some(forwarder.address()))?;
+    let options = GatewayOptions {
+        mqtt_advertise: Some(forwarder.address()),
+        compress_blocks: Some(compress_blocks),
+        ..GatewayOptions::new(data)
+    };
+    let mut fleet = Fleet::start_with(Kit::for_tests()?, options)?;
     forwarder.set_route(Route::To(fleet.gateway().mqtt()));
     fleet.add_device(DeviceClass::X86_64).await?;
     fleet.deploy_filter().await?;
@@ -129,7 +137,7 @@ fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
 async fn forged_strange_old_and_misdirected_manifests_are_refused_by_number() -> anyhow::Result<()>
 {
     let data = tempfile::tempdir()?;
-    let (mut fleet, forwarder) = fleet_behind_forwarder(data.path()).await?;
+    let (mut fleet, forwarder) = fleet_behind_forwarder(data.path(), true).await?;
     let device = fleet.client().device(DEVICE).await?;
     let id: DeviceId = device.id.parse()?;
     let before = fleet.status(DEVICE, "sensor-filter").await?;
@@ -199,11 +207,24 @@ async fn forged_strange_old_and_misdirected_manifests_are_refused_by_number() ->
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_artifact_changed_on_the_wire_never_runs_and_is_fetched_again() -> anyhow::Result<()> {
+    change_on_the_wire(false).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_compressed_artifact_changed_on_the_wire_never_runs_and_is_fetched_again()
+-> anyhow::Result<()> {
+    change_on_the_wire(true).await
+}
+
+/// Changes a few bytes in the middle of a block on each way to the device, as the
+/// gateway sends it: compressed or not.
+async fn change_on_the_wire(compress_blocks: bool) -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
-    let (mut fleet, forwarder) = fleet_behind_forwarder(data.path()).await?;
+    let (mut fleet, forwarder) = fleet_behind_forwarder(data.path(), compress_blocks).await?;
     let before = fleet.status(DEVICE, "sensor-filter").await?;
     let artifact = compile_wide_filter(&mut fleet, data.path())?;
-    let part: Arc<[u8]> = artifact[artifact.len() / 2..][..24].into();
+    let sent = first_block_sent(&artifact, compress_blocks)?;
+    let part: Arc<[u8]> = sent[sent.len() / 2..][..24].into();
     let changed: Arc<[u8]> = part.iter().map(|byte| byte ^ 0x55).collect();
     forwarder.set_route(Route::Changing(fleet.gateway().mqtt(), part, changed));
 
@@ -214,6 +235,7 @@ async fn an_artifact_changed_on_the_wire_never_runs_and_is_fetched_again() -> an
     let is_refused =
         |device: &Device| device.refusal.as_ref().is_some_and(|refusal| refusal.code == wrong_hash);
     fleet.wait_device("the refusal", DEVICE, is_refused).await?;
+    ensure!(forwarder.changed() > 0, "the device refused a block that was not changed");
     let refused = fleet.status(DEVICE, "sensor-filter").await?;
     ensure!(refused.version == 2 && refused.state == "fetching", "{refused:?}");
     // The figures are those of version 1, which goes on.
@@ -222,8 +244,21 @@ async fn an_artifact_changed_on_the_wire_never_runs_and_is_fetched_again() -> an
     ensure!(went_on.restarts == before.restarts && went_on.state == "fetching", "{went_on:?}");
 
     forwarder.set_route(Route::To(fleet.gateway().mqtt()));
-    fleet.wait_running(DEVICE, "sensor-filter", 2).await?;
+    let running = fleet.wait_running(DEVICE, "sensor-filter", 2).await?;
+    let compiled = ArtifactId::of(&artifact).to_string();
+    ensure!(running.artifact.as_ref() == Some(&compiled), "not {compiled}: {running:?}");
     Ok(())
+}
+
+/// The bytes in the gateway's message for the artifact's first block.
+fn first_block_sent(artifact: &[u8], compress_blocks: bool) -> anyhow::Result<Vec<u8>> {
+    let bytes = artifact[..artifact.len().min(BLOCK_BYTES as usize)].to_vec();
+    if !compress_blocks {
+        return Ok(bytes);
+    }
+    let block = Block::packed(0, artifact.len() as u64, bytes);
+    ensure!(block.compression.is_some(), "the artifact is not worth compressing");
+    Ok(block.bytes)
 }
 
 /// The same bytes that the gateway compiles: the compiler is deterministic.
@@ -241,7 +276,7 @@ fn compile_wide_filter(fleet: &mut Fleet, folder: &Path) -> anyhow::Result<Vec<u
 async fn an_artifact_changed_on_the_devices_disk_is_not_run_and_is_fetched_again()
 -> anyhow::Result<()> {
     let data = tempfile::tempdir()?;
-    let (mut fleet, forwarder) = fleet_behind_forwarder(data.path()).await?;
+    let (mut fleet, forwarder) = fleet_behind_forwarder(data.path(), true).await?;
     let before = fleet.status(DEVICE, "sensor-filter").await?;
     let artifact = before.artifact.clone().context("the artifact's id is reported")?;
     let file = find_file(&fleet.agent(DEVICE)?.store(), &artifact)

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -24,6 +25,7 @@ pub enum Route {
 pub struct Forwarder {
     address: SocketAddr,
     route: watch::Sender<Route>,
+    changed: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -32,7 +34,9 @@ impl Forwarder {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (route, watched) = watch::channel(Route::Cut);
-        Ok(Self { address, route, task: tokio::spawn(accept(listener, watched)) })
+        let changed: Arc<AtomicU64> = Arc::default();
+        let task = tokio::spawn(accept(listener, watched, changed.clone()));
+        Ok(Self { address, route, changed, task })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -43,6 +47,11 @@ impl Forwarder {
     pub fn set_route(&self, route: Route) {
         self.route.send_replace(route);
     }
+
+    /// How often [`Route::Changing`] has found its bytes and overwritten them.
+    pub fn changed(&self) -> u64 {
+        self.changed.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Forwarder {
@@ -51,14 +60,14 @@ impl Drop for Forwarder {
     }
 }
 
-async fn accept(listener: TcpListener, route: watch::Receiver<Route>) {
+async fn accept(listener: TcpListener, route: watch::Receiver<Route>, changed: Arc<AtomicU64>) {
     while let Ok((device, _)) = listener.accept().await {
-        tokio::spawn(forward(device, route.clone()));
+        tokio::spawn(forward(device, route.clone(), changed.clone()));
     }
 }
 
 /// Moves bytes both ways until either end or the route ends it.
-async fn forward(device: TcpStream, mut route: watch::Receiver<Route>) {
+async fn forward(device: TcpStream, mut route: watch::Receiver<Route>, changed: Arc<AtomicU64>) {
     let current = route.borrow_and_update().clone();
     let (to, change) = match current {
         Route::Cut => return,
@@ -78,7 +87,11 @@ async fn forward(device: TcpStream, mut route: watch::Receiver<Route>) {
                 Ok(count) => count,
             };
             buffer.extend_from_slice(&chunk[..count]);
-            let keep = change.as_ref().map_or(0, |(from, into)| replace(&mut buffer, from, into));
+            let keep = change.as_ref().map_or(0, |(from, into)| {
+                let (count, keep) = replace(&mut buffer, from, into);
+                changed.fetch_add(count, Ordering::Relaxed);
+                keep
+            });
             let send = buffer.len() - keep.min(buffer.len());
             if to_device.write_all(&buffer[..send]).await.is_err() {
                 return;
@@ -93,17 +106,20 @@ async fn forward(device: TcpStream, mut route: watch::Receiver<Route>) {
     }
 }
 
-/// Overwrites `from` by `into` wherever it is whole, and says how many bytes at
-/// the end may be its beginning and must wait for more.
-fn replace(buffer: &mut [u8], from: &[u8], into: &[u8]) -> usize {
+/// Overwrites `from` by `into` wherever it is whole, and says how often, and how many
+/// bytes at the end may be its beginning and must wait for more.
+fn replace(buffer: &mut [u8], from: &[u8], into: &[u8]) -> (u64, usize) {
+    let mut count = 0;
     let mut index = 0;
     while index + from.len() <= buffer.len() {
         if buffer[index..].starts_with(from) {
             buffer[index..index + from.len()].copy_from_slice(into);
+            count += 1;
         }
         index += 1;
     }
-    (1..from.len()).rev().find(|len| buffer.ends_with(&from[..*len])).unwrap_or(0)
+    let keep = (1..from.len()).rev().find(|len| buffer.ends_with(&from[..*len])).unwrap_or(0);
+    (count, keep)
 }
 
 #[cfg(test)]
@@ -113,9 +129,9 @@ mod tests {
     #[test]
     fn bytes_are_replaced_also_across_two_reads() {
         let mut whole = b"..abc..".to_vec();
-        assert_eq!(replace(&mut whole, b"abc", b"xyz"), 0);
+        assert_eq!(replace(&mut whole, b"abc", b"xyz"), (1, 0));
         assert_eq!(whole, b"..xyz..");
         let mut cut = b"..ab".to_vec();
-        assert_eq!(replace(&mut cut, b"abc", b"xyz"), 2);
+        assert_eq!(replace(&mut cut, b"abc", b"xyz"), (0, 2));
     }
 }
