@@ -2,24 +2,21 @@
 //! own; manifests and blocks go out, each by one task.
 
 use super::heartbeats::publish_heartbeats;
+use super::ingest::Ingest;
 use super::roots::publish_roots;
 use super::{GATEWAY_CLIENT_ID, OutTray};
 use crate::app::App;
 use device_protocol::{BLOCK_MESSAGE_BYTES_MAX, Topic, UP_MESSAGE_BYTES_MAX, up_filter};
-use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS};
+use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS};
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::task::{JoinSet, spawn_blocking};
 
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const RECONNECT_DELAY: Duration = Duration::from_millis(500);
 /// Between two portions of blocks, so that other messages get their turn.
 const BLOCK_PACE: Duration = Duration::from_millis(5);
-/// Messages between the connection and the rules. Beyond it the broker waits.
-const INGEST_MESSAGES_MAX: usize = 2_048;
 const REQUESTS_MAX: usize = 64;
 /// A packet is a message, its topic and a header.
 const PACKET_BYTES_MAX: usize = 1_024
@@ -43,37 +40,15 @@ pub fn start_client(app: &Arc<App>, tray: &Arc<OutTray>, login: MqttLogin) -> Jo
     options.set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX);
     options.set_clean_session(true);
     let (client, event_loop) = AsyncClient::new(options, REQUESTS_MAX);
-    let (ingest, messages) = mpsc::channel(INGEST_MESSAGES_MAX);
-    let (wants, want_messages) = mpsc::channel(INGEST_MESSAGES_MAX);
-    let ingest = Ingest { wants, others: ingest };
+    // Its threads end when the connection's task, which holds it, is dropped.
+    let ingest = Ingest::start(app);
     let mut tasks = JoinSet::new();
     tasks.spawn(run_connection(app.clone(), tray.clone(), client.clone(), event_loop, ingest));
     tasks.spawn(publish_manifests(app.clone(), tray.clone(), client.clone()));
     tasks.spawn(publish_heartbeats(app.clone(), tray.clone(), client.clone()));
     tasks.spawn(publish_roots(app.clone(), tray.clone(), client.clone()));
     tasks.spawn(publish_blocks(app.clone(), tray.clone(), client));
-    // Both end when the connection's task, which holds the senders, is dropped. A
-    // request for blocks does not wait behind the reports of a whole fleet.
-    for messages in [want_messages, messages] {
-        let app = app.clone();
-        std::thread::spawn(move || take_messages(&app, messages));
-    }
     tasks
-}
-
-/// To the rules, each kind in order.
-struct Ingest {
-    wants: mpsc::Sender<Publish>,
-    others: mpsc::Sender<Publish>,
-}
-
-impl Ingest {
-    /// False when the rules' threads have ended.
-    async fn send(&self, message: Publish) -> bool {
-        let is_want = matches!(Topic::parse(&message.topic), Some(Topic::Want(_)));
-        let to = if is_want { &self.wants } else { &self.others };
-        to.send(message).await.is_ok()
-    }
 }
 
 async fn run_connection(
@@ -96,31 +71,12 @@ async fn run_connection(
                 tray.blocks_waiting.notify_one();
             }
             Ok(Event::Incoming(Packet::Publish(message))) => {
-                if !ingest.send(message).await {
-                    return;
-                }
+                ingest.add(message);
             }
             Ok(_) => {}
             Err(error) => {
                 tracing::warn!(%error, "the connection to the broker is lost");
                 tokio::time::sleep(RECONNECT_DELAY).await;
-            }
-        }
-    }
-}
-
-fn take_messages(app: &App, mut messages: mpsc::Receiver<Publish>) {
-    while let Some(message) = messages.blocking_recv() {
-        // A bug that one message brings out must not end what all devices say.
-        let taken =
-            catch_unwind(AssertUnwindSafe(|| app.take_up(&message.topic, &message.payload)));
-        match taken {
-            Ok(Ok(())) => {}
-            Ok(Err(refusal)) => {
-                tracing::warn!(topic = message.topic, %refusal, "a device's message is not taken");
-            }
-            Err(_) => {
-                tracing::error!(topic = message.topic, "a device's message brought out a bug")
             }
         }
     }

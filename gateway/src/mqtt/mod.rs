@@ -8,6 +8,7 @@
 mod access;
 mod client;
 mod heartbeats;
+mod ingest;
 mod roots;
 
 pub use access::{BrokerAccess, GATEWAY_CLIENT_ID};
