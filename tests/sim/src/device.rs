@@ -177,9 +177,17 @@ pub fn packet_bytes(topic: &Topic, payload: &[u8]) -> u64 {
     (1 + length_bytes + rest) as u64
 }
 
+/// Without taking the bytes out: the agent does that.
 fn index_of(payload: &[u8]) -> Option<u32> {
-    let block: device_protocol::Block = minicbor::decode(payload).ok()?;
-    Some(block.index)
+    let mut decoder = minicbor::Decoder::new(payload);
+    decoder.map().ok()?;
+    while let Ok(key) = decoder.u32() {
+        match key {
+            1 => return decoder.u32().ok(),
+            _ => decoder.skip().ok()?,
+        }
+    }
+    None
 }
 
 /// How often a device may be asked about, while it runs elsewhere.

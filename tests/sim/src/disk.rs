@@ -3,7 +3,7 @@
 
 use farrier_agent::disk::Disk;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -13,16 +13,29 @@ const PIECE_BYTES: usize = module_package::BLOCK_BYTES as usize;
 
 /// What the disks of one thread share.
 #[derive(Default)]
-pub struct Pool(RefCell<HashSet<Rc<[u8]>>>);
+pub struct Pool(RefCell<HashMap<Sample, Vec<Rc<[u8]>>>>);
+
+/// Length, first and last bytes: a hash of everything would cost as much as the
+/// verification that is to be measured.
+type Sample = (usize, [u8; 8], [u8; 8]);
+
+fn sample_of(bytes: &[u8]) -> Sample {
+    let (mut first, mut last) = ([0; 8], [0; 8]);
+    let len = bytes.len().min(8);
+    first[..len].copy_from_slice(&bytes[..len]);
+    last[..len].copy_from_slice(&bytes[bytes.len() - len..]);
+    (bytes.len(), first, last)
+}
 
 impl Pool {
     fn share(&self, bytes: &[u8]) -> Rc<[u8]> {
         let mut pool = self.0.borrow_mut();
-        if let Some(known) = pool.get(bytes) {
+        let alike = pool.entry(sample_of(bytes)).or_default();
+        if let Some(known) = alike.iter().find(|known| ***known == *bytes) {
             return known.clone();
         }
         let new: Rc<[u8]> = bytes.into();
-        pool.insert(new.clone());
+        alike.push(new.clone());
         new
     }
 }
@@ -144,6 +157,7 @@ mod tests {
             assert_eq!(disk.read(path, 9).unwrap(), None);
         }
         // And the empty piece that stood for what had not come yet.
-        assert!(pool.0.borrow().len() <= 5);
+        let kept: usize = pool.0.borrow().values().map(Vec::len).sum();
+        assert!(kept <= 5, "{kept}");
     }
 }
