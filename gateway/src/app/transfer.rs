@@ -17,9 +17,9 @@ use device_protocol::{Bitmap, Want};
 use module_package::DeviceId;
 use std::collections::HashMap;
 
-/// Blocks on their way to a device before it says that some have come: 512 KiB. An
+/// Blocks on their way to a device before it says that some have come: 1 MiB. An
 /// agent says so after half of it, or after a second.
-const WINDOW_BLOCKS: u32 = 16;
+const WINDOW_BLOCKS: u32 = 32;
 /// The first request waits for more this long after the last new one, and in all.
 const GATHER_QUIET_MS: u64 = 250;
 const GATHER_MS_MAX: u64 = 3_000;
@@ -27,7 +27,7 @@ const GATHER_MS_MAX: u64 = 3_000;
 /// broker on a busy machine needs the more time the more devices it writes to.
 const LOST_AFTER_MS: u64 = 1_500;
 const LOST_ANYWAY_MS: u64 = 10_000;
-const PATIENCE_MS_PER_READER: u64 = 15;
+const PATIENCE_MS_PER_READER: u64 = 30;
 /// What a minority lacks waits while the others get on, but not for ever.
 const MINORITY_WAIT_MS: u64 = 1_500;
 const MINORITY_WAIT_MS_MAX: u64 = 15_000;
@@ -78,8 +78,13 @@ pub struct Transfer {
     askers: HashMap<DeviceId, Asker>,
     /// For each block, the askers that lack it and have none on its way.
     needed_by: Vec<u32>,
+    /// When each block last went to all.
+    shared_ms: Vec<Option<u64>>,
     /// Askers with a window of blocks on their way.
     full: usize,
+    /// The most askers at a time: what the broker has to write was for so many, also
+    /// when only the last of them are left.
+    crowd: u64,
     /// Devices that will probably ask.
     expected: usize,
     first_ms: u64,
@@ -116,7 +121,9 @@ impl Transfer {
         Self {
             askers: HashMap::new(),
             needed_by: vec![0; blocks as usize],
+            shared_ms: vec![None; blocks as usize],
             full: 0,
+            crowd: 0,
             expected,
             first_ms: now_ms,
             start_ms: now_ms,
@@ -139,7 +146,17 @@ impl Transfer {
         let mut on_its_way = Bitmap(vec![0; lacks.0.len()]);
         let mut sent_ms = now_ms;
         match old {
-            None => self.gather(now_ms),
+            None => {
+                self.gather(now_ms);
+                // It has been listening: only its first request did not come here.
+                if want.abilities.is_some() && want.restarted.is_none() {
+                    let is_coming = |index: &u32| {
+                        let sent_ms = self.shared_ms[*index as usize];
+                        sent_ms.is_some_and(|sent_ms| !self.is_lost(sent_ms, now_ms))
+                    };
+                    lacks.iter().filter(is_coming).for_each(|index| on_its_way.insert(index));
+                }
+            }
             Some(old) => {
                 let got_some = old.on_its_way.iter().any(|index| !lacks.contains(index));
                 if got_some {
@@ -209,7 +226,7 @@ impl Transfer {
     }
 
     fn crowd_ms(&self) -> u64 {
-        self.askers.len() as u64 * PATIENCE_MS_PER_READER
+        self.crowd * PATIENCE_MS_PER_READER
     }
 
     fn put_in(&mut self, device: DeviceId, asker: Asker) {
@@ -218,6 +235,7 @@ impl Transfer {
         }
         self.full += usize::from(asker.is_full());
         self.askers.insert(device, asker);
+        self.crowd = self.crowd.max(self.askers.len() as u64);
     }
 
     fn take_out(&mut self, device: &DeviceId) -> Option<Asker> {
@@ -300,6 +318,7 @@ impl Transfer {
             }
         }
         self.needed_by[index as usize] = 0;
+        self.shared_ms[index as usize] = Some(now_ms);
         let readers = u32::try_from(self.askers.len()).unwrap_or(u32::MAX);
         Sending { index, to: To::Shared, readers, compressed }
     }

@@ -4,7 +4,7 @@ use super::*;
 use module_package::BlobId;
 use std::collections::BTreeSet;
 
-const BLOCKS: u32 = 32;
+const BLOCKS: u32 = 64;
 
 fn device(number: u32) -> DeviceId {
     DeviceId::of_key(&BlobId::of(&number.to_be_bytes()).0)
@@ -40,7 +40,7 @@ struct Fleet {
 impl Fleet {
     fn join(&mut self, transfer: &mut Transfer, number: u32, now_ms: u64) {
         self.lacking.insert(device(number), Bitmap::full(BLOCKS));
-        transfer.ask(&device(number), &all(), now_ms);
+        transfer.ask(&device(number), &Want { restarted: Some(true), ..all() }, now_ms);
     }
 
     fn pass(&mut self, transfer: &mut Transfer, now_ms: u64) {
@@ -67,7 +67,7 @@ impl Fleet {
         if lacks.is_empty() {
             self.lacking.remove(reader);
             transfer.ask(reader, &want(Some(Bitmap::full(0))), now_ms);
-        } else if *fresh >= 8 {
+        } else if *fresh >= 16 {
             *fresh = 0;
             transfer.ask(reader, &want(Some(lacks.clone())), now_ms);
         }
@@ -176,7 +176,11 @@ fn a_device_that_went_away_does_not_hold_up_the_others() {
 #[test]
 fn an_agent_without_a_topic_of_its_own_is_served_on_everybodys() {
     let mut transfer = Transfer::new(BLOCKS, 1, 0);
-    let old = Want { abilities: None, missing: Some(Bitmap(vec![0, 0, 0, 0, 0xff])), ..all() };
+    let old = Want {
+        abilities: None,
+        missing: Some(Bitmap(vec![0, 0, 0, 0, 0, 0, 0, 0, 0xff])),
+        ..all()
+    };
     transfer.ask(&device(1), &old, 0);
     assert!(transfer.is_over(), "it asks for blocks that there are not");
     let old = Want { missing: None, ..old };

@@ -20,7 +20,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Blocks after which the gateway hears how far it is: half of what it sends ahead.
-const PROGRESS_BLOCKS: u32 = 8;
+const PROGRESS_BLOCKS: u32 = 16;
 /// And the time after which it hears it of fewer.
 const PROGRESS_WITHIN: Duration = Duration::from_secs(1);
 

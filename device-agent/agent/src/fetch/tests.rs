@@ -26,23 +26,23 @@ fn assert_written(taken: Taken, index: u32, last: bool) {
 }
 
 #[test]
-fn all_that_is_missing_is_asked_for_and_progress_is_told_every_eight_blocks() {
-    let (release, bytes) = release(20);
-    let mut fetch = Fetch::of_artifact(release, Bitmap::full(20), AT(0), 1);
+fn all_that_is_missing_is_asked_for_and_progress_is_told_every_sixteen_blocks() {
+    let (release, bytes) = release(40);
+    let mut fetch = Fetch::of_artifact(release, Bitmap::full(40), AT(0), 1);
     fetch.restart(AT(0));
     let first = fetch.poll(AT(0)).unwrap();
-    assert!(first.missing.unwrap().iter().eq(0..20));
+    assert!(first.missing.unwrap().iter().eq(0..40));
     assert_eq!(first.restarted, Some(true));
-    for index in (4..12).rev() {
+    for index in (4..20).rev() {
         assert_eq!(fetch.poll(AT(0)), None, "too early to tell");
         assert_written(fetch.take(&block_of(&bytes, index), AT(0)), index, false);
     }
     let second = fetch.poll(AT(0)).unwrap();
-    assert!(second.missing.unwrap().iter().eq((0..4).chain(12..20)));
+    assert!(second.missing.unwrap().iter().eq((0..4).chain(20..40)));
     assert_eq!(second.restarted, None);
     assert_eq!(fetch.take(&block_of(&bytes, 5), AT(0)), Taken::Ignored);
-    for index in (0..4).chain(12..20) {
-        assert_written(fetch.take(&block_of(&bytes, index), AT(0)), index, index == 19);
+    for index in (0..4).chain(20..40) {
+        assert_written(fetch.take(&block_of(&bytes, index), AT(0)), index, index == 39);
     }
     assert_eq!(fetch.progress_bytes(), (bytes.len() as u64, bytes.len() as u64));
 }
