@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Kit {
     directory: PathBuf,
+    gateway: PathBuf,
 }
 
 /// A kind of device, and how its programs are started on this machine.
@@ -43,7 +44,7 @@ impl Kit {
         let directory = directory.canonicalize().with_context(|| {
             format!("no kit in {}: build it by `cargo xtask demo`", directory.display())
         })?;
-        let kit = Self { directory };
+        let kit = Self { gateway: directory.join("bin/farrier-gateway"), directory };
         for class in DeviceClass::ALL {
             for program in [kit.agent(class), kit.runtime(class)] {
                 if !program.is_file() {
@@ -60,8 +61,14 @@ impl Kit {
         Self::open(&std::env::var_os("FARRIER_KIT").map_or_else(default, PathBuf::from))
     }
 
+    /// The same with another build of the gateway.
+    pub fn with_gateway(self, program: &Path) -> anyhow::Result<Self> {
+        let gateway = program.canonicalize().with_context(|| program.display().to_string())?;
+        Ok(Self { gateway, ..self })
+    }
+
     pub fn gateway(&self) -> PathBuf {
-        self.directory.join("bin/farrier-gateway")
+        self.gateway.clone()
     }
 
     pub fn signer(&self) -> PathBuf {

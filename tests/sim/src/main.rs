@@ -41,6 +41,9 @@ enum Command {
         /// With blocks compressed, or only as they are; by default both.
         #[arg(long)]
         compressed: Option<bool>,
+        /// A `farrier-gateway` instead of the kit's, for one that is built for speed.
+        #[arg(long)]
+        gateway: Option<PathBuf>,
         /// Write docs/benchmark-delivery.md.
         #[arg(long)]
         write_docs: bool,
@@ -72,8 +75,12 @@ async fn main() -> anyhow::Result<()> {
             fleet.stop();
             Ok(())
         }
-        Command::Bench { devices, compressed, write_docs } => {
+        Command::Bench { devices, compressed, gateway, write_docs } => {
             let kit = Kit::for_tests()?;
+            let kit = match gateway {
+                Some(gateway) => kit.with_gateway(&gateway)?,
+                None => kit,
+            };
             let mut rows = Vec::new();
             let kinds = compressed.map_or(vec![false, true], |only| vec![only]);
             for compressed in kinds {
