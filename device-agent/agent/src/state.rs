@@ -284,6 +284,10 @@ fn on(operation: &'static str, path: &Path, source: io::Error) -> StateError {
 }
 
 #[cfg(test)]
+#[path = "state_fuzz_tests.rs"]
+mod fuzz_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::disk::sim::SimDisk;

@@ -29,7 +29,7 @@ fn claim(number: u8) -> ClaimRecord {
     ClaimRecord { secret_hash: BlobId([number; 32]), expires_at_ms: 9, used_by: None }
 }
 
-fn compile(number: u64) -> CompileRecord {
+pub fn compile(number: u64) -> CompileRecord {
     CompileRecord {
         number,
         key: ArtifactKey {

@@ -1,7 +1,7 @@
 //! The compiler: no bytes make it panic, take forever or call its own bug; a valid
 //! module compiles for every target, equally on each run, into a readable file.
 
-use crate::outcome::Outcome;
+use crate::Outcome;
 use aot_compiler::{CompileError, CompileOptions, ModuleError, census, compile};
 use aot_reader::{AotFile, Module};
 use arbitrary::Unstructured;

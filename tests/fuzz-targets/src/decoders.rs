@@ -1,15 +1,17 @@
 //! Decoders of what comes from developers, devices, gateways and workers.
 
-use crate::outcome::Outcome;
+use crate::Outcome;
+use audit_chain::{Chain, Head, Position};
 use device_protocol::{
-    Bitmap, Block, ClaimToken, LogMessage, PublishedMessage, Refused, Report, Topic, Want,
-    decode_sealed, encode_sealed,
+    Bitmap, Block, ClaimToken, EnrolRequest, EnrolResponse, EnrolStatement, LogMessage, Login,
+    PublishedMessage, Refused, Report, SiteName, Topic, Want, decode_sealed, encode_sealed,
 };
 use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 use module_package::{
-    DeviceId, Domain, Manifest, Release, ReleaseId, Root, RootId, Signer, TrustedRoot,
-    decode_exact, open_manifest, open_release, seal, seal_root,
+    DeviceId, Domain, Heartbeat, Manifest, ModuleStatement, Release, ReleaseId, Root, RootDraft,
+    RootId, Signer, TrustedRoot, add_root_signature, decode_exact, open_heartbeat, open_manifest,
+    open_module_statement, open_release, payload_of, read_unverified, seal, seal_root, signers_of,
 };
 use std::fmt::Debug;
 use std::sync::LazyLock;
@@ -49,14 +51,29 @@ pub fn device_protocol(data: &[u8]) -> Outcome {
         .and(check_cbor::<PublishedMessage>(data))
         .and(check_cbor::<Refused>(data))
         .and(check_cbor::<Want>(data))
-        .and(check_cbor::<Block>(data));
+        .and(check_cbor::<Block>(data))
+        .and(check_cbor::<EnrolStatement>(data))
+        .and(check_cbor::<Login>(data));
+    if let Ok(block) = minicbor::decode::<Block>(data)
+        && let Ok(bytes) = block.unpack()
+    {
+        assert!(bytes.len() <= module_package::BLOCK_BYTES as usize, "{} bytes", bytes.len());
+    }
+    outcome = outcome
+        .and(Outcome::of_result(&serde_json::from_slice::<EnrolRequest>(data)))
+        .and(Outcome::of_result(&serde_json::from_slice::<EnrolResponse>(data)));
     let bitmap = Bitmap(data.to_vec());
     assert_eq!(bitmap.iter().count(), bitmap.count() as usize);
     assert_eq!(bitmap.is_empty(), bitmap.count() == 0);
     let _ = bitmap.contains(u32::MAX);
     if let Ok(text) = std::str::from_utf8(data) {
         outcome = outcome.and(Outcome::of_result(&text.parse::<ClaimToken>()));
-        outcome = outcome.and(Outcome::of(match Topic::parse(text) {
+        outcome = outcome.and(Outcome::of_result(&text.parse::<SiteName>()));
+        let topic = Topic::parse(text);
+        if let Some(topic) = &topic {
+            assert_eq!(Topic::parse(&topic.to_string()).as_ref(), Some(topic));
+        }
+        outcome = outcome.and(Outcome::of(match topic {
             Some(_) => "topic",
             None => "no topic",
         }));
@@ -96,6 +113,9 @@ pub fn module_package(data: &[u8]) -> Outcome {
     let device = DeviceId::of_key(&KEY.public_key().0);
     let manifest = seal(Domain::Manifest, data.to_vec(), &*KEY);
     let release = seal(Domain::Release, data.to_vec(), &*KEY);
+    let heartbeat = seal(Domain::Heartbeat, data.to_vec(), &*KEY);
+    let statement = seal(Domain::Module, data.to_vec(), &*KEY);
+    let developers = [KEY.public_key()];
     let outcomes = [
         Outcome::of_result(&open_manifest(data, &TRUST, &device, Some(1))),
         Outcome::of_result(&open_manifest(&manifest, &TRUST, &device, Some(1))),
@@ -106,7 +126,21 @@ pub fn module_package(data: &[u8]) -> Outcome {
         Outcome::of_result(&decode_exact::<Manifest>(data)),
         Outcome::of_result(&decode_exact::<Release>(data)),
         Outcome::of_result(&decode_exact::<Root>(data)),
+        Outcome::of_result(&open_heartbeat(data, &TRUST, &device)),
+        Outcome::of_result(&open_heartbeat(&heartbeat, &TRUST, &device)),
+        Outcome::of_result(&decode_exact::<Heartbeat>(data)),
+        Outcome::of_result(&open_module_statement(data, &developers)),
+        Outcome::of_result(&open_module_statement(&statement, &developers)),
+        Outcome::of_result(&decode_exact::<ModuleStatement>(data)),
+        Outcome::of_result(&RootDraft::read(data)),
+        Outcome::of_result(&signers_of(data)),
+        Outcome::of_result(&read_unverified(data)),
     ];
+    let _ = payload_of(data);
+    if let Ok(signed) = add_root_signature(data, &*KEY) {
+        let draft = RootDraft::read(&signed).expect("a root that was signed is read again");
+        assert!(draft.claimed_signers().contains(&KEY.public_key().id()));
+    }
     let outcome = outcomes.into_iter().reduce(Outcome::and);
     outcome.unwrap_or(Outcome::of("nothing"))
 }
@@ -131,4 +165,38 @@ pub fn worker_protocol(data: &[u8]) -> Outcome {
         .and(Outcome::of_result(&event))
         .and(check_cbor::<Command>(body))
         .and(check_cbor::<Event>(body))
+}
+
+/// Frames between gateway and signer, and what the signer is asked to believe.
+pub fn signer_protocol(data: &[u8]) -> Outcome {
+    let ask: Result<signer_protocol::Ask, _> = signer_protocol::read_frame(data);
+    let answer: Result<signer_protocol::Answer, _> = signer_protocol::read_frame(data);
+    let body = data.get(4..).unwrap_or_default();
+    Outcome::of_result(&ask)
+        .and(Outcome::of_result(&answer))
+        .and(check_cbor::<signer_protocol::Ask>(body))
+        .and(check_cbor::<signer_protocol::Answer>(body))
+}
+
+/// The audit log's heads: what is read is written back to the same bytes, or they were
+/// not the bytes of that head.
+pub fn audit_chain(data: &[u8]) -> Outcome {
+    let head = Head::from_bytes(data);
+    if let Ok(head) = &head {
+        let again = Head::from_bytes(&head.to_bytes());
+        assert_eq!(again.as_ref(), Ok(head));
+    }
+    let mut chain = Chain::from_the_start();
+    let mut kept = Chain::from_what_is_kept();
+    let mut outcome = Outcome::of_result(&head)
+        .and(Outcome::of_result(&chain.take(data)))
+        .and(Outcome::of_result(&kept.take(data)));
+    if let Ok(text) = std::str::from_utf8(data) {
+        let position = text.parse::<Position>();
+        if let Ok(position) = &position {
+            assert_eq!(position.to_string().parse(), Ok(*position));
+        }
+        outcome = outcome.and(Outcome::of_result(&position));
+    }
+    outcome
 }

@@ -1,6 +1,6 @@
 //! Readers of what our compiler writes: any bytes are read or refused.
 
-use crate::outcome::Outcome;
+use crate::Outcome;
 use aot_reader::{AotFile, Module};
 use target_spec::profile::{AotProfile, SECTION_NAME};
 

@@ -1,11 +1,11 @@
 //! Where the fuzzer begins: good inputs, made here so that they follow the formats.
 
+use crate::Random;
 use crate::compiler::module_of;
 use crate::decoders::{KEY, root};
-use crate::random::Random;
 use aot_compiler::{CompileOptions, compile};
 use device_protocol::{
-    Bitmap, Block, LogLine, LogMessage, MESSAGE_VERSION, PublishedMessage, Want,
+    Bitmap, Block, LogLine, LogMessage, MESSAGE_VERSION, PublishedMessage, Topic, Want,
 };
 use known_answer::Step;
 use module_package::{
@@ -42,7 +42,7 @@ pub(crate) fn aot_files() -> Vec<Vec<u8>> {
     });
     let files = compiled.map(|artifact| artifact.aot);
     // Large ones would be cut, so that only their beginnings were ever changed.
-    let files = files.filter(|aot| aot.len() <= crate::mutate::INPUT_BYTES_MAX);
+    let files = files.filter(|aot| aot.len() <= fuzzer::INPUT_BYTES_MAX);
     files.chain([b"\0aot\x06\0\0\0".to_vec()]).collect()
 }
 
@@ -98,14 +98,22 @@ pub(crate) fn messages() -> Vec<Vec<u8>> {
         payload: vec![1, 2, 3],
         time_ms: 5,
     };
-    let blob = BlobId::of(b"blob");
+    let want = Want {
+        version: MESSAGE_VERSION,
+        blob: BlobId::of(b"blob"),
+        missing: Some(Bitmap::full(13)),
+        abilities: Some(Want::READS_DEFLATE | Want::HAS_OWN_TOPIC),
+        restarted: Some(true),
+        site: "north".parse().ok(),
+    };
     vec![
         cbor(&LogMessage { version: MESSAGE_VERSION, lines: vec![line; 2], dropped: 3 }),
         cbor(&published),
-        cbor(&Want { version: MESSAGE_VERSION, blob, missing: Some(Bitmap::full(13)) }),
-        cbor(&Block { version: MESSAGE_VERSION, index: 1, blob_bytes: 9, bytes: vec![4; 9] }),
-        b"farrier/v1/device/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef/report"
-            .to_vec(),
+        cbor(&Want { missing: None, abilities: None, restarted: None, site: None, ..want.clone() }),
+        cbor(&want),
+        cbor(&Block::plain(1, 9, vec![4; 9])),
+        cbor(&Block::packed(1, 900, vec![4; 900])),
+        Topic::Heartbeat(DeviceId::of_key(&KEY.public_key().0)).to_string().into_bytes(),
     ]
 }
 
@@ -170,4 +178,44 @@ pub(crate) fn frames() -> Vec<Vec<u8>> {
         frames.push(frame);
     }
     frames
+}
+
+pub(crate) fn signing() -> Vec<Vec<u8>> {
+    use signer_protocol::{Answer, Ask, SignRequest};
+    let request = SignRequest {
+        release: vec![0xa0],
+        wasm: Some(b"\0asm\x01\0\0\0".to_vec()),
+        module_statement: None,
+    };
+    let mut frames = vec![Vec::new(); 3];
+    let [about, sign, refused] = &mut frames[..] else { unreachable!("three were made") };
+    let refusal = Answer::Refused { detail: "no".into() };
+    let written = signer_protocol::write_frame(about, &Ask::About)
+        .and(signer_protocol::write_frame(sign, &Ask::Sign(request)))
+        .and(signer_protocol::write_frame(refused, &refusal));
+    written.expect("a seed can be written");
+    frames
+}
+
+pub(crate) fn heads() -> Vec<Vec<u8>> {
+    use audit_chain::{Action, Head, Position, RECORD_VERSION, Signature};
+    let first = Head {
+        version: RECORD_VERSION,
+        seq: 1,
+        before: [0; 32],
+        time_ms: 5,
+        actor: "gateway".into(),
+        actions: vec![Action { what: "manifest signed".into(), subject: "d-1".into() }],
+        signatures: vec![Signature {
+            document: "manifest".into(),
+            document_hash: [4; 32],
+            key_id: [5; 32],
+            subject: "d-1".into(),
+        }],
+        body_hash: [6; 32],
+        body_bytes: 7,
+    };
+    let position = Position::of(1, &first.to_bytes());
+    let empty = Head { actions: vec![], signatures: vec![], ..first.clone() };
+    vec![first.to_bytes(), empty.to_bytes(), position.to_string().into_bytes()]
 }

@@ -6,23 +6,16 @@
 
 use fuzz_targets::{Limits, TARGETS, Target, find, run};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 const SECONDS: u32 = 60;
 const SEED: u64 = 1;
-
-fn seconds() -> Duration {
-    let given = std::env::var("FARRIER_FUZZ_SECONDS").ok();
-    let given = given.map(|text| text.parse().expect("FARRIER_FUZZ_SECONDS is a whole number"));
-    Duration::from_secs(u64::from(given.unwrap_or(SECONDS)))
-}
 
 #[track_caller]
 fn check(name: &str) {
     let target: Target = find(name).expect("a target of this name");
     let shares: u32 = TARGETS.iter().map(|target| target.share).sum();
     let limits = Limits {
-        time: seconds() * target.share / shares,
+        time: fuzzer::seconds_or(SECONDS) * target.share / shares,
         seed: SEED,
         findings: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("fuzz-findings"),
     };
@@ -74,6 +67,16 @@ fn signed_documents_are_opened_or_refused() {
 #[test]
 fn frames_of_workers_are_decoded_or_refused() {
     check("worker_protocol");
+}
+
+#[test]
+fn frames_of_signers_are_decoded_or_refused() {
+    check("signer_protocol");
+}
+
+#[test]
+fn heads_of_the_audit_log_are_read_or_refused() {
+    check("audit_chain");
 }
 
 /// What was once found, by the function that it broke.

@@ -12,6 +12,12 @@ const SEGMENT_SUFFIX: &str = ".journal";
 const SNAPSHOT_SUFFIX: &str = ".snapshot";
 
 const SEGMENT_MAGIC: &[u8; 8] = b"FARRJNL\x01";
+
+/// Records are not believed to have greater numbers, so that the next ones can be
+/// counted without a thought of overflow. A thousand a second would take 300 million
+/// years to get there.
+pub const SEQ_MAX: u64 = u64::MAX / 2;
+
 pub const SEGMENT_HEAD_BYTES: usize = 8 + 8 + 32 + 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,7 +83,7 @@ pub fn read_segment_head(bytes: &[u8]) -> Option<Position> {
     let fields_ = fields.strip_prefix(SEGMENT_MAGIC)?;
     let (first, before) = fields_.split_first_chunk::<8>()?;
     let is_whole = hash(fields) == u32::from_le_bytes(*crc);
-    let seq = u64::from_le_bytes(*first).checked_sub(1)?;
+    let seq = u64::from_le_bytes(*first).checked_sub(1).filter(|seq| *seq <= SEQ_MAX)?;
     is_whole.then_some(Position { seq, hash: before.try_into().ok()? })
 }
 
@@ -121,6 +127,13 @@ mod tests {
         let files = Files::of(&listed);
         assert_eq!(files.segments.iter().map(|s| s.first).collect::<Vec<_>>(), [9, 10]);
         assert_eq!(files.snapshots, [SnapshotFile { seq: 8, bytes: 1 }]);
+    }
+
+    #[test]
+    fn a_segment_of_records_beyond_all_numbers_is_refused() {
+        let position = |seq| Position { seq, hash: [2; 32] };
+        assert_eq!(read_segment_head(&to_segment_head(position(SEQ_MAX + 1))), None);
+        assert!(read_segment_head(&to_segment_head(position(SEQ_MAX))).is_some());
     }
 
     proptest! {

@@ -16,6 +16,8 @@
 
 mod files;
 mod frame;
+#[cfg(test)]
+mod fuzz_tests;
 mod record;
 mod replay;
 mod snapshot;

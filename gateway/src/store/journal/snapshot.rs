@@ -7,6 +7,7 @@
 //! The summary has the record's place, the number of entries and the SHA-256 over
 //! the payloads of the other frames, so a missing or moved frame shows.
 
+use super::files::SEQ_MAX;
 use super::frame::{FRAME_HEAD_BYTES, read_frame, to_frame};
 use super::record::{Entry, to_body, to_entries};
 use audit_chain::Position;
@@ -76,6 +77,9 @@ pub fn read_snapshot(bytes: &[u8]) -> Result<(Position, Entries), &'static str> 
     };
     let summary = next().ok_or("its summary is damaged")?;
     let summary: Summary = minicbor::decode(summary).map_err(|_| "its summary is not readable")?;
+    if summary.seq > SEQ_MAX {
+        return Err("its record's number is beyond all records");
+    }
     let mut content = Sha256::new();
     let mut entries = Entries::new();
     while (entries.len() as u64) < summary.entry_count {
@@ -113,6 +117,12 @@ mod tests {
         }
         let golden = hex::encode(to_snapshot(place, &Entries::new()));
         assert!(golden.starts_with("46415252534e5001464a5231"), "{golden}");
+    }
+
+    #[test]
+    fn a_snapshot_behind_all_records_is_refused() {
+        let place = Position { seq: u64::MAX, hash: [9; 32] };
+        assert!(read_snapshot(&to_snapshot(place, &entries(1))).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::random::Random;
 
 /// Longest input. Larger ones find little more and cost more.
-pub(crate) const INPUT_BYTES_MAX: usize = 16 << 10;
+pub const INPUT_BYTES_MAX: usize = 16 << 10;
 
 /// Values at which counts and offsets turn over.
 const EDGES: [u32; 10] =

@@ -41,7 +41,7 @@ pub struct Ran {
 
 /// An input for which the function panicked.
 #[derive(Debug, thiserror::Error)]
-#[error("{target} panicked ({message}) on an input that is now in {}; seed {seed}. Put it into tests/fuzz-targets/regressions/{target} with the fix", input.display())]
+#[error("{target} panicked ({message}) on an input that is now in {}; seed {seed}. Let a test run it again from now on (fuzz/README.md says where), with the fix", input.display())]
 pub struct Finding {
     pub target: &'static str,
     pub message: String,
