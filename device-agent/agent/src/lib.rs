@@ -21,7 +21,6 @@ pub mod agent;
 pub mod clock;
 pub mod config;
 pub mod delay;
-pub mod disk;
 pub mod enrol;
 pub mod fetch;
 pub mod freeze;

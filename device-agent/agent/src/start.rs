@@ -4,7 +4,6 @@
 use crate::agent::{Agent, Event, Parts};
 use crate::config::Config;
 use crate::delay::{Delays, random_seed};
-use crate::disk::{Disk, RealDisk};
 use crate::enrol::{Applicant, enrol};
 use crate::mqtt::{BrokerAddress, LinkConfig, keep_connected};
 use crate::refusal::Refusal;
@@ -12,6 +11,7 @@ use crate::state::{Enrolment, State};
 use crate::store::Store;
 use crate::workers::{Launcher, ProcessWorkers, RuntimeInfo, probe};
 use anyhow::{Context, bail};
+use durable_disk::{Disk, RealDisk};
 use ed25519_dalek::SigningKey;
 use std::fs::File;
 use std::rc::Rc;

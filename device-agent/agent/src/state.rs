@@ -11,10 +11,10 @@
 //! new one. All but the key begin with a hash of the rest; one that
 //! does not match is moved aside, never believed and never deleted.
 
-use crate::disk::{Disk, replace_file, sweep_temp_files};
 use crate::install::Persisted;
 use crate::refusal::Refusal;
 use device_protocol::RefusalCode;
+use durable_disk::{Disk, put_file, sweep_parts};
 use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 use module_package::{
@@ -171,7 +171,7 @@ impl State {
     pub fn open(disk: Rc<dyn Disk>, dir: &Path) -> Result<Self, StateError> {
         let open = || {
             disk.create_dir(dir)?;
-            sweep_temp_files(&*disk, dir)
+            sweep_parts(&*disk, dir)
         };
         open().map_err(|source| on("open", dir, source))?;
         Ok(Self { disk, dir: dir.into() })
@@ -274,7 +274,7 @@ impl State {
     }
 
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
-        replace_file(&*self.disk, &self.dir, name, bytes)
+        put_file(&*self.disk, &self.dir, name, bytes)
             .map_err(|source| on("write", &self.dir.join(name), source))
     }
 }
@@ -290,7 +290,7 @@ mod fuzz_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::sim::SimDisk;
+    use durable_disk::sim::SimDisk;
 
     fn progress(seq: u64) -> Progress {
         let manifest = ManifestId::of(&seq.to_le_bytes());

@@ -1,7 +1,7 @@
 //! The agent's files from changed bytes: each is read, moved aside or refused.
 
 use super::*;
-use crate::disk::sim::SimDisk;
+use durable_disk::sim::SimDisk;
 use fuzzer::{Outcome, Target, check_for, seconds_or};
 use module_package::{DOCUMENT_VERSION, Root, Signer, seal_root};
 

@@ -9,9 +9,9 @@
 //! that changed is removed. It does not check signatures and does not know what
 //! an artifact is.
 
-use crate::disk::{Disk, replace_file, sweep_temp_files};
 use crate::refusal::Refusal;
 use device_protocol::{Bitmap, RefusalCode};
+use durable_disk::{Disk, is_full, put_file, sweep_parts};
 use module_package::{ArtifactId, BlobId, Release};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -55,17 +55,13 @@ impl From<&StoreError> for Refusal {
     }
 }
 
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
 impl Store {
     /// Sweeps what an interrupted start left, and lists what is whole.
     pub fn open(disk: Rc<dyn Disk>, dir: &Path, bytes_max: u64) -> Result<Self, StoreError> {
         let (blobs, partials) = (dir.join("blobs"), dir.join("partial"));
         let list = |dir: &Path| {
             disk.create_dir(dir)?;
-            sweep_temp_files(&*disk, dir)?;
+            sweep_parts(&*disk, dir)?;
             let named = |(name, len): (String, u64)| Some((name.parse().ok()?, len));
             Ok(disk.list(dir)?.into_iter().filter_map(named).collect())
         };
@@ -111,8 +107,7 @@ impl Store {
             return Ok(());
         }
         self.check_room(bytes.len() as u64)?;
-        replace_file(&*self.disk, &self.blobs, &blob.to_string(), bytes)
-            .map_err(on("write", blob))?;
+        put_file(&*self.disk, &self.blobs, &blob.to_string(), bytes).map_err(on("write", blob))?;
         self.whole.insert(*blob, bytes.len() as u64);
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! The store under power cuts, damage and want of room.
 
 use super::*;
-use crate::disk::sim::SimDisk;
 use crate::samples;
+use durable_disk::sim::SimDisk;
 use module_package::BLOCK_BYTES;
 
 const DIR: &str = "/data/store";

@@ -3,8 +3,8 @@
 
 mod support;
 
+use durable_disk::{Disk, RealDisk};
 use ed25519_dalek::SigningKey;
-use farrier_agent::disk::{Disk, RealDisk};
 use farrier_agent::state::{Enrolment, Progress, State};
 use farrier_agent::store::Store;
 use module_package::{

@@ -14,13 +14,12 @@
 //! before the record that names them. `contents` comes last, so an archive that was
 //! cut off is known by its absence.
 
-use super::disk::{Disk, RealDisk};
 use super::journal::{Entries, Journal, JournalError, JournalLimits, NewRecord, Reader};
 use super::journal::{read_snapshot, to_snapshot};
 use super::note::{GATEWAY, Note};
-use super::sled_index::sync_dir;
 use super::{Blobs, FileBlobs, Records};
 use audit_chain::{Action, Position};
+use durable_disk::{Disk, RealDisk, sync_dir};
 use minicbor::{Decode, Encode};
 use module_package::BlobId;
 use sha2::{Digest, Sha256};

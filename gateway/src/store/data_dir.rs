@@ -10,7 +10,7 @@
 //!   blobs/             modules, artifacts and releases by hash
 //! ```
 
-use super::sled_index::sync_dir;
+use durable_disk::sync_dir;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};

@@ -2,8 +2,6 @@
 //! it has everything that it answered for, or it refuses to open and says why.
 
 use super::conformance::{check_chain, device};
-use super::disk::RealDisk;
-use super::disk_sim::{Chance, SimDisk};
 use super::index::IndexPlace;
 use super::index::memory::MemoryPlace;
 use super::journal::{Journal, JournalLimits, NewRecord, verify_journal};
@@ -12,6 +10,8 @@ use super::record::DeviceRecord;
 use super::sled_index::SledPlace;
 use super::{Change, Note, Store};
 use crate::surroundings::Surroundings;
+use durable_disk::RealDisk;
+use durable_disk::sim::{Chance, SimDisk};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -4,15 +4,13 @@
 //! synced under another name, renamed, and the directory is synced. What a power
 //! cut leaves of the other names is swept when the folder is opened.
 
-use super::sled_index::sync_dir;
 use super::{Blobs, StoreError};
+use durable_disk::{PART_SUFFIX, sync_dir};
 use module_package::BlobId;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-const PART_SUFFIX: &str = ".part";
 
 pub struct FileBlobs {
     dir: PathBuf,

@@ -10,7 +10,7 @@
 //! directory's `journal` and `store` and nothing else, [`Store::load`] lists what is
 //! in it, and [`Store::commit`] takes any [`Change`].
 
-use super::disk::{Disk, RealDisk};
+use super::SharedDisk;
 use super::index::{Index, IndexError, IndexPlace};
 use super::journal::{AuditPage, Entries, Entry, Journal, JournalError, JournalLimits, NewRecord};
 use super::note::Note;
@@ -19,6 +19,7 @@ use super::{Change, Records, Store, StoreError};
 use crate::store::record::CounterRecord;
 use crate::surroundings::{Clock, Surroundings};
 use audit_chain::Action;
+use durable_disk::RealDisk;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,7 +62,7 @@ pub enum OpenError {
 
 /// What is where, and how large it may get.
 pub struct LocalConfig {
-    pub disk: Arc<dyn Disk>,
+    pub disk: SharedDisk,
     pub journal: PathBuf,
     pub place: Box<dyn IndexPlace>,
     pub limits: JournalLimits,
@@ -163,7 +164,7 @@ fn bytes_of(entries: &[Entry]) -> usize {
 
 struct Writer {
     journal: Journal,
-    disk: Arc<dyn Disk>,
+    disk: SharedDisk,
     dir: PathBuf,
     place: Box<dyn IndexPlace>,
     /// Gone after a fault, until it could be made again.
@@ -199,7 +200,7 @@ impl Writer {
 
     fn with_index(
         journal: Journal,
-        disk: Arc<dyn Disk>,
+        disk: SharedDisk,
         dir: PathBuf,
         place: Box<dyn IndexPlace>,
         entries: &Entries,
@@ -396,7 +397,7 @@ const AUDIT_PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// A journal where there was none: of a first start, or of a store from before there
 /// were journals.
 fn begin(
-    disk: &Arc<dyn Disk>,
+    disk: &SharedDisk,
     dir: &Path,
     place: &dyn IndexPlace,
     limits: JournalLimits,

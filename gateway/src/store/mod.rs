@@ -15,9 +15,6 @@ mod change;
 #[cfg(test)]
 mod conformance;
 pub mod data_dir;
-pub mod disk;
-#[cfg(test)]
-mod disk_sim;
 #[cfg(test)]
 mod faults;
 mod file_blobs;
@@ -37,7 +34,12 @@ pub use local::{LocalConfig, LocalStore, OpenError};
 pub use note::Note;
 pub use sled_index::SledPlace;
 
+use durable_disk::Disk;
 use module_package::BlobId;
+use std::sync::Arc;
+
+/// The store's thread writes to it, and others read.
+pub type SharedDisk = Arc<dyn Disk + Send + Sync>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -60,7 +62,7 @@ impl StoreError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::Journal { full, .. } => *full,
-            Self::Blob { source, .. } => disk::is_full(source),
+            Self::Blob { source, .. } => durable_disk::is_full(source),
             Self::Backend { .. } | Self::Record { .. } => false,
         }
     }

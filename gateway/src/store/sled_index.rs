@@ -7,7 +7,6 @@
 use super::index::{Index, IndexError, IndexPlace};
 use super::journal::{Entries, Entry};
 use audit_chain::Position;
-use rustix::fs::OFlags;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -47,7 +46,7 @@ impl IndexPlace for SledPlace {
         let moved_to = (1..1_000).map(free).find(|path| !path.exists());
         let moved_to = moved_to.ok_or_else(|| io::Error::other("no name is free"))?;
         std::fs::rename(&self.path, &moved_to)?;
-        sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
+        durable_disk::sync_dir(self.path.parent().unwrap_or(Path::new(".")))?;
         Ok(moved_to)
     }
 }
@@ -92,7 +91,7 @@ fn guarded<T>(
     match std::panic::catch_unwind(AssertUnwindSafe(act)) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(e)) => {
-            let is_full = matches!(&e, sled::Error::Io(e) if super::disk::is_full(e));
+            let is_full = matches!(&e, sled::Error::Io(e) if durable_disk::is_full(e));
             Err(error(operation, e.to_string(), is_full))
         }
         Err(panic) => {
@@ -105,10 +104,4 @@ fn guarded<T>(
 
 fn error(operation: &'static str, message: String, is_full: bool) -> IndexError {
     IndexError { operation, message, is_full }
-}
-
-pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let dir = rustix::fs::open(path, flags, rustix::fs::Mode::empty())?;
-    Ok(rustix::fs::fsync(&dir)?)
 }

@@ -1,7 +1,7 @@
 //! A disk in memory that keeps equal blocks of different devices once: a thousand
 //! devices with the same artifact of a megabyte take hardly more than one.
 
-use farrier_agent::disk::Disk;
+use durable_disk::Disk;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -110,6 +110,19 @@ impl Disk for MemoryDisk {
         let mut whole = pieces.concat();
         whole.resize(whole.len().max(offset + bytes.len()), 0);
         whole[offset..offset + bytes.len()].copy_from_slice(bytes);
+        *pieces = self.split(&whole);
+        Ok(())
+    }
+
+    fn append(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_at(path, offset, bytes)
+    }
+
+    fn set_len(&self, path: &Path, len: u64) -> io::Result<()> {
+        let mut files = self.files.borrow_mut();
+        let pieces = files.get_mut(path).ok_or(io::ErrorKind::NotFound)?;
+        let mut whole = pieces.concat();
+        whole.resize(usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?, 0);
         *pieces = self.split(&whole);
         Ok(())
     }

@@ -5,9 +5,9 @@
 
 use super::super::*;
 use super::bench_workers::{FakeWorkers, Hands, Order, answers, hello, to_news};
-use crate::disk::sim::SimDisk;
 use crate::samples;
 use device_protocol::{AppReport, Bitmap, Block, LogMessage, PublishedMessage, Report, Want};
+use durable_disk::sim::SimDisk;
 use module_package::{
     BLOCK_BYTES, BlobId, DOCUMENT_VERSION, DeviceId, Domain, Floor, Heartbeat, Manifest, Release,
     ReleaseId, Root, RootId, Signer, TrustedRoot, open, seal, seal_root,

@@ -2,10 +2,11 @@
 
 use super::*;
 use crate::store::conformance::{compile, device};
-use crate::store::disk_sim::SimDisk;
 use crate::store::record::CounterRecord;
 use crate::store::{Change, Kind, Records};
+use durable_disk::sim::SimDisk;
 use fuzzer::{Outcome, Target, check_for, seconds_or};
+use std::sync::Arc;
 
 const SECONDS: u32 = 3;
 const DIR: &str = "/data/journal";
@@ -79,7 +80,7 @@ fn journals() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for records in [1, 2] {
         journal.append((0..records).map(|_| record()).collect()).unwrap();
-        let whole = disk.read(&segment(), 1 << 20).unwrap();
+        let whole = disk.read(&segment(), 1 << 20).unwrap().unwrap();
         let frames = &whole[files::SEGMENT_HEAD_BYTES..];
         let payload = frame::read_frame(frames).unwrap();
         seeds.extend([payload.to_vec(), frames.to_vec(), whole.clone()]);

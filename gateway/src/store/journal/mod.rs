@@ -28,9 +28,10 @@ pub use replay::{JournalError, Reader};
 pub use snapshot::{Entries, read_snapshot, to_snapshot};
 pub use verify::{Verified, verify_journal};
 
-use super::disk::{Disk, PART_SUFFIX, is_full, put_file};
+use super::SharedDisk;
 use super::note::Note;
 use audit_chain::{Head, Position, RECORD_VERSION};
+use durable_disk::{Disk, PART_SUFFIX, is_full, put_file, sweep_parts};
 use files::{
     ACKNOWLEDGED, Files, SEGMENT_HEAD_BYTES, SegmentFile, segment_name, snapshot_name,
     to_acknowledged, to_segment_head,
@@ -40,7 +41,6 @@ use record::{hash_of, to_body, to_payload, to_records};
 use replay::io_error;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 #[derive(Debug, Clone, Copy)]
 pub struct JournalLimits {
@@ -68,7 +68,7 @@ pub struct NewRecord {
 }
 
 pub struct Journal {
-    disk: Arc<dyn Disk>,
+    disk: SharedDisk,
     dir: PathBuf,
     limits: JournalLimits,
     head: Position,
@@ -97,7 +97,7 @@ impl Journal {
 
     /// A new one, without records.
     pub fn create(
-        disk: Arc<dyn Disk>,
+        disk: SharedDisk,
         dir: &Path,
         limits: JournalLimits,
     ) -> Result<Self, JournalError> {
@@ -116,11 +116,11 @@ impl Journal {
 
     /// Reads what is there, cuts off what a power cut left, and goes on.
     pub fn open(
-        disk: Arc<dyn Disk>,
+        disk: SharedDisk,
         dir: &Path,
         limits: JournalLimits,
     ) -> Result<(Self, Entries), JournalError> {
-        sweep(&*disk, dir).map_err(|e| io_error("tidy up", dir, e))?;
+        sweep_parts(&*disk, dir).map_err(|e| io_error("tidy up", dir, e))?;
         let replayed = Reader { disk: &*disk, dir }.replay()?;
         for (snapshot, what) in &replayed.damaged_snapshots {
             tracing::error!(
@@ -216,7 +216,7 @@ impl Journal {
 
     /// A journal that begins with these entries, without the records that led to them.
     pub fn create_behind(
-        disk: Arc<dyn Disk>,
+        disk: SharedDisk,
         dir: &Path,
         limits: JournalLimits,
         snapshot: &[u8],
@@ -380,13 +380,4 @@ fn to_head(before: Position, record: &NewRecord, body: &[u8]) -> Head {
         body_hash: hash_of(body),
         body_bytes: body.len() as u64,
     }
-}
-
-fn sweep(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
-    for (name, _) in disk.list(dir)? {
-        if name.ends_with(PART_SUFFIX) {
-            disk.remove(&dir.join(name))?;
-        }
-    }
-    Ok(())
 }

@@ -13,8 +13,8 @@ use super::files::{
 use super::frame::{FRAME_HEAD_BYTES, find_frames, read_frame};
 use super::record::{Checked, RecordError, check_record, to_records};
 use super::snapshot::{Entries, read_snapshot};
-use crate::store::disk::Disk;
 use audit_chain::{Chain, Head, Position};
+use durable_disk::Disk;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -67,13 +67,15 @@ impl Reader<'_> {
         let path = self.dir.join(name);
         // A segment may grow while another process reads it.
         let bytes_max = bytes.saturating_add(super::frame::PAYLOAD_BYTES_MAX as u64 * 2);
-        self.disk.read(&path, bytes_max).map_err(|e| io_error("read", &path, e))
+        let read = self.disk.read(&path, bytes_max);
+        read.and_then(|bytes| bytes.ok_or_else(|| io::ErrorKind::NotFound.into()))
+            .map_err(|e| io_error("read", &path, e))
     }
 
     /// The last record that is known to have been answered for.
     pub fn acknowledged(&self) -> Option<Position> {
         let path = self.dir.join(ACKNOWLEDGED);
-        read_acknowledged(&self.disk.read(&path, 1024).ok()?)
+        read_acknowledged(&self.disk.read(&path, 1024).ok()??)
     }
 
     pub fn replay(&self) -> Result<Replayed, JournalError> {

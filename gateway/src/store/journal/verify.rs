@@ -3,8 +3,8 @@
 use super::files::{Files, SegmentFile, read_segment_head, segment_name, snapshot_name};
 use super::replay::{JournalError, Reader, Replayed};
 use super::snapshot::{Entries, read_snapshot};
-use crate::store::disk::Disk;
 use audit_chain::Position;
+use durable_disk::Disk;
 use std::collections::BTreeMap;
 use std::path::Path;
 

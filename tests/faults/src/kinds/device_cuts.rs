@@ -9,7 +9,7 @@ use crate::power::{Entry, Mounted, Recorder, cut_image, make_image, missing};
 use crate::world::{World, runtime};
 use crate::{Kind, Outcome, Rig};
 use anyhow::{Context, ensure};
-use farrier_agent::disk::{Disk, RealDisk};
+use durable_disk::{Disk, RealDisk};
 use farrier_agent::state::State;
 use fastrand::Rng;
 use harness::GatewayOptions;

@@ -9,7 +9,7 @@ use super::documents::{self, Authority};
 use super::replay_disk::{Operation, ReplayDisk};
 use crate::{Kind, Outcome, Rig, Workplace, nothing_is_missing};
 use anyhow::{Context, ensure};
-use farrier_agent::disk::Disk;
+use durable_disk::Disk;
 use farrier_agent::state::{Enrolment, Progress, State};
 use farrier_agent::store::{Store, StoreError};
 use fastrand::Rng;

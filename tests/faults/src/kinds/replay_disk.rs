@@ -2,12 +2,11 @@
 //! after any of them, with a torn tail.
 //!
 //! The stores of the agent and of the gateway run on it. What a cut leaves follows what
-//! `farrier_agent::disk` and `farrier_gateway::store::disk` promise: a file's content
+//! `durable_disk` promises: a file's content
 //! once it was synced, a name once its directory was. All else may be there, be gone
 //! or be there in part, as chance has it.
 
-use farrier_agent::disk::Disk;
-use farrier_gateway::store::disk::Disk as GatewayDisk;
+use durable_disk::Disk;
 use fastrand::Rng;
 use std::collections::BTreeMap;
 use std::io;
@@ -223,6 +222,16 @@ impl Disk for ReplayDisk {
         self.act(Operation::WriteAt { path: path.into(), offset, bytes: bytes.to_vec() })
     }
 
+    fn append(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write_at(path, offset, bytes)?;
+        self.sync(path)
+    }
+
+    fn set_len(&self, path: &Path, len: u64) -> io::Result<()> {
+        let len = usize::try_from(len).map_err(io::Error::other)?;
+        self.act(Operation::SetLen { path: path.into(), len })
+    }
+
     fn sync(&self, path: &Path) -> io::Result<()> {
         self.act(Operation::Sync(path.into()))
     }
@@ -237,54 +246,5 @@ impl Disk for ReplayDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.act(Operation::SyncDir(dir.into()))
-    }
-}
-
-/// Each operation is one of the device's.
-impl GatewayDisk for ReplayDisk {
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        Disk::create_dir(self, dir)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<(String, u64)>> {
-        Disk::list(self, dir)
-    }
-
-    fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
-        Disk::read(self, path, bytes_max)?.ok_or(io::ErrorKind::NotFound.into())
-    }
-
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        Disk::write(self, path, bytes)
-    }
-
-    fn write_at(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        Disk::write_at(self, path, offset, bytes)
-    }
-
-    fn append(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        Disk::write_at(self, path, offset, bytes)?;
-        Disk::sync(self, path)
-    }
-
-    fn set_len(&self, path: &Path, len: u64) -> io::Result<()> {
-        let len = usize::try_from(len).map_err(io::Error::other)?;
-        self.act(Operation::SetLen { path: path.into(), len })
-    }
-
-    fn sync(&self, path: &Path) -> io::Result<()> {
-        Disk::sync(self, path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Disk::rename(self, from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        Disk::remove(self, path)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        Disk::sync_dir(self, dir)
     }
 }

@@ -1,15 +1,16 @@
-//! A disk in memory whose power can be cut before any operation, and which can be full.
+//! A disk in memory whose power can be cut before any operation, which can be full,
+//! and whose files can be damaged.
 //!
 //! Every file has the content that programs see and the one that has reached the
 //! medium; so has every directory. After a cut each sector of an unsynced content,
 //! and each unsynced name, is lost or kept as the seed decides: a program may rely
 //! only on what it synced.
 
-use super::disk::Disk;
+use crate::Disk;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const SECTOR_BYTES: usize = 512;
 
@@ -17,6 +18,8 @@ const SECTOR_BYTES: usize = 512;
 struct File {
     seen: Vec<u8>,
     kept: Vec<u8>,
+    /// Since the last sync: the medium may have the file empty.
+    is_emptied: bool,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +32,8 @@ struct Medium {
     /// Fail from this operation on.
     cut_at: Option<u64>,
     bytes_max: Option<usize>,
+    /// Every write fails with this while it is set.
+    write_error: Option<io::ErrorKind>,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +43,12 @@ pub struct SimDisk {
 
 impl SimDisk {
     fn medium(&self) -> MutexGuard<'_, Medium> {
-        self.medium.lock().unwrap()
+        self.medium.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many have succeeded.
+    pub fn operations(&self) -> u64 {
+        self.medium().operations
     }
 
     /// Lets `count` more operations succeed.
@@ -56,6 +66,25 @@ impl SimDisk {
         self.medium().bytes()
     }
 
+    pub fn fail_writes(&self, kind: Option<io::ErrorKind>) {
+        self.medium().write_error = kind;
+    }
+
+    /// Changes a byte behind the program's back. The file must exist.
+    pub fn damage(&self, path: &Path) {
+        let mut medium = self.medium();
+        let inode = medium.seen_names[path];
+        if let Some(file) = medium.files.get_mut(&inode) {
+            let middle = file.seen.len() / 2;
+            file.seen[middle] ^= 1;
+            file.kept = file.seen.clone();
+        }
+    }
+
+    pub fn exists(&self, path: &Path) -> bool {
+        self.medium().seen_names.contains_key(path)
+    }
+
     /// Power comes back: what was not synced is subject to `seed`.
     pub fn restart(&self, seed: u64) {
         let mut chance = Chance(seed);
@@ -66,6 +95,7 @@ impl SimDisk {
                 file.seen = torn(file, &mut chance);
             }
             file.kept = file.seen.clone();
+            file.is_emptied = false;
         }
         let paths: Vec<PathBuf> = seen_names.keys().chain(kept_names.keys()).cloned().collect();
         for path in paths {
@@ -88,10 +118,11 @@ impl SimDisk {
     }
 }
 
-/// Sector by sector the old or the new, and the length anywhere between.
+/// Sector by sector the old or the new, and the length anywhere between, or less
+/// where the file was emptied.
 fn torn(file: &File, chance: &mut Chance) -> Vec<u8> {
-    let (short, long) =
-        (file.seen.len().min(file.kept.len()), file.seen.len().max(file.kept.len()));
+    let long = file.seen.len().max(file.kept.len());
+    let short = if file.is_emptied { 0 } else { file.seen.len().min(file.kept.len()) };
     let length = short + chance.roll((long - short) as u64 + 1) as usize;
     let mut bytes = Vec::with_capacity(length);
     while bytes.len() < length {
@@ -133,6 +164,9 @@ impl Medium {
     }
 
     fn put(&mut self, path: &Path, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        if let Some(kind) = self.write_error {
+            return Err(kind.into());
+        }
         let room = self.bytes_max.map(|max| max.saturating_sub(self.bytes()));
         let Self { files, seen_names, next_inode, .. } = self;
         let inode = *seen_names.entry(path.into()).or_insert_with(|| {
@@ -158,6 +192,7 @@ impl Medium {
         let inode = self.inode(path)?;
         let file = self.files.entry(inode).or_default();
         file.kept = file.seen.clone();
+        file.is_emptied = false;
         Ok(())
     }
 }
@@ -175,20 +210,23 @@ impl Disk for SimDisk {
         })
     }
 
-    fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    fn read(&self, path: &Path, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
         self.act(|medium| {
-            let bytes = medium.files[&medium.inode(path)?].seen.clone();
+            let Ok(inode) = medium.inode(path) else { return Ok(None) };
+            let bytes = medium.files[&inode].seen.clone();
             if bytes.len() as u64 > bytes_max {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
-            Ok(bytes)
+            Ok(Some(bytes))
         })
     }
 
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         self.act(|medium| {
-            if let Ok(inode) = medium.inode(path) {
-                medium.files.entry(inode).or_default().seen.clear();
+            if let (Ok(inode), None) = (medium.inode(path), medium.write_error) {
+                let file = medium.files.entry(inode).or_default();
+                file.seen.clear();
+                file.is_emptied = true;
             }
             medium.put(path, 0, bytes)
         })
@@ -200,7 +238,10 @@ impl Disk for SimDisk {
 
     fn append(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
         // Two operations: the power can go between them.
-        self.act(|medium| medium.put(path, offset as usize, bytes))?;
+        self.act(|medium| {
+            medium.inode(path)?;
+            medium.put(path, offset as usize, bytes)
+        })?;
         self.act(|medium| medium.sync(path))
     }
 
