@@ -6,8 +6,10 @@
 //! returned, and a `rename` wholly or not at all.
 
 mod real;
-#[cfg(feature = "sim")]
+#[cfg(any(test, feature = "sim"))]
 pub mod sim;
+#[cfg(test)]
+mod tests;
 
 pub use real::{RealDisk, sync_dir};
 

@@ -182,9 +182,12 @@ impl Medium {
         } else {
             bytes
         };
-        let end = offset + bytes.len();
-        content.resize(content.len().max(end), 0);
-        content[offset..end].copy_from_slice(bytes);
+        // Nothing written makes no file longer.
+        if !bytes.is_empty() {
+            let end = offset + bytes.len();
+            content.resize(content.len().max(end), 0);
+            content[offset..end].copy_from_slice(bytes);
+        }
         if is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
