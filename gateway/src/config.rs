@@ -26,6 +26,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use target_spec::{BoundsChecks, Registry, TargetId};
 
+/// Some seconds, for tests, to ten years.
+const CERTIFICATE_VALID_S: std::ops::RangeInclusive<u64> = 5..=315_360_000;
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -33,8 +36,18 @@ pub struct Config {
     pub data_dir: PathBuf,
     #[serde(default = "default_http_listen")]
     pub http_listen: SocketAddr,
-    #[serde(default = "default_mqtt_listen")]
-    pub mqtt_listen: SocketAddr,
+    /// Of the embedded broker; unless given, loopback, port 8883 or without TLS 1883.
+    #[serde(default)]
+    pub mqtt_listen: Option<SocketAddr>,
+    #[serde(default)]
+    pub mqtt_tls: MqttTls,
+    /// Another broker in place of the embedded one.
+    #[serde(default)]
+    pub broker: Option<ExternalBroker>,
+    /// Of the certificates that the gateway gives to devices, which renew them after
+    /// two thirds of it, and to its own broker.
+    #[serde(default = "default_certificate_valid_s")]
+    pub certificate_valid_s: u64,
     /// What devices are told of the broker, such as `mqtt://gateway.example:1883`;
     /// unless given, the address that it listens on.
     #[serde(default)]
@@ -84,6 +97,52 @@ pub struct Config {
     pub compress_blocks: bool,
     #[serde(default)]
     pub trust: TrustConfig,
+}
+
+/// TLS of the embedded broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MqttTls {
+    /// With a client certificate of the gateway's authority for each device.
+    #[default]
+    Required,
+    /// On loopback only.
+    Off,
+}
+
+/// A broker that the gateway does not run. `farrier-gateway mosquitto-config` writes
+/// what mosquitto needs for it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalBroker {
+    /// As `mqtts://broker.example:8883`.
+    pub url: String,
+    /// PEM certificates of which the broker's descends; unless given, its certificate
+    /// is of the gateway's own authority.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// The gateway's own client certificate and its key, PEM; unless given, one of its
+    /// own authority with the common name `farrier-gateway`.
+    #[serde(default)]
+    pub cert_file: Option<PathBuf>,
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+}
+
+impl ExternalBroker {
+    /// Host and port. Only with TLS: devices are known to another broker by nothing but
+    /// their certificates.
+    pub fn address(&self) -> Result<(String, u16), String> {
+        let invalid =
+            || format!("broker.url {:?} should read like mqtts://broker.example:8883", self.url);
+        let rest = self.url.strip_prefix("mqtts://").ok_or_else(invalid)?.trim_end_matches('/');
+        let authority: axum::http::uri::Authority = rest.parse().map_err(|_| invalid())?;
+        let host = authority.host().trim_matches(['[', ']']);
+        if host.is_empty() || rest.contains('@') {
+            return Err(invalid());
+        }
+        Ok((host.to_owned(), authority.port_u16().unwrap_or(8883)))
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -174,6 +233,27 @@ impl Config {
                 return refuse(format!("site {} is there twice", site.name));
             }
         }
+        if !CERTIFICATE_VALID_S.contains(&self.certificate_valid_s) {
+            let (min, max) = (CERTIFICATE_VALID_S.start(), CERTIFICATE_VALID_S.end());
+            return refuse(format!("certificate_valid_s must be {min} to {max}"));
+        }
+        if self.mqtt_tls == MqttTls::Off && !self.mqtt_listen().ip().is_loopback() {
+            return refuse(format!(
+                "mqtt_tls = \"off\" is for loopback: listen there instead of on {}, or leave TLS on",
+                self.mqtt_listen()
+            ));
+        }
+        if let Some(broker) = &self.broker {
+            broker.address().map_err(ConfigError::Value)?;
+            if broker.cert_file.is_some() != broker.key_file.is_some() {
+                return refuse("broker.cert_file and broker.key_file go together".into());
+            }
+            if self.mqtt_listen.is_some() {
+                return refuse(
+                    "mqtt_listen is of the embedded broker: leave it out with [broker]".into(),
+                );
+            }
+        }
         for (index, runtime) in self.check_runtimes.iter().enumerate() {
             let target = Registry::built_in()
                 .get(&runtime.target)
@@ -193,6 +273,12 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Where the embedded broker listens.
+    pub fn mqtt_listen(&self) -> SocketAddr {
+        let port = if self.mqtt_tls == MqttTls::Required { 8883 } else { 1883 };
+        self.mqtt_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], port)))
     }
 
     /// How many compile jobs, and how many checks, run at the same time.
@@ -217,8 +303,9 @@ fn default_http_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8080))
 }
 
-fn default_mqtt_listen() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 1883))
+/// 90 days: so long a stolen device's certificate opens another broker's door.
+fn default_certificate_valid_s() -> u64 {
+    90 * 24 * 3_600
 }
 
 fn default_upload_bytes_max() -> u64 {
@@ -294,6 +381,31 @@ mod tests {
         assert!(trust(&format!("{alice}{alice}")).unwrap_err().contains("named twice"));
         let short = alice.replace("d75a", "d75");
         assert!(trust(&short).unwrap_err().contains("64 hexadecimal digits"));
+    }
+
+    #[test]
+    fn without_tls_the_broker_listens_on_loopback_alone() {
+        let config = parse("data_dir = '/x'").unwrap();
+        assert_eq!((config.mqtt_tls, config.mqtt_listen().port()), (MqttTls::Required, 8883));
+        assert!(parse("data_dir = '/x'\nmqtt_listen = '0.0.0.0:8883'").is_ok());
+        let plain = parse("data_dir = '/x'\nmqtt_tls = 'off'").unwrap();
+        assert_eq!(plain.mqtt_listen().to_string(), "127.0.0.1:1883");
+        let open = "data_dir = '/x'\nmqtt_tls = 'off'\nmqtt_listen = '0.0.0.0:1883'";
+        assert!(parse(open).unwrap_err().contains("loopback"));
+    }
+
+    #[test]
+    fn another_broker_is_reached_by_tls_and_one_setting() {
+        let with = |broker: &str| parse(&format!("data_dir = '/x'\n[broker]\n{broker}"));
+        let config = with("url = 'mqtts://broker.example'").unwrap();
+        assert_eq!(config.broker.unwrap().address(), Ok(("broker.example".into(), 8883)));
+        let config = with("url = 'mqtts://[::1]:99'").unwrap();
+        assert_eq!(config.broker.unwrap().address(), Ok(("::1".into(), 99)));
+        for bad in ["mqtt://b", "mqtts://", "mqtts://user@b", "b:1883"] {
+            assert!(with(&format!("url = '{bad}'")).unwrap_err().contains("mqtts://"), "{bad}");
+        }
+        let half = with("url = 'mqtts://b'\ncert_file = '/c'").unwrap_err();
+        assert!(half.contains("go together"), "{half}");
     }
 
     #[test]

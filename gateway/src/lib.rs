@@ -10,6 +10,7 @@
 //! | [`check`] | runs an artifact in a sandboxed runtime before it is published |
 //! | [`signing`] | the keys that are here, and the way to the one that may be elsewhere |
 //! | [`signing_desk`] | offers releases to a signer in another process |
+//! | [`authority`] | the certificates of TLS |
 //! | [`mqtt`] | the gateway as a client of its broker |
 //! | [`store`] | records and blobs that survive a power cut |
 //! | [`telemetry`] | what devices reported, bounded and in memory |
@@ -17,6 +18,7 @@
 //! [`startup`] puts them together. The binary is thin: it reads the command line.
 
 pub mod app;
+pub mod authority;
 pub mod check;
 pub mod compile;
 pub mod config;

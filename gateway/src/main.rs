@@ -4,14 +4,18 @@ mod upkeep;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use farrier_gateway::authority::Authority;
 use farrier_gateway::check::{SandboxError, SandboxPlan, enter_and_exec};
 use farrier_gateway::compile::{
     OPEN_FILES_MAX, Tries, WorkerError, WorkerLimits, run_probe, run_worker,
 };
 use farrier_gateway::config::Config;
+use farrier_gateway::mqtt::mosquitto::write_configuration;
+use farrier_gateway::store::data_dir::prepare_keys_dir;
+use farrier_gateway::surroundings::Surroundings;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -57,6 +61,25 @@ enum InnerCommand {
         #[arg(long, conflicts_with = "config")]
         backup: Option<PathBuf>,
     },
+    /// Write what mosquitto needs to be this gateway's broker: its configuration, its
+    /// rights, and a certificate of the gateway's authority.
+    MosquittoConfig {
+        /// The gateway's configuration file.
+        #[arg(long)]
+        config: PathBuf,
+        /// The folder to write to; mosquitto's user must be able to read it.
+        #[arg(long)]
+        out: PathBuf,
+        /// Where mosquitto listens.
+        #[arg(long, default_value = "127.0.0.1:8883")]
+        listen: SocketAddr,
+        /// Names and addresses by which devices reach it.
+        #[arg(long = "host", required = true)]
+        hosts: Vec<String>,
+        /// How long its certificate is valid; run this again before.
+        #[arg(long, default_value_t = 365)]
+        days: u64,
+    },
     /// Compile one module from standard input to standard output.
     #[command(hide = true)]
     CompileWorker {
@@ -98,6 +121,9 @@ enum InnerCommand {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
+        Some(InnerCommand::MosquittoConfig { config, out, listen, hosts, days }) => {
+            write_mosquitto_config(&config, &out, listen, &hosts, days)
+        }
         Some(InnerCommand::CompileWorker {
             memory_bytes_max: memory_bytes,
             cpu_s_max: cpu_s,
@@ -136,6 +162,23 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn write_mosquitto_config(
+    config: &Path,
+    out: &Path,
+    listen: SocketAddr,
+    hosts: &[String],
+    days: u64,
+) -> anyhow::Result<()> {
+    let config = Config::read(config)?;
+    let keys = prepare_keys_dir(&config.data_dir)?;
+    let valid = std::time::Duration::from_secs(days.saturating_mul(24 * 3_600));
+    let authority = Authority::open(&keys, &Surroundings::of_the_system(), valid)?;
+    let out = std::path::absolute(out).context("find the folder to write to")?;
+    let written = write_configuration(&authority, &out, listen, hosts)?;
+    println!("{}", written.display());
+    Ok(())
 }
 
 fn compile_one(limits: &WorkerLimits) -> ExitCode {

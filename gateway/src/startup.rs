@@ -1,11 +1,13 @@
 //! Puts the rooms together, runs until it is told to end, and takes them apart.
 
-use crate::app::{Addresses, App, CompileRoom, PulseRules, Rooms, TrustRules};
+use crate::app::{Addresses, App, BrokerTrust, CompileRoom, PulseRules, Rooms, TrustRules};
+use crate::authority::{Authority, BROKER_NAME};
 use crate::check::CheckBench;
 use crate::compile::{CompileLimits, CompileProcess, Queues, start_workers};
-use crate::config::{Config, cpu_count};
+use crate::config::{Config, ExternalBroker, MqttTls, cpu_count};
 use crate::http::{HttpState, router};
-use crate::mqtt::{BrokerAccess, MqttLogin, OutTray, start_client};
+use crate::mqtt::tls::{client_config, client_config_of_files, read_certificates, server_config};
+use crate::mqtt::{BrokerAccess, GATEWAY_CLIENT_ID, MqttLogin, OutTray, start_client};
 use crate::signing::Signing;
 use crate::store::data_dir::{DataDir, write_private};
 use crate::store::{FileBlobs, LocalStore, Store};
@@ -29,6 +31,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// Requests that are still being answered at the end get this long.
 const END_MAX: Duration = Duration::from_secs(5);
 
+/// A login that was decided is in the broker's tables after this time.
+const LOGIN_SETTLES: Duration = Duration::from_millis(300);
+
 /// Runs the gateway until SIGTERM or SIGINT.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -37,29 +42,32 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let surroundings = Surroundings::of_the_system();
     let queues = Arc::new(Queues::default());
     let tray = Arc::new(OutTray::default());
-    let app = open_app(&config, &data_dir, &surroundings, &queues, &tray)?;
+    let valid = Duration::from_secs(config.certificate_valid_s);
+    let authority = Arc::new(Authority::open(&data_dir.keys(), &surroundings, valid)?);
+    let app = open_app(&config, &data_dir, &surroundings, &queues, &tray, &authority)?;
 
     let listener = TcpListener::bind(config.http_listen)
         .await
         .with_context(|| format!("listen for HTTP on {}", config.http_listen))?;
     let http_addr = listener.local_addr()?;
-    let password = hex::encode(surroundings.random::<32>());
-    let access =
-        BrokerAccess { app: app.clone(), gateway_password_hash: BlobId::of(password.as_bytes()) };
-    let broker_config = BrokerConfig { listen: config.mqtt_listen, limits: Limits::default() };
-    let broker = Broker::start(broker_config, Arc::new(access))
-        .await
-        .with_context(|| format!("listen for MQTT on {}", config.mqtt_listen))?;
-    let mqtt_addr = broker.local_addr();
+    let BrokerSide { broker, login, url: broker_url, trust } = match &config.broker {
+        Some(external) => external_broker(external, &authority, &surroundings)?,
+        None => embedded_broker(&config, &app, &authority, &surroundings).await?,
+    };
     app.set_addresses(Addresses {
         http_url: advertised(&config.http_advertise_url, "http", http_addr),
-        mqtt_url: advertised(&config.mqtt_advertise_url, "mqtt", mqtt_addr),
+        mqtt_url: match &config.mqtt_advertise_url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => broker_url.clone(),
+        },
+        broker_trust: trust,
     });
 
     let program = std::env::current_exe().context("find the gateway's own program")?;
     let workers = start_compiling(&config, &app, &queues, program);
-    let login = MqttLogin { broker: reachable(mqtt_addr), password };
     let client = start_client(&app, &tray, login);
+    let broker = broker.map(Arc::new);
+    let ending_sessions = tokio::spawn(end_sessions(tray.clone(), broker.clone()));
     let ticking = tokio::spawn(tick(app.clone()));
     let signing = tokio::spawn(crate::signing_desk::run(app.clone()));
     let (end, ending) = watch::channel(false);
@@ -67,7 +75,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         tokio::spawn(serve(listener, HttpState::new(app.clone(), ending.clone()), ending));
 
     greet(&app, &data_dir)?;
-    print_ready(http_addr, mqtt_addr)?;
+    print_ready(http_addr, &broker_url)?;
     tokio::select! {
         _ = terminate.recv() => tracing::info!("ending: SIGTERM"),
         _ = interrupt.recv() => tracing::info!("ending: SIGINT"),
@@ -81,9 +89,101 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     signing.abort();
     drop(workers);
     drop(client);
-    broker.stop().await;
+    ending_sessions.abort();
+    let _ = ending_sessions.await;
+    if let Some(broker) = broker.and_then(Arc::into_inner) {
+        broker.stop().await;
+    }
     tracing::info!("ended");
     Ok(())
+}
+
+/// The broker as the gateway's client and the devices see it.
+struct BrokerSide {
+    /// The embedded one.
+    broker: Option<Broker>,
+    login: MqttLogin,
+    url: String,
+    trust: BrokerTrust,
+}
+
+async fn embedded_broker(
+    config: &Config,
+    app: &Arc<App>,
+    authority: &Arc<Authority>,
+    surroundings: &Surroundings,
+) -> anyhow::Result<BrokerSide> {
+    let password = hex::encode(surroundings.random::<32>());
+    let gateway_password_hash = BlobId::of(password.as_bytes());
+    let access = Arc::new(BrokerAccess { app: app.clone(), gateway_password_hash });
+    let listen = config.mqtt_listen();
+    let broker_config = BrokerConfig { listen, limits: Limits::default() };
+    let started = match config.mqtt_tls {
+        MqttTls::Off => Broker::start(broker_config, access).await,
+        MqttTls::Required => {
+            let hosts = vec![reachable(listen).ip().to_string()];
+            let tls = server_config(authority, surroundings.clock.clone(), hosts)?;
+            Broker::start_tls(broker_config, tls, access).await
+        }
+    };
+    let broker = started.with_context(|| format!("listen for MQTT on {listen}"))?;
+    let address = reachable(broker.local_addr());
+    let (host, port) = (address.ip().to_string(), address.port());
+    let (scheme, tls, trust) = match config.mqtt_tls {
+        MqttTls::Off => ("mqtt", None, BrokerTrust::default()),
+        MqttTls::Required => {
+            let own = authority.certificate().clone();
+            let trust = BrokerTrust {
+                certificates: vec![own.to_vec()],
+                name: Some(BROKER_NAME.to_owned()),
+            };
+            let clock = surroundings.clock.clone();
+            ("mqtts", Some(client_config(authority, clock, [own], GATEWAY_CLIENT_ID)?), trust)
+        }
+    };
+    let login = MqttLogin { host, port, tls, password };
+    Ok(BrokerSide { broker: Some(broker), login, url: format!("{scheme}://{address}"), trust })
+}
+
+fn external_broker(
+    external: &ExternalBroker,
+    authority: &Arc<Authority>,
+    surroundings: &Surroundings,
+) -> anyhow::Result<BrokerSide> {
+    let (host, port) = external.address().map_err(anyhow::Error::msg)?;
+    let trusted = match &external.ca_file {
+        Some(file) => read_certificates(file)?,
+        None => vec![authority.certificate().clone()],
+    };
+    let trust = BrokerTrust {
+        certificates: trusted.iter().map(|certificate| certificate.to_vec()).collect(),
+        name: None,
+    };
+    let tls = match (&external.cert_file, &external.key_file) {
+        (Some(certificate), Some(key)) => client_config_of_files(trusted, certificate, key)?,
+        _ => client_config(authority, surroundings.clock.clone(), trusted, GATEWAY_CLIENT_ID)?,
+    };
+    let url = external.url.trim_end_matches('/').to_owned();
+    tracing::info!(url, "uses another broker than the embedded one");
+    let login = MqttLogin { host, port, tls: Some(tls), password: String::new() };
+    Ok(BrokerSide { broker: None, login, url, trust })
+}
+
+/// Ends the sessions of devices that have lost their rights. Another broker than the
+/// embedded one cannot be told; there they are served nothing any more.
+async fn end_sessions(tray: Arc<OutTray>, broker: Option<Arc<Broker>>) {
+    loop {
+        let device = tray.next_gone().await;
+        let Some(broker) = &broker else { continue };
+        broker.disconnect(device.as_str()).await;
+        tracing::info!(device.id = %device, "ended the device's session");
+        // One that was logging in at that moment has passed the question by now.
+        let (broker, device) = (broker.clone(), device.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(LOGIN_SETTLES).await;
+            broker.disconnect(device.as_str()).await;
+        });
+    }
 }
 
 fn open_app(
@@ -92,6 +192,7 @@ fn open_app(
     surroundings: &Surroundings,
     queues: &Arc<Queues>,
     tray: &Arc<OutTray>,
+    authority: &Arc<Authority>,
 ) -> anyhow::Result<Arc<App>> {
     // The store comes first and the root document, by which a used directory is
     // known, last: a first start that was cut off is simply done again.
@@ -113,6 +214,7 @@ fn open_app(
         blobs: Arc::new(blobs),
         signing,
         trust: TrustRules { developers, require_developer_signature },
+        authority: authority.clone(),
         workshop: queues.clone(),
         outbox: tray.clone(),
         surroundings: surroundings.clone(),
@@ -217,10 +319,11 @@ fn greet(app: &App, data_dir: &DataDir) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_ready(http: SocketAddr, mqtt: SocketAddr) -> anyhow::Result<()> {
-    let (http, mqtt, pid) = (reachable(http), reachable(mqtt), std::process::id());
-    let ready =
-        format!(r#"{{"ready":true,"http":"http://{http}","mqtt":"mqtt://{mqtt}","pid":{pid}}}"#);
+fn print_ready(http: SocketAddr, mqtt: &str) -> anyhow::Result<()> {
+    let (http, pid) = (reachable(http), std::process::id());
+    let ready = serde_json::json!({
+        "ready": true, "http": format!("http://{http}"), "mqtt": mqtt, "pid": pid,
+    });
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{ready}")?;
     Ok(stdout.flush()?)

@@ -81,7 +81,7 @@ fn it_says_when_it_is_ready_serves_and_ends_cleanly() {
     let gateway = Gateway::start(dir.path());
     assert_eq!(gateway.ready["ready"], true);
     assert_eq!(gateway.ready["pid"], gateway.child.id());
-    assert!(gateway.ready["mqtt"].as_str().unwrap().starts_with("mqtt://127.0.0.1:"));
+    assert!(gateway.ready["mqtt"].as_str().unwrap().starts_with("mqtts://127.0.0.1:"));
     assert!(gateway.ask("GET /healthz HTTP/1.1").starts_with("HTTP/1.1 200"));
     let data = dir.path().join("data");
     let mode = |path: &str| std::fs::metadata(data.join(path)).unwrap().mode() & 0o777;

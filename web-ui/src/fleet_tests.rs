@@ -30,6 +30,9 @@ fn device(id: &str, name: &str, generation: u64) -> Device {
         reports_refused: 0,
         root_version: None,
         clock: None,
+        revoked_at_ms: None,
+        fingerprint: String::new(),
+        refused_messages: 0,
         refusal: None,
         apps: vec![],
     }

@@ -3,12 +3,18 @@
 //! `POST /api/v1/enroll` takes an [`EnrolRequest`] and answers an
 //! [`EnrolResponse`]. The statement in it is sealed by the device's own key,
 //! which proves possession, and names the hash of the claim token, so that it is
-//! of no use with another.
+//! of no use with another. Without a claim token the answer is an
+//! [`EnrolPending`] with status 202 until an operator has compared the device's
+//! [`fingerprint`] and accepted it.
+//!
+//! `POST /api/v1/renew` takes a [`RenewRequest`] and answers a [`RenewResponse`]: a
+//! new client certificate, and the time. It needs no certificate, so it is also the
+//! way back for a device whose certificate has ended or whose clock is wrong.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use minicbor::{Decode, Encode};
-use module_package::{BlobId, DeviceId, PublicKey, RootId, RuntimeProfile};
+use module_package::{BlobId, DeviceId, NONCE_BYTES, PublicKey, RootId, RuntimeProfile};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -72,7 +78,9 @@ impl fmt::Debug for ClaimToken {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnrolRequest {
-    pub claim_token: String,
+    /// None: the device waits for an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_token: Option<String>,
     /// An [`EnrolStatement`] sealed in `Domain::Enrol`, base64url without padding.
     pub statement: String,
 }
@@ -84,8 +92,9 @@ pub struct EnrolStatement {
     pub version: u32,
     #[n(1)]
     pub public_key: PublicKey,
+    /// Of the claim token's secret, if there is one.
     #[n(2)]
-    pub claim_hash: BlobId,
+    pub claim_hash: Option<BlobId>,
     /// A name for people, 1 to 64 characters.
     #[n(3)]
     pub name: String,
@@ -132,8 +141,107 @@ pub struct EnrolResponse {
     /// The sealed root document, base64url without padding; its hash is in the
     /// claim token.
     pub root: String,
-    /// Where the broker is, as `mqtt://127.0.0.1:1883`.
+    /// Where the broker is, as `mqtt://127.0.0.1:1883`; for people, because whoever
+    /// is on the wire can change it. Devices believe the one in the membership.
     pub broker_url: String,
+    /// The sealed `Membership`, base64url without padding.
+    #[serde(default)]
+    pub membership: String,
+}
+
+/// The answer with status 202: nobody has accepted the device yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolPending {
+    /// What the operator compares, as the gateway computes it.
+    pub fingerprint: String,
+    /// When to ask again.
+    pub retry_after_s: u32,
+}
+
+/// The JSON body of a renewal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewRequest {
+    /// A [`Renewal`] sealed in `Domain::Renewal` by the device, base64url without
+    /// padding.
+    pub statement: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Renewal {
+    #[n(0)]
+    pub version: u32,
+    #[n(1)]
+    pub device: DeviceId,
+    /// Comes back in the membership, so that the device knows the answer for a new
+    /// one and can believe the time in it.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub nonce: [u8; NONCE_BYTES],
+    /// Of the root document that the device trusts: it must be able to verify the
+    /// answer also when it has not heard of a rotation.
+    #[n(3)]
+    pub root_version: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenewResponse {
+    /// The sealed `Membership`, base64url without padding.
+    pub membership: String,
+}
+
+/// Longest sealed [`Renewal`].
+pub const RENEWAL_BYTES_MAX: usize = 512;
+
+const FINGERPRINT_DOMAIN: &[u8] = b"farrier/1/fingerprint";
+/// Crockford's: no I, L, O and U, which people misread.
+const FINGERPRINT_DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const FINGERPRINT_GROUPS: usize = 4;
+const FINGERPRINT_GROUP_DIGITS: usize = 5;
+
+/// What people compare of a device's key: the first 100 bits of a SHA-256, as
+/// `7QK2M-0ZT4V-…`, four groups of five digits. To pass for a given device an
+/// attacker has to find a second key with the same ones, some 2^100 trials.
+pub fn fingerprint(key: &PublicKey) -> String {
+    let hash = BlobId::of(&[FINGERPRINT_DOMAIN, &key.0].concat()).0;
+    let mut text = String::new();
+    for index in 0..FINGERPRINT_GROUPS * FINGERPRINT_GROUP_DIGITS {
+        if index > 0 && index % FINGERPRINT_GROUP_DIGITS == 0 {
+            text.push('-');
+        }
+        let digit = (0..5).fold(0, |digit, bit| {
+            let at = index * 5 + bit;
+            digit << 1 | usize::from(hash[at / 8] >> (7 - at % 8) & 1)
+        });
+        text.push(char::from(FINGERPRINT_DIGITS[digit]));
+    }
+    text
+}
+
+/// A fingerprint as a person typed it, in the form of [`fingerprint`]: without regard
+/// to case, spaces and dashes, and with I, L and O for what they look like.
+pub fn parse_fingerprint(text: &str) -> Option<String> {
+    let mut parsed = String::new();
+    let mut count = 0;
+    for c in text.chars().filter(|c| *c != '-' && *c != ' ') {
+        let c = match c.to_ascii_uppercase() {
+            'O' => '0',
+            'I' | 'L' => '1',
+            c => c,
+        };
+        if !c.is_ascii() || !FINGERPRINT_DIGITS.contains(&(c as u8)) {
+            return None;
+        }
+        if count > 0 && count % FINGERPRINT_GROUP_DIGITS == 0 {
+            parsed.push('-');
+        }
+        parsed.push(c);
+        count += 1;
+        if count > FINGERPRINT_GROUPS * FINGERPRINT_GROUP_DIGITS {
+            return None;
+        }
+    }
+    (count == FINGERPRINT_GROUPS * FINGERPRINT_GROUP_DIGITS).then_some(parsed)
 }
 
 /// The MQTT password, sealed in `Domain::Login`, base64url without padding. User
@@ -163,6 +271,9 @@ pub fn decode_sealed(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    const GOLDEN_FINGERPRINT: &str = "MCE9Y-3H6WH-388Y6-6D046";
 
     #[test]
     fn a_claim_token_survives_the_round_trip_and_hides_its_secret() {
@@ -180,5 +291,65 @@ mod tests {
         }
         let signed = good.replacen(".01", ".+1", 1);
         assert_eq!(signed.parse::<ClaimToken>(), Err(InvalidClaimToken));
+    }
+
+    #[test]
+    fn a_fingerprint_is_what_it_has_been_and_survives_a_persons_typing() {
+        let shown = fingerprint(&PublicKey([7; 32]));
+        assert_eq!(shown, GOLDEN_FINGERPRINT);
+        let typed = format!(" {} ", shown.to_lowercase().replace('-', " ").replace('0', "o"));
+        assert_eq!(parse_fingerprint(&typed), Some(shown.clone()));
+        assert_eq!(parse_fingerprint(&shown.replace('1', "l")), Some(shown.clone()));
+        for bad in ["", "7QK2M", &format!("{shown}0"), &shown.replacen('-', "U", 1), "é"] {
+            assert_eq!(parse_fingerprint(bad), None, "{bad}");
+        }
+        assert_ne!(fingerprint(&PublicKey([8; 32])), shown);
+    }
+
+    #[test]
+    fn a_renewal_and_a_statement_without_claim_have_the_bytes_that_they_have_had() {
+        let device = DeviceId::of_key(&[7; 32]);
+        let renewal =
+            Renewal { version: 1, device: device.clone(), nonce: [6; 16], root_version: 2 };
+        let hex = hex::encode(minicbor::to_vec(renewal).unwrap());
+        let id = hex::encode(device.as_str());
+        assert_eq!(hex, format!("a400010176{id}0250{}0302", "06".repeat(16)));
+        let mut statement = EnrolStatement {
+            version: 1,
+            public_key: PublicKey([7; 32]),
+            claim_hash: Some(BlobId([5; 32])),
+            name: "n".into(),
+            target: "t".into(),
+            bounds_checks: "b".into(),
+            aot_version: 6,
+            cpu_features: vec![],
+            imports: vec![],
+            agent: "a".into(),
+            runtime: "r".into(),
+            emulated: false,
+            sensors: vec![],
+        };
+        let rest = "03616e0461740561620606078008800961610a61720bf40c80";
+        let key = format!("015820{}", "07".repeat(32));
+        let with = hex::encode(minicbor::to_vec(&statement).unwrap());
+        assert_eq!(with, format!("ad0001{key}025820{}{rest}", "05".repeat(32)));
+        statement.claim_hash = None;
+        let without = hex::encode(minicbor::to_vec(&statement).unwrap());
+        assert_eq!(without, format!("ac0001{key}{rest}"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_renewal_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = minicbor::decode::<Renewal>(&bytes);
+            let _ = minicbor::decode::<EnrolStatement>(&bytes);
+        }
+
+        #[test]
+        fn any_text_is_a_fingerprint_or_refused(text in ".{0,40}") {
+            if let Some(parsed) = parse_fingerprint(&text) {
+                prop_assert_eq!(parse_fingerprint(&parsed), Some(parsed.clone()));
+            }
+        }
     }
 }

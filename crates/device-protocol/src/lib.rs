@@ -18,8 +18,9 @@ mod topic;
 
 pub use block::{Block, Compression, UnpackError};
 pub use enrol::{
-    CLAIM_TOKEN_PREFIX, ClaimToken, EnrolRequest, EnrolResponse, EnrolStatement, InvalidClaimToken,
-    LOGIN_TOKEN_BYTES_MAX, Login, decode_sealed, encode_sealed,
+    CLAIM_TOKEN_PREFIX, ClaimToken, EnrolPending, EnrolRequest, EnrolResponse, EnrolStatement,
+    InvalidClaimToken, LOGIN_TOKEN_BYTES_MAX, Login, RENEWAL_BYTES_MAX, RenewRequest,
+    RenewResponse, Renewal, decode_sealed, encode_sealed, fingerprint, parse_fingerprint,
 };
 pub use message::{
     AppReport, AppState, BLOCK_MESSAGE_BYTES_MAX, Bitmap, ClockTrust, DeviceUsage, LOG_LINES_MAX,

@@ -97,6 +97,20 @@ impl Topic {
         }
     }
 
+    /// Whose topic it is.
+    pub fn device(&self) -> Option<&DeviceId> {
+        match self {
+            Self::Manifest(device)
+            | Self::Heartbeat(device)
+            | Self::Report(device)
+            | Self::Log(device)
+            | Self::Published(device)
+            | Self::Want(device)
+            | Self::OwnBlob(device, _) => Some(device),
+            Self::Root(_) | Self::Blob(_) | Self::SiteBlob(..) => None,
+        }
+    }
+
     /// Whether this device may publish here.
     pub fn is_written_by(&self, device: &DeviceId) -> bool {
         match self {

@@ -48,4 +48,12 @@ pub trait AccessControl: Send + Sync + 'static {
 
     /// `filter` is as the client sent it and may hold wildcards anywhere.
     fn may_subscribe(&self, who: &Who, filter: &str) -> bool;
+
+    /// Whether the limits of messages and bytes in a second hold for this client.
+    fn is_rate_limited(&self, _who: &Who) -> bool {
+        true
+    }
+
+    /// Told of each message that is dropped because its client sends too many.
+    fn dropped(&self, _who: &Who) {}
 }

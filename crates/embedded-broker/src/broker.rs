@@ -5,6 +5,7 @@
 //! socket and frees the port, and a panic in the library stays in there.
 
 use crate::access::AccessControl;
+use crate::door::{Door, Peers};
 use crate::gate::Gate;
 use crate::limits::Limits;
 use crate::retained::RetainedMessages;
@@ -14,15 +15,17 @@ use rmqtt::net::{Builder, Listener};
 use rmqtt::server::MqttServer;
 use rmqtt::types::{Id, QoS};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
 
 /// Enough for thousands of mostly quiet devices; both may wait in `AccessControl`.
 const WORKER_THREADS: usize = 2;
-const ACCEPT_BACKLOG: i32 = 512;
+const ACCEPT_BACKLOG: u32 = 512;
 const LISTENER_ID: u16 = 1;
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -52,23 +55,50 @@ pub enum BrokerError {
 /// with the process, but not for starting and stopping in a loop.
 pub struct Broker {
     local_addr: SocketAddr,
+    library_addr: SocketAddr,
     context: ServerContext,
     threads: Threads,
 }
 
 impl Broker {
+    /// Without TLS: for loopback.
     pub async fn start(
         config: BrokerConfig,
         access: Arc<dyn AccessControl>,
     ) -> Result<Self, BrokerError> {
+        Self::start_with(config, None, access).await
+    }
+
+    /// With TLS. The configuration must demand client certificates: a login in which
+    /// the certificate's common name is not the client id is refused, and so is one
+    /// without a certificate.
+    pub async fn start_tls(
+        config: BrokerConfig,
+        tls: Arc<rustls::ServerConfig>,
+        access: Arc<dyn AccessControl>,
+    ) -> Result<Self, BrokerError> {
+        Self::start_with(config, Some(tls.into()), access).await
+    }
+
+    async fn start_with(
+        config: BrokerConfig,
+        tls: Option<TlsAcceptor>,
+        access: Arc<dyn AccessControl>,
+    ) -> Result<Self, BrokerError> {
         let threads = Threads::start()?;
-        let (local_addr, context) = threads.run(serve(config, access)).await??;
-        Ok(Self { local_addr, context, threads })
+        let (local_addr, library_addr, context) = threads.run(serve(config, tls, access)).await??;
+        Ok(Self { local_addr, library_addr, context, threads })
     }
 
     /// Where it listens, with the real port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Where the library listens, for the test that nobody gets in there.
+    #[doc(hidden)]
+    pub fn library_addr(&self) -> SocketAddr {
+        self.library_addr
     }
 
     /// Ends the client's connection and its session, with subscriptions and waiting
@@ -97,13 +127,20 @@ impl Broker {
 
 async fn serve(
     config: BrokerConfig,
+    tls: Option<TlsAcceptor>,
     access: Arc<dyn AccessControl>,
-) -> Result<(SocketAddr, ServerContext), BrokerError> {
-    let limits = &config.limits;
+) -> Result<(SocketAddr, SocketAddr, ServerContext), BrokerError> {
+    let limits = Arc::new(config.limits);
     // Bound here, before anything runs, so that a taken port is an error of
     // `start` and not a message in a log.
-    let listener = listen(config.listen, limits)?;
-    let local_addr = listener.local_addr().map_err(|error| listen_error(config.listen, error))?;
+    let outer = listen_outside(config.listen)
+        .map_err(|source| BrokerError::Listen { address: config.listen, source })?;
+    let local_addr = outer
+        .local_addr()
+        .map_err(|source| BrokerError::Listen { address: config.listen, source })?;
+    let inside = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listener = listen(inside, &limits)?;
+    let library = listener.local_addr().map_err(|error| listen_error(inside, error))?;
 
     let context = ServerContext::new()
         // Else a high load average of the whole machine refuses logins.
@@ -114,13 +151,25 @@ async fn serve(
     *context.extends.shared_mut().await = Box::new(Sessions::new(context.clone()));
     let retained = RetainedMessages::new(limits.retained_max, limits.retained_bytes_max);
     *context.extends.retain_mut().await = Box::new(retained);
-    Gate::new(access, limits.login_timeout).close_over(context.extends.hook_mgr()).await;
+    let peers = Peers::default();
+    let gate = Gate::new(access, peers.clone(), &limits);
+    gate.close_over(context.extends.hook_mgr()).await;
     InFlightFirst::watch(context.extends.hook_mgr()).await;
 
     let server = MqttServer::new(context.clone()).listener_by_id(listener, LISTENER_ID).build();
     // Not the library's `start`, which ends the process when it fails.
     tokio::spawn(server.run());
-    Ok((local_addr, context))
+    tokio::spawn(Door { library, tls, peers, limits }.run(outer));
+    Ok((local_addr, library, context))
+}
+
+fn listen_outside(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart would else wait for the last connections' TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.set_keepalive(true)?;
+    socket.bind(address)?;
+    socket.listen(ACCEPT_BACKLOG)
 }
 
 fn listen(address: SocketAddr, limits: &Limits) -> Result<Listener, BrokerError> {
@@ -136,6 +185,10 @@ fn listen(address: SocketAddr, limits: &Limits) -> Result<Listener, BrokerError>
         ("client_id_bytes_max", limits.client_id_bytes_max == 0),
         ("topic_levels_max", limits.topic_levels_max == 0),
         ("keep_alive_max_s", limits.keep_alive_max_s == 0),
+        ("connections_before_login_max", limits.connections_before_login_max == 0),
+        ("messages_per_s_max", limits.messages_per_s_max == 0),
+        ("messages_burst_max", limits.messages_burst_max == 0),
+        ("bytes_per_s_max", limits.bytes_per_s_max == 0),
     ] {
         if zero {
             return Err(BrokerError::ZeroLimit { name });
@@ -144,10 +197,9 @@ fn listen(address: SocketAddr, limits: &Limits) -> Result<Listener, BrokerError>
     Builder::new()
         .name("farrier")
         .laddr(address)
-        // A restart would else wait for the last connections' TIME_WAIT.
         .reuseaddr(Some(true))
         .reuseport(Some(false))
-        .backlog(ACCEPT_BACKLOG)
+        .backlog(ACCEPT_BACKLOG as i32)
         .nodelay(true)
         .tcp_keepalive(true)
         .proxy_protocol(false)

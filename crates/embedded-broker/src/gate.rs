@@ -4,24 +4,36 @@
 //! that it is registered for and is registered before the first connection.
 
 use crate::access::{AccessControl, Login, Who};
+use crate::door::{Peer, Peers};
+use crate::limits::Limits;
 use async_trait::async_trait;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use rmqtt::codec::v5::SubscribeAckReason;
 use rmqtt::hook::{Handler, HookManager, HookResult, Parameter, ReturnType, Type};
 use rmqtt::types::{
-    AuthResult, ConnectInfo, LastWill, Publish, PublishAclResult, Subscribe, SubscribeReturn,
+    AuthResult, ClientId, ConnectInfo, LastWill, Publish, PublishAclResult, Subscribe,
+    SubscribeReturn,
 };
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+
+/// Messages after which the rates of clients that were quiet are forgotten.
+const RATES_KEPT: u32 = 4_096;
 
 #[derive(Clone)]
 pub(crate) struct Gate {
     access: Arc<dyn AccessControl>,
+    peers: Peers,
     login_timeout: Duration,
+    rates: Arc<Rates>,
 }
 
 impl Gate {
-    pub(crate) fn new(access: Arc<dyn AccessControl>, login_timeout: Duration) -> Self {
-        Self { access, login_timeout }
+    pub(crate) fn new(access: Arc<dyn AccessControl>, peers: Peers, limits: &Limits) -> Self {
+        let rates = Arc::new(Rates::new(limits));
+        Self { access, peers, login_timeout: limits.login_timeout, rates }
     }
 
     pub(crate) async fn close_over(self, hooks: &dyn HookManager) {
@@ -36,23 +48,41 @@ impl Gate {
 
     async fn login(&self, connect: &ConnectInfo) -> AuthResult {
         let client_id: &str = connect.client_id();
-        match self.refusal(client_id, connect).await {
+        // Only the door reaches the library's listener in earnest; another program of
+        // this machine that found the port is nobody.
+        let peer = connect.id().remote_addr.and_then(|address| self.peers.find(address));
+        let Some(peer) = peer else {
+            tracing::warn!("an MQTT login that did not come through the door is refused");
+            return AuthResult::NotAuthorized;
+        };
+        match self.refusal(client_id, connect, &peer).await {
             // Never a superuser: the library asks nothing more about those.
-            None => AuthResult::Allow(false, None),
+            None => {
+                peer.log_in(self.access.is_rate_limited(&Who::new(client_id)));
+                AuthResult::Allow(false, None)
+            }
             Some(reason) => {
-                tracing::info!(client.id = client_id, reason, "MQTT login refused");
+                tracing::info!(client.id = client_id, peer = %peer.address, reason, "MQTT login refused");
                 AuthResult::NotAuthorized
             }
         }
     }
 
-    async fn refusal(&self, client_id: &str, connect: &ConnectInfo) -> Option<&'static str> {
+    async fn refusal(
+        &self,
+        client_id: &str,
+        connect: &ConnectInfo,
+        peer: &Peer,
+    ) -> Option<&'static str> {
         let Some(user) = connect.username() else { return Some("anonymous") };
         // With this a client id belongs to whoever knows its password, so that no
         // other login can take over its session. An empty client id has become a
         // random one by now and fails here too.
         if <str as AsRef<[u8]>>::as_ref(user) != client_id.as_bytes() {
             return Some("user name is not the client id");
+        }
+        if peer.certificate_name.as_ref().is_some_and(|name| name != client_id) {
+            return Some("the certificate is not of this client id");
         }
         let Some(password) = connect.password() else { return Some("no password") };
         // The library would wait for ever and keep a place among the logins.
@@ -80,8 +110,13 @@ impl Gate {
         self.access.may_publish(who, topic) && (!retain || self.access.may_retain(who, topic))
     }
 
-    fn publish(&self, client_id: &str, publish: &Publish) -> PublishAclResult {
+    fn publish(&self, client_id: &ClientId, publish: &Publish) -> PublishAclResult {
         let who = Who::new(client_id);
+        if self.access.is_rate_limited(&who) && !self.rates.has_room(client_id) {
+            self.access.dropped(&who);
+            return PublishAclResult::rejected(false, None);
+        }
+        let client_id: &str = client_id;
         if self.may_publish(&who, &publish.topic, publish.retain) {
             return PublishAclResult::allow();
         }
@@ -98,6 +133,30 @@ impl Gate {
         }
         tracing::info!(client.id = client_id, filter, "MQTT subscription refused");
         SubscribeReturn::new_failure(SubscribeAckReason::NotAuthorized)
+    }
+}
+
+/// How much each client has published of late.
+struct Rates {
+    limiter: DefaultKeyedRateLimiter<ClientId>,
+    since_swept: AtomicU32,
+}
+
+impl Rates {
+    fn new(limits: &Limits) -> Self {
+        // Zero was refused at the start.
+        let at_least_one = |count| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(at_least_one(limits.messages_per_s_max))
+            .allow_burst(at_least_one(limits.messages_burst_max));
+        Self { limiter: RateLimiter::keyed(quota), since_swept: AtomicU32::new(0) }
+    }
+
+    fn has_room(&self, client_id: &ClientId) -> bool {
+        if self.since_swept.fetch_add(1, Ordering::Relaxed) >= RATES_KEPT {
+            self.since_swept.store(0, Ordering::Relaxed);
+            self.limiter.retain_recent();
+        }
+        self.limiter.check_key(client_id).is_ok()
     }
 }
 

@@ -8,14 +8,15 @@
 //! Nothing is kept on disk. Retained messages and sessions end with the process,
 //! and the gateway publishes the desired state again when it starts.
 //!
-//! Start with `broker.rs` for how it runs and stops, `gate.rs` for who gets in,
-//! `retained.rs` for what a late subscriber finds, `sessions.rs` for one who comes
+//! Start with `broker.rs` for how it runs and stops, `door.rs` for how a client is
+//! connected, `gate.rs` for who gets in, `retained.rs` for what a late subscriber finds, `sessions.rs` for one who comes
 //! back.
 
 #![forbid(unsafe_code)]
 
 mod access;
 mod broker;
+mod door;
 mod gate;
 mod limits;
 mod retained;

@@ -28,8 +28,18 @@ pub struct Limits {
     /// that would exceed either disconnects its publisher.
     pub retained_max: usize,
     pub retained_bytes_max: usize,
-    /// From the protocol's name in the CONNECT to the end of the login.
+    /// From the connection, with or without TLS, to the end of the login.
     pub login_timeout: Duration,
+    /// Connections that have not logged in yet; one address may have half of them.
+    /// More wait until others have logged in or run out of time.
+    pub connections_before_login_max: usize,
+    /// Messages that one client may publish, on average and in one go. What is more is
+    /// acknowledged and dropped. Like the next not for a client that
+    /// [`crate::AccessControl::is_rate_limited`] excepts.
+    pub messages_per_s_max: u32,
+    pub messages_burst_max: u32,
+    /// What is read of one client in a second; it waits with more.
+    pub bytes_per_s_max: u32,
     /// A client that does not take a packet within this is disconnected.
     pub send_timeout: Duration,
     /// Longest keep-alive that a client may ask for. None at all is refused.
@@ -56,6 +66,10 @@ impl Default for Limits {
             retained_max: 20_000,
             retained_bytes_max: 320 * 1024 * 1024,
             login_timeout: Duration::from_secs(10),
+            connections_before_login_max: 2_048,
+            messages_per_s_max: 200,
+            messages_burst_max: 1_000,
+            bytes_per_s_max: 1024 * 1024,
             send_timeout: Duration::from_secs(10),
             keep_alive_max_s: 300,
             session_expiry: Duration::from_secs(600),

@@ -30,6 +30,16 @@ pub struct Device {
     pub memory_available_bytes: u64,
     pub agent_rss_bytes: u64,
     pub store_bytes: u64,
+    /// From then on it has no rights.
+    #[serde(default)]
+    pub revoked_at_ms: Option<u64>,
+    /// Of its key, for comparing with what the device says itself.
+    #[serde(default)]
+    pub fingerprint: String,
+    /// Messages of it that the gateway did not take since its start: forged, unreadable,
+    /// too many, or after it was revoked.
+    #[serde(default)]
+    pub refused_messages: u64,
     /// The last document that the device refused.
     pub refusal: Option<Refusal>,
     pub apps: Vec<AppStatus>,
@@ -179,4 +189,36 @@ pub struct Published {
     /// Hexadecimal.
     pub payload: String,
     pub time_ms: u64,
+}
+
+/// Devices that ask to be let in without a claim token, who waits longest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingEnrolments {
+    pub items: Vec<PendingEnrolment>,
+    /// A full list turns newcomers away.
+    pub items_max: u32,
+    /// Requests since the gateway's start that were turned away. An operator who knows
+    /// a device's fingerprint can accept it although it is not in the list.
+    pub turned_away: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingEnrolment {
+    /// To be compared with what the device's agent says in its log.
+    pub fingerprint: String,
+    /// The id that it would get.
+    pub device: String,
+    /// This and the rest is what the device says of itself.
+    pub name: String,
+    pub target: String,
+    pub agent: String,
+    pub first_asked_ms: u64,
+    pub last_asked_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AcceptedEnrolment {
+    pub fingerprint: String,
+    /// `None`: it has not asked yet, and gets in when it does so within an hour.
+    pub device: Option<Device>,
 }

@@ -14,6 +14,12 @@
 //! | `POST /api/v1/logout` | 204 |
 //! | `POST /api/v1/claim-tokens` with [`NewClaimToken`] | 201 [`ClaimToken`] |
 //! | `POST /api/v1/enroll` (no login) | see `device-protocol` |
+//! | `POST /api/v1/renew` (no login) | see `device-protocol` |
+//! | `GET /api/v1/enrolments` | [`PendingEnrolments`] |
+//! | `POST /api/v1/enrolments/{fingerprint}/accept` | [`AcceptedEnrolment`] |
+//! | `POST /api/v1/enrolments/{fingerprint}/reject` | 204; it is sent away for an hour |
+//! | `POST /api/v1/devices/{ref}/revoke` | [`Device`]; its session ends, and it gets nothing any more |
+//! | `DELETE /api/v1/devices/{ref}` | 204; it is a stranger then |
 //! | `GET /api/v1/overview` | [`Overview`] |
 //! | `GET /api/v1/audit?after=&limit=` | [`AuditPage`] |
 //! | `GET /api/v1/trust` | [`Trust`] |
@@ -57,8 +63,8 @@ pub use deployment::{
     Deployment, DeploymentState, DeviceProgress, DeviceSelector, NewDeployment, ProgressState,
 };
 pub use device::{
-    Alarm, AppSample, AppStatus, Connection, Device, DeviceSample, History, LogLine, Published,
-    Refusal,
+    AcceptedEnrolment, Alarm, AppSample, AppStatus, Connection, Device, DeviceSample, History,
+    LogLine, PendingEnrolment, PendingEnrolments, Published, Refusal,
 };
 pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacle, TableNeeds};
 pub use event::Event;

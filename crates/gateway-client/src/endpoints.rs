@@ -6,9 +6,10 @@ use crate::error::ClientError;
 use crate::exchange::{Body, Request};
 use crate::upload::Upload;
 use gateway_api::{
-    AcceptedRelease, AppStatus, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History,
-    List, LogLine, LoginLink, Module, ModuleEligibility, NewClaimToken, NewDeployment,
-    NewGatewayKey, Overview, Published, Session, Trust, TrustKey, WaitingRelease,
+    AcceptedEnrolment, AcceptedRelease, AppStatus, AuditPage, ClaimToken, CompileRecord,
+    Deployment, Device, History, List, LogLine, LoginLink, Module, ModuleEligibility,
+    NewClaimToken, NewDeployment, NewGatewayKey, Overview, PendingEnrolments, Published, Session,
+    Trust, TrustKey, WaitingRelease,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -210,6 +211,39 @@ impl Client {
 
     pub async fn device_history(&self, reference: &str) -> Result<History, ClientError> {
         self.get(&["devices", reference, "history"], &[], "a device's history").await
+    }
+
+    /// Ends its session; it gets nothing any more.
+    pub async fn revoke_device(&self, reference: &str) -> Result<Device, ClientError> {
+        let request = Request::new(Method::POST, self.api_url(&["devices", reference, "revoke"])?);
+        self.exchange(&request).await?.json("a device")
+    }
+
+    pub async fn remove_device(&self, reference: &str) -> Result<(), ClientError> {
+        let request = Request::new(Method::DELETE, self.api_url(&["devices", reference])?);
+        match self.exchange(&request).await {
+            // An earlier attempt did it, and its answer was lost.
+            Err(error) if error.is_not_found() && request.attempts() > 1 => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    /// Devices that wait to be accepted by their fingerprint.
+    pub async fn pending_enrolments(&self) -> Result<PendingEnrolments, ClientError> {
+        self.get(&["enrolments"], &[], "a list of enrolments").await
+    }
+
+    pub async fn accept_enrolment(
+        &self,
+        fingerprint: &str,
+    ) -> Result<AcceptedEnrolment, ClientError> {
+        let url = self.api_url(&["enrolments", fingerprint, "accept"])?;
+        self.exchange(&Request::new(Method::POST, url)).await?.json("an accepted enrolment")
+    }
+
+    pub async fn reject_enrolment(&self, fingerprint: &str) -> Result<(), ClientError> {
+        let url = self.api_url(&["enrolments", fingerprint, "reject"])?;
+        self.exchange(&Request::new(Method::POST, url)).await.map(drop)
     }
 
     /// Every application on every device.

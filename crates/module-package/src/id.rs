@@ -111,7 +111,11 @@ const DEVICE_ID_DIGITS: usize = 20;
 
 impl DeviceId {
     pub fn of_key(public_key: &[u8; 32]) -> Self {
-        let digits = KeyId::of(public_key).to_string();
+        Self::of_key_id(&KeyId::of(public_key))
+    }
+
+    pub fn of_key_id(key: &KeyId) -> Self {
+        let digits = key.to_string();
         Self(format!("d-{}", &digits[..DEVICE_ID_DIGITS]))
     }
 

@@ -5,6 +5,7 @@
 //! | [`Root`] | a threshold of root keys | which keys may sign what |
 //! | [`Release`] | a release key | these bytes are the genuine build of that module |
 //! | [`Manifest`] | an assign key | the complete list of what one device shall run |
+//! | [`Membership`] | an assign key | where one device finds the broker, and its certificate |
 //! | [`Heartbeat`] | an assign key | what time it is, and which manifest is the newest |
 //! | [`ModuleStatement`] | a developer | this module is mine, under that name |
 //!
@@ -20,6 +21,7 @@
 mod document;
 mod heartbeat;
 mod id;
+mod membership;
 mod module_statement;
 mod order;
 mod root;
@@ -38,6 +40,7 @@ pub use heartbeat::{HEARTBEAT_BYTES_MAX, Heartbeat, NONCE_BYTES, open_heartbeat}
 pub use id::{
     ArtifactId, BlobId, DeviceId, InvalidId, KeyId, ManifestId, ModuleId, ReleaseId, RootId,
 };
+pub use membership::{MEMBERSHIP_BYTES_MAX, Membership, open_membership};
 pub use module_statement::{MODULE_STATEMENT_BYTES_MAX, ModuleStatement, open_module_statement};
 pub use order::{Accepted, Order, OrderRefusal, order_manifest};
 pub use root::{Floor, ROOT_BYTES_MAX, Root, TrustedRoot, seal_root};

@@ -19,6 +19,10 @@ pub enum Domain {
     Heartbeat,
     /// A developer vouches for a module.
     Module,
+    /// How a device reaches the broker, and its certificate.
+    Membership,
+    /// A device asks for its membership anew.
+    Renewal,
     Report,
     Enrol,
     Login,
@@ -32,6 +36,8 @@ impl Domain {
             Self::Manifest => "farrier/1/manifest",
             Self::Heartbeat => "farrier/1/heartbeat",
             Self::Module => "farrier/1/module",
+            Self::Membership => "farrier/1/membership",
+            Self::Renewal => "farrier/1/renewal",
             Self::Report => "farrier/1/report",
             Self::Enrol => "farrier/1/enrol",
             Self::Login => "farrier/1/login",

@@ -431,6 +431,45 @@ fn a_developers_statement_holds_for_its_module_and_known_developers_only() {
     );
 }
 
+fn membership() -> Membership {
+    Membership {
+        version: DOCUMENT_VERSION,
+        device: device(),
+        issued_at_ms: 1_000,
+        broker_url: "mqtts://b:1".into(),
+        broker_ca: vec![vec![1, 2].into()],
+        broker_name: Some("n".into()),
+        certificate: Some(vec![3].into()),
+        certificate_not_after_ms: Some(9),
+        nonce: Some([6; NONCE_BYTES]),
+    }
+}
+
+#[test]
+fn a_membership_is_opened_for_its_device_and_under_an_assign_key_alone() {
+    let trusted = trust(&root());
+    let open = |sealed: &[u8]| open_membership(sealed, &trusted, &device());
+    assert_eq!(open(&seal_by(Domain::Membership, &membership(), 3)).unwrap(), membership());
+    let by_release_key = open(&seal_by(Domain::Membership, &membership(), 2));
+    assert!(matches!(by_release_key, Err(DocumentError::Seal(SealError::WrongRole(_)))));
+    let as_heartbeat = open(&seal_by(Domain::Heartbeat, &membership(), 3));
+    assert_eq!(as_heartbeat, Err(DocumentError::Seal(SealError::BadSignature)));
+    let other = Membership { device: DeviceId::of_key(&[8; 32]), ..membership() };
+    let of_another = open(&seal_by(Domain::Membership, &other, 3));
+    assert!(matches!(of_another, Err(DocumentError::WrongDevice(_))));
+}
+
+#[test]
+fn the_bytes_of_a_membership_are_what_they_have_been() {
+    let hex = hex::encode(minicbor::to_vec(membership()).unwrap());
+    let expected = format!(
+        "a90001017664{}021903e8036b6d717474733a2f2f623a31048142010205616e0641030709{}",
+        &hex::encode(device().as_str())[2..],
+        format_args!("0850{}", "06".repeat(16)),
+    );
+    assert_eq!(hex, expected);
+}
+
 proptest! {
     #[test]
     fn arbitrary_statements_and_drafts_are_refused_without_panic(
@@ -442,5 +481,12 @@ proptest! {
         prop_assert!(check_release(&bytes).is_err());
         let sealed = seal(Domain::Module, bytes, &key(7));
         prop_assert!(open_module_statement(&sealed, &developers).is_err());
+    }
+
+    #[test]
+    fn any_bytes_are_a_membership_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let trusted = trust(&root());
+        let _ = open_membership(&bytes, &trusted, &device());
+        let _ = open_membership(&seal(Domain::Membership, bytes, &key(3)), &trusted, &device());
     }
 }

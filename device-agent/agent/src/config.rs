@@ -35,8 +35,12 @@ pub struct Config {
     /// Keys, enrolment, state and the store. Made if it is missing.
     pub data_dir: PathBuf,
     pub gateway_url: String,
-    /// A file with the claim token; read only for the first enrolment.
+    /// A file with the claim token; read only for the first enrolment. Without one the
+    /// device waits until an operator accepts its fingerprint.
     pub claim_token_file: Option<PathBuf>,
+    /// The id of the gateway's root document, for a device without a claim token, which
+    /// would else trust the first that it is given.
+    pub root_id: Option<String>,
     /// For people, 1 to 64 characters.
     pub name: String,
     /// The devices behind one link, whose deliveries the gateway may hold to a number
@@ -128,6 +132,9 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         if self.name.is_empty() || self.name.chars().count() > 64 {
             return Err("name needs 1 to 64 characters".into());
+        }
+        if let Some(root_id) = &self.root_id {
+            root_id.parse::<module_package::RootId>().map_err(|e| format!("root_id: {e}"))?;
         }
         if self.report_interval_ms < REPORT_INTERVAL_MS_MIN {
             return Err(format!("report_interval_ms needs at least {REPORT_INTERVAL_MS_MIN}"));

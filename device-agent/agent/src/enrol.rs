@@ -1,8 +1,11 @@
-//! Enrolment: the device makes itself known with a claim token and gets its id,
-//! the root document and the broker's address.
+//! Enrolment: the device makes itself known and gets its id, the root document and
+//! its membership. It is let in by a claim token, or without one by an operator who
+//! compares the fingerprint that the device logs with the one that the gateway shows.
 //!
 //! The claim token says which root document to trust, by hash: an answer with
-//! another root is refused, whoever gave it. A gateway that cannot be reached is
+//! another root is refused, whoever gave it. Without a claim token the configured
+//! `root_id` does; without that as well the device trusts the first that it is given,
+//! and says so. A gateway that cannot be reached is
 //! tried again and again; a gateway that says no is asked again slowly, because
 //! an operator can change its mind or put a new token in place.
 
@@ -11,12 +14,13 @@ use crate::delay::Delays;
 use crate::state::Enrolment;
 use crate::workers::RuntimeInfo;
 use device_protocol::{
-    ClaimToken, EnrolRequest, EnrolResponse, EnrolStatement, MESSAGE_VERSION, decode_sealed,
-    encode_sealed,
+    ClaimToken, EnrolPending, EnrolRequest, EnrolResponse, EnrolStatement, MESSAGE_VERSION,
+    decode_sealed, encode_sealed, fingerprint,
 };
 use ed25519_dalek::SigningKey;
-use module_package::{DeviceId, Domain, Signer, TrustedRoot, seal};
-use serde::Deserialize;
+use module_package::{DeviceId, Domain, RootId, Signer, TrustedRoot, open_membership, seal};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -32,6 +36,8 @@ const REFUSED_RETRY_MAX: Duration = Duration::from_secs(300);
 
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
+    #[error("no operator has accepted this device yet; its fingerprint is {fingerprint}")]
+    Waits { fingerprint: String, retry_after: Duration },
     #[error("no claim token: {0}")]
     NoToken(String),
     #[error("reach the gateway at {url}: {error}")]
@@ -47,11 +53,14 @@ pub enum EnrolError {
 impl EnrolError {
     /// Whether only a person can change the outcome.
     fn is_definite(&self) -> bool {
-        !matches!(self, Self::Unreachable { .. } | Self::Fault { .. })
+        !matches!(self, Self::Unreachable { .. } | Self::Fault { .. } | Self::Waits { .. })
     }
 
-    fn advice(&self) -> &'static str {
+    pub(crate) fn advice(&self) -> &'static str {
         match self {
+            Self::Waits { .. } => {
+                "compare the fingerprint with `farrier device pending` and accept it there"
+            }
             Self::NoToken(_) => "put a claim token of the gateway into claim_token_file",
             Self::Unreachable { .. } => "check gateway_url and that the gateway runs",
             Self::Fault { .. } => "see the gateway's log",
@@ -63,6 +72,10 @@ impl EnrolError {
     }
 }
 
+/// Between two questions whether we were accepted.
+const WAIT_S_MIN: u32 = 2;
+const WAIT_S_MAX: u32 = 60;
+
 /// What is told to the gateway.
 pub struct Applicant<'a> {
     pub config: &'a Config,
@@ -71,14 +84,20 @@ pub struct Applicant<'a> {
 }
 
 /// Tries until the device is enrolled.
-pub async fn enrol(applicant: Applicant<'_>) -> Enrolment {
+pub async fn enrol(applicant: Applicant<'_>) -> (Enrolment, Vec<u8>) {
     let mut soon = Delays::random(RETRY_MIN, RETRY_MAX);
     let mut later = Delays::random(REFUSED_RETRY_MIN, REFUSED_RETRY_MAX);
     loop {
         let error = match enrol_once(&applicant).await {
-            Ok(enrolment) => return enrolment,
+            Ok(enrolled) => return enrolled,
             Err(error) => error,
         };
+        if let EnrolError::Waits { fingerprint, retry_after } = &error {
+            let advice = error.advice();
+            tracing::info!("waits to be accepted. Fingerprint: {fingerprint}. To do: {advice}");
+            tokio::time::sleep(*retry_after).await;
+            continue;
+        }
         let delay = if error.is_definite() { later.next_delay() } else { soon.next_delay() };
         let advice = error.advice();
         tracing::error!("enrolment: {error}. To do: {advice}. Next attempt in {delay:.1?}");
@@ -86,31 +105,63 @@ pub async fn enrol(applicant: Applicant<'_>) -> Enrolment {
     }
 }
 
-async fn enrol_once(applicant: &Applicant<'_>) -> Result<Enrolment, EnrolError> {
-    let token = read_token(applicant.config.claim_token_file.as_ref())?;
-    let request = request_of(applicant, &token)?;
+async fn enrol_once(applicant: &Applicant<'_>) -> Result<(Enrolment, Vec<u8>), EnrolError> {
+    let token = match &applicant.config.claim_token_file {
+        Some(file) => Some(read_token(file)?),
+        None => None,
+    };
+    let request = request_of(applicant, token.as_ref())?;
     let url = format!("{}/api/v1/enroll", applicant.config.gateway_url.trim_end_matches('/'));
     let ca_file = applicant.config.ca_file.clone();
-    let post = tokio::task::spawn_blocking(move || post(&url, &request, ca_file));
-    let response = post.await.map_err(|e| EnrolError::BadAnswer(e.to_string()))??;
-    accept(response, &token, applicant.key)
+    let post = move || post_json::<_, EnrolAnswer>(&url, &request, ca_file);
+    let posted = tokio::task::spawn_blocking(post);
+    match posted.await.map_err(|e| EnrolError::BadAnswer(e.to_string()))?? {
+        EnrolAnswer::Done(response) => accept(response, root_pin(applicant, token)?, applicant.key),
+        EnrolAnswer::Waits(pending) => {
+            // Our own, not the gateway's word: the operator compares the two.
+            let fingerprint = fingerprint(&applicant.key.public_key());
+            let wait_s = pending.retry_after_s.clamp(WAIT_S_MIN, WAIT_S_MAX);
+            Err(EnrolError::Waits { fingerprint, retry_after: Duration::from_secs(wait_s.into()) })
+        }
+    }
 }
 
-fn read_token(file: Option<&PathBuf>) -> Result<ClaimToken, EnrolError> {
-    let file =
-        file.ok_or_else(|| EnrolError::NoToken("claim_token_file is not configured".into()))?;
+/// Told apart by their fields.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum EnrolAnswer {
+    Done(EnrolResponse),
+    Waits(EnrolPending),
+}
+
+/// Which root document to take; `None`: whichever comes.
+fn root_pin(
+    applicant: &Applicant<'_>,
+    token: Option<ClaimToken>,
+) -> Result<Option<RootId>, EnrolError> {
+    if let Some(token) = token {
+        return Ok(Some(token.root));
+    }
+    let Some(root_id) = &applicant.config.root_id else { return Ok(None) };
+    root_id.parse().map(Some).map_err(|e| EnrolError::NoToken(format!("root_id: {e}")))
+}
+
+fn read_token(file: &PathBuf) -> Result<ClaimToken, EnrolError> {
     let text = std::fs::read_to_string(file)
         .map_err(|e| EnrolError::NoToken(format!("read {}: {e}", file.display())))?;
     text.parse().map_err(|e| EnrolError::NoToken(format!("{}: {e}", file.display())))
 }
 
-fn request_of(applicant: &Applicant<'_>, token: &ClaimToken) -> Result<EnrolRequest, EnrolError> {
+fn request_of(
+    applicant: &Applicant<'_>,
+    token: Option<&ClaimToken>,
+) -> Result<EnrolRequest, EnrolError> {
     let Applicant { config, key, runtime } = applicant;
     let profile = &runtime.profile;
     let statement = EnrolStatement {
         version: MESSAGE_VERSION,
         public_key: key.public_key(),
-        claim_hash: token.secret_hash(),
+        claim_hash: token.map(ClaimToken::secret_hash),
         name: config.name.clone(),
         target: profile.target.clone(),
         bounds_checks: profile.bounds_checks.clone(),
@@ -124,7 +175,7 @@ fn request_of(applicant: &Applicant<'_>, token: &ClaimToken) -> Result<EnrolRequ
     };
     let payload = minicbor::to_vec(statement).map_err(|e| EnrolError::BadAnswer(e.to_string()))?;
     let statement = encode_sealed(&seal(Domain::Enrol, payload, *key));
-    Ok(EnrolRequest { claim_token: token.to_string(), statement })
+    Ok(EnrolRequest { claim_token: token.map(ToString::to_string), statement })
 }
 
 /// The fields of a problem document (RFC 9457) that are shown.
@@ -135,11 +186,11 @@ struct Problem {
     detail: String,
 }
 
-fn post(
+pub(crate) fn post_json<Q: Serialize, A: DeserializeOwned>(
     url: &str,
-    request: &EnrolRequest,
+    request: &Q,
     ca_file: Option<PathBuf>,
-) -> Result<EnrolResponse, EnrolError> {
+) -> Result<A, EnrolError> {
     let unreachable = |error: String| EnrolError::Unreachable { url: url.to_owned(), error };
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -184,9 +235,9 @@ fn refused(status: u16, body: &[u8]) -> EnrolError {
 
 fn accept(
     response: EnrolResponse,
-    token: &ClaimToken,
+    pin: Option<RootId>,
     key: &SigningKey,
-) -> Result<Enrolment, EnrolError> {
+) -> Result<(Enrolment, Vec<u8>), EnrolError> {
     let bad = |what: String| EnrolError::BadAnswer(what);
     let device = DeviceId::of_key(&key.public_key().0);
     if response.device_id != device.as_str() {
@@ -195,10 +246,22 @@ fn accept(
     }
     let sealed_root =
         decode_sealed(&response.root).ok_or_else(|| bad("the root is not base64".into()))?;
-    let root = TrustedRoot::pinned(&sealed_root, token.root)
+    let root = TrustedRoot::pinned(&sealed_root, pin.unwrap_or(RootId::of(&sealed_root)))
         .map_err(|e| bad(format!("the root document: {e}")))?;
-    crate::mqtt::BrokerAddress::parse(&response.broker_url).map_err(bad)?;
-    Ok(Enrolment { device, root, sealed_root, broker_url: response.broker_url })
+    let membership = decode_sealed(&response.membership)
+        .ok_or_else(|| bad("the membership is not base64".into()))?;
+    let broker_url = open_membership(&membership, &root, &device)
+        .map_err(|e| bad(format!("the membership: {e}")))?
+        .broker_url;
+    crate::mqtt::BrokerAddress::parse(&broker_url).map_err(bad)?;
+    if pin.is_none() {
+        tracing::warn!(
+            root.id = %root.id(),
+            "trusts the first root document that it was given: put root_id into the \
+             configuration to pin one"
+        );
+    }
+    Ok((Enrolment { device, root, sealed_root, broker_url }, membership))
 }
 
 #[cfg(test)]

@@ -31,11 +31,28 @@ fn sealed_root() -> Vec<u8> {
     seal_root(&root, &[&key(1)])
 }
 
+fn membership() -> Vec<u8> {
+    let membership = module_package::Membership {
+        version: DOCUMENT_VERSION,
+        device: DeviceId::of_key(&key().public_key().0),
+        issued_at_ms: 1,
+        broker_url: "mqtt://127.0.0.1:1883".into(),
+        broker_ca: vec![],
+        broker_name: None,
+        certificate: None,
+        certificate_not_after_ms: None,
+        nonce: None,
+    };
+    let payload = minicbor::to_vec(membership).unwrap();
+    seal(Domain::Membership, payload, &SigningKey::from_bytes(&[3; 32]))
+}
+
 fn good_answer() -> EnrolResponse {
     EnrolResponse {
         device_id: DeviceId::of_key(&key().public_key().0).to_string(),
         root: encode_sealed(&sealed_root()),
-        broker_url: "mqtt://127.0.0.1:1883".into(),
+        broker_url: "mqtt://evil:1".into(),
+        membership: encode_sealed(&membership()),
     }
 }
 
@@ -76,7 +93,7 @@ fn try_once(gateway_url: &str, token_text: &str) -> Result<Enrolment, EnrolError
     };
     let applicant = Applicant { config: &config, key: &key(), runtime: &runtime };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(enrol_once(&applicant))
+    runtime.block_on(enrol_once(&applicant)).map(|(enrolment, _)| enrolment)
 }
 
 fn token() -> String {
@@ -89,12 +106,12 @@ fn a_device_enrols_with_a_statement_under_its_own_key() {
     let enrolment = try_once(&url, &token()).unwrap();
     assert_eq!(enrolment.broker_url, "mqtt://127.0.0.1:1883");
     let request: EnrolRequest = serde_json::from_str(&served.join().unwrap()).unwrap();
-    assert_eq!(request.claim_token, token());
+    assert_eq!(request.claim_token, Some(token()));
     let sealed = decode_sealed(&request.statement).unwrap();
     let payload = open(Domain::Enrol, &sealed, 4096, |_| Ok(key().public_key())).unwrap();
     let statement: EnrolStatement = decode_exact(&payload).unwrap();
     assert_eq!(statement.runtime_profile(), samples::profile());
-    assert_eq!(statement.claim_hash, module_package::BlobId::of(&SECRET));
+    assert_eq!(statement.claim_hash, Some(module_package::BlobId::of(&SECRET)));
     assert_eq!(statement.sensors, ["temperature"]);
 }
 

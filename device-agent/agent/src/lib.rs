@@ -10,6 +10,7 @@
 //! | [`store`], [`state`] | files, written so that a power cut leaves the old or the new ones |
 //! | [`workers`] | processes of `farrier-runtime`, started through a launcher |
 //! | [`mqtt`], [`enrol`] | the two ways to the gateway |
+//! | [`membership`], [`tls`] | whom to trust as the broker, and the certificate for it |
 //! | [`report`], [`outbox`] | what the gateway hears |
 //!
 //! The agent holds the device's private key and therefore never links a Wasm
@@ -25,6 +26,7 @@ pub mod enrol;
 pub mod fetch;
 pub mod freeze;
 pub mod install;
+pub mod membership;
 pub mod mqtt;
 pub mod outbox;
 pub mod refusal;
@@ -34,6 +36,7 @@ mod samples;
 pub mod start;
 pub mod state;
 pub mod store;
+pub mod tls;
 pub mod workers;
 
 /// Time since the agent's start. Pure parts get it passed in.

@@ -7,6 +7,7 @@
 
 use crate::agent::Event;
 use crate::delay::Delays;
+use crate::membership::MembershipKeeper;
 use crate::wall_clock_ms;
 use device_protocol::{
     BLOCK_MESSAGE_BYTES_MAX, Login, MESSAGE_VERSION, Topic, UP_MESSAGE_BYTES_MAX, encode_sealed,
@@ -44,6 +45,10 @@ pub struct LinkConfig {
     pub key: SigningKey,
     /// For `mqtts`.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Once there is a membership, it says where the broker is instead of the two
+    /// above, which are of an enrolment from before there were any.
+    pub membership: Option<Arc<MembershipKeeper>>,
+    pub clock_trusted: bool,
     /// Longest delay between two attempts, before jitter.
     pub reconnect_max: Duration,
 }
@@ -85,8 +90,11 @@ pub async fn keep_connected(config: LinkConfig, events: mpsc::Sender<Event>) {
     let mut delays = Delays::random(RECONNECT_MIN, config.reconnect_max);
     loop {
         let began = Instant::now();
-        let error = match connect(&config) {
-            Ok((client, event_loop)) => converse(client, event_loop, &events).await,
+        let mut was_connected = false;
+        let error = match current(&config).and_then(|config| connect(&config)) {
+            Ok((client, event_loop)) => {
+                converse(client, event_loop, &events, &mut was_connected).await
+            }
             Err(error) => error,
         };
         if events.send(Event::Link(LinkNews::Disconnected)).await.is_err() {
@@ -101,8 +109,31 @@ pub async fn keep_connected(config: LinkConfig, events: mpsc::Sender<Event>) {
             device.id = %config.device,
             "no connection to the broker {host}:{port}: {error}; next attempt in {delay:.1?}"
         );
-        tokio::time::sleep(delay).await;
+        let Some(membership) = &config.membership else {
+            tokio::time::sleep(delay).await;
+            continue;
+        };
+        if !was_connected {
+            // The certificate may have ended, the clock be wrong, or the broker have moved.
+            membership.wish_for_renewal();
+        }
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = membership.renewed() => {}
+        }
     }
+}
+
+/// The same with what the membership says now.
+fn current(config: &LinkConfig) -> Result<LinkConfig, String> {
+    let membership = config.membership.as_ref().and_then(|keeper| keeper.current());
+    let Some(membership) = membership else { return Ok(config.clone()) };
+    let address = BrokerAddress::parse(&membership.broker_url)?;
+    let tls = match address.is_tls {
+        true => Some(crate::tls::client_config(&membership, &config.key, config.clock_trusted)?),
+        false => None,
+    };
+    Ok(LinkConfig { address, tls, ..config.clone() })
 }
 
 fn connect(config: &LinkConfig) -> Result<(AsyncClient, EventLoop), String> {
@@ -125,7 +156,8 @@ fn login_token(config: &LinkConfig) -> Result<String, String> {
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(|e| e.to_string())?;
     let device = config.device.clone();
-    let login = Login { version: MESSAGE_VERSION, device, time_ms: wall_clock_ms(), nonce };
+    let time_ms = config.membership.as_ref().map_or_else(wall_clock_ms, |keeper| keeper.now_ms());
+    let login = Login { version: MESSAGE_VERSION, device, time_ms, nonce };
     let payload = minicbor::to_vec(login).map_err(|e| e.to_string())?;
     Ok(encode_sealed(&seal(Domain::Login, payload, &config.key)))
 }
@@ -135,10 +167,12 @@ async fn converse(
     client: AsyncClient,
     mut event_loop: EventLoop,
     events: &mpsc::Sender<Event>,
+    was_connected: &mut bool,
 ) -> String {
     loop {
         let news = match event_loop.poll().await {
             Ok(Packet::Incoming(Incoming::ConnAck(_))) => {
+                *was_connected = true;
                 LinkNews::Connected(Box::new(MqttBroker { client: client.clone() }))
             }
             Ok(Packet::Incoming(Incoming::Publish(publish))) => {
@@ -218,6 +252,8 @@ mod tests {
             device: DeviceId::of_key(&public.0),
             key,
             tls: None,
+            membership: None,
+            clock_trusted: false,
             reconnect_max: Duration::from_secs(1),
         };
         let token = login_token(&config).unwrap();

@@ -5,6 +5,7 @@ use crate::agent::{Agent, Event, Parts};
 use crate::config::Config;
 use crate::delay::{Delays, random_seed};
 use crate::enrol::{Applicant, enrol};
+use crate::membership::MembershipKeeper;
 use crate::mqtt::{BrokerAddress, LinkConfig, keep_connected};
 use crate::refusal::Refusal;
 use crate::state::{Enrolment, State};
@@ -45,8 +46,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         }
         None => tokio::select! {
             enrolled = first_enrolment(&config, &key, &launcher) => {
-                let (enrolment, runtime) = enrolled;
+                let (enrolment, membership, runtime) = enrolled;
                 state.set_enrolment(&enrolment)?;
+                let keeper = membership_keeper(&config, &enrolment, &key, &state);
+                keeper.accept(&membership).map_err(anyhow::Error::msg)?;
                 events.try_send(Event::Probed(Ok(runtime))).ok();
                 enrolment
             }
@@ -55,7 +58,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     tracing::info!(device.id = %enrolment.device, broker = enrolment.broker_url, "enrolled");
 
-    let link = link_config(&config, &enrolment, &key)?;
+    let membership = Arc::new(membership_keeper(&config, &enrolment, &key, &state));
+    let link = link_config(&config, &enrolment, &key, &membership)?;
     let store = Store::open(disk, &config.data_dir.join("store"), config.store_bytes_max)?;
     let workers = Box::new(ProcessWorkers::new(launcher, events.clone()));
     let seed = random_seed();
@@ -65,6 +69,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let parts =
         Parts { config, key, enrolment, state, store, workers, seed, boot_id, wall_clock_ms };
     let agent = Agent::new(parts)?;
+    tokio::spawn(membership.keep());
     tokio::spawn(keep_connected(link, events.clone()));
     tokio::spawn(async move {
         signals.wait().await;
@@ -113,7 +118,7 @@ async fn first_enrolment(
     config: &Config,
     key: &SigningKey,
     launcher: &Launcher,
-) -> (Enrolment, RuntimeInfo) {
+) -> (Enrolment, Vec<u8>, RuntimeInfo) {
     let mut delays = Delays::random(PROBE_RETRY_MIN, PROBE_RETRY_MAX);
     let runtime = loop {
         match probe_and_log(launcher).await {
@@ -121,8 +126,8 @@ async fn first_enrolment(
             Err(_) => tokio::time::sleep(delays.next_delay()).await,
         }
     };
-    let enrolment = enrol(Applicant { config, key, runtime: &runtime }).await;
-    (enrolment, runtime)
+    let (enrolment, membership) = enrol(Applicant { config, key, runtime: &runtime }).await;
+    (enrolment, membership, runtime)
 }
 
 /// Tells the loop of each attempt, until one succeeds.
@@ -158,12 +163,31 @@ pub fn link_config(
     config: &Config,
     enrolment: &Enrolment,
     key: &SigningKey,
+    membership: &Arc<MembershipKeeper>,
 ) -> anyhow::Result<LinkConfig> {
     let address = BrokerAddress::parse(&enrolment.broker_url).map_err(anyhow::Error::msg)?;
     let tls = if address.is_tls { Some(tls_config(config)?) } else { None };
     let reconnect_max = Duration::from_secs(config.reconnect_s_max);
     let device = enrolment.device.clone();
-    Ok(LinkConfig { address, device, key: key.clone(), tls, reconnect_max })
+    let (key, clock_trusted) = (key.clone(), config.clock_trusted);
+    let membership = Some(membership.clone());
+    Ok(LinkConfig { address, device, key, tls, membership, clock_trusted, reconnect_max })
+}
+
+pub fn membership_keeper(
+    config: &Config,
+    enrolment: &Enrolment,
+    key: &SigningKey,
+    state: &State,
+) -> MembershipKeeper {
+    MembershipKeeper::new(
+        config.data_dir.clone(),
+        config.gateway_url.clone(),
+        config.ca_file.clone(),
+        enrolment.device.clone(),
+        key.clone(),
+        state.shared_root(),
+    )
 }
 
 /// Trusts the configured certificates, else those of the system.

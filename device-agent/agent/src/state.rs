@@ -12,6 +12,7 @@
 //! does not match is moved aside, never believed and never deleted.
 
 use crate::install::Persisted;
+use crate::membership::SharedRoot;
 use crate::refusal::Refusal;
 use device_protocol::RefusalCode;
 use durable_disk::{Disk, put_file, sweep_parts};
@@ -36,6 +37,7 @@ const TIME_FILE: &str = "time";
 pub struct State {
     disk: Rc<dyn Disk>,
     dir: PathBuf,
+    root: SharedRoot,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -174,7 +176,7 @@ impl State {
             sweep_parts(&*disk, dir)
         };
         open().map_err(|source| on("open", dir, source))?;
-        Ok(Self { disk, dir: dir.into() })
+        Ok(Self { disk, dir: dir.into(), root: SharedRoot::default() })
     }
 
     /// The device's key, made at the first call.
@@ -198,6 +200,7 @@ impl State {
         };
         let root =
             TrustedRoot::pinned(&file.sealed_root, file.root_id).map_err(StateError::Root)?;
+        self.share_root(&root);
         let EnrolmentFile { device, sealed_root, broker_url, .. } = file;
         Ok(Some(Enrolment { device, root, sealed_root, broker_url }))
     }
@@ -207,7 +210,18 @@ impl State {
         let root_id = root.id();
         let version = FILE_VERSION;
         let file = EnrolmentFile { version, device, root_id, sealed_root, broker_url };
-        self.write_checked(ENROLMENT_FILE, &file)
+        self.write_checked(ENROLMENT_FILE, &file)?;
+        self.share_root(&enrolment.root);
+        Ok(())
+    }
+
+    /// The root document of the stored enrolment, also after a later step.
+    pub fn shared_root(&self) -> SharedRoot {
+        self.root.clone()
+    }
+
+    fn share_root(&self, root: &TrustedRoot) {
+        *self.root.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(root.clone());
     }
 
     pub fn progress(&self) -> Result<Progress, StateError> {
@@ -317,9 +331,10 @@ mod tests {
                 let disk = Rc::new(SimDisk::default());
                 state(&disk).set_progress(&progress(1)).unwrap();
                 disk.cut_power_after(cut);
-                let written = State { disk: disk.clone(), dir: "/data".into() }
-                    .set_progress(&progress(2))
-                    .is_ok();
+                let written =
+                    State { disk: disk.clone(), dir: "/data".into(), root: SharedRoot::default() }
+                        .set_progress(&progress(2))
+                        .is_ok();
                 disk.restart(seed);
                 let found = state(&disk).progress().unwrap();
                 assert!(found == progress(2) || (found == progress(1) && !written));

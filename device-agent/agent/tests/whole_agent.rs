@@ -255,7 +255,7 @@ fn a_second_agent_on_the_same_directory_is_refused() {
 fn an_agent_that_is_not_enrolled_says_what_to_do_and_ends_on_a_signal() {
     let dir = tempfile::tempdir().unwrap();
     let mut agent = Agent::start(dir.path());
-    let told = || log_of(dir.path()).contains("claim_token_file").then_some(());
+    let told = || log_of(dir.path()).contains("check gateway_url").then_some(());
     wait_for("the advice", Duration::from_secs(20), told);
     agent.signal(Signal::TERM);
     assert!(agent.wait(Duration::from_secs(3)).success());

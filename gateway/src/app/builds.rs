@@ -137,7 +137,7 @@ impl State {
 
     /// Whether any device still needs this artifact.
     pub(super) fn is_wanted(&self, needs: impl Fn(&Build) -> bool) -> bool {
-        let builds = self.model.devices.values().flat_map(|device| {
+        let builds = self.model.served_devices().flat_map(|device| {
             let wanted = wanted_by(&self.model, device).into_values();
             wanted.filter_map(|deployment| {
                 let module = self.model.modules.get(&deployment.module)?;

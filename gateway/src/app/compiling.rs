@@ -100,7 +100,7 @@ impl App {
         deployment: &DeploymentRecord,
     ) -> Result<Vec<Build>, AppError> {
         let mut needed: Vec<Build> = Vec::new();
-        for device in state.model.devices.values().filter(|d| deployment.selects(&d.device)) {
+        for device in state.model.served_devices().filter(|d| deployment.selects(&d.device)) {
             let Ok(build) = build_for(module, deployment, device) else { continue };
             let hash = build.key.hash();
             let is_under_way = |job: &CompileJob| !matches!(job.state, JobState::Refused(_));

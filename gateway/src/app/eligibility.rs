@@ -58,7 +58,7 @@ impl App {
             name: module.name.clone(),
             version: module.version,
             needs: needs_of(module, deployment.limits.memory_bytes_max),
-            devices: state.model.devices.values().map(on_device).collect(),
+            devices: state.model.served_devices().map(on_device).collect(),
         })
     }
 }

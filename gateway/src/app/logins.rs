@@ -2,7 +2,9 @@
 //!
 //! The password is a token that the device has just signed: its own id, the time
 //! and a nonce. It is good once and for a few minutes either way, so one that was
-//! read on the wire opens nothing later.
+//! read on the wire opens nothing later. The nonces of used tokens are in memory, so
+//! tokens from before the gateway's start are refused; a device whose clock is behind
+//! asks for the time by a renewal and counts from there.
 
 use super::App;
 use device_protocol::{LOGIN_TOKEN_BYTES_MAX, Login, MESSAGE_VERSION, decode_sealed};
@@ -15,9 +17,12 @@ const CLOCK_DIFFERENCE_MS_MAX: u64 = 5 * 60 * 1_000;
 /// Logins of one device while its tokens are good: one each half second.
 const LOGINS_PER_DEVICE_MAX: usize = 1_200;
 
-/// Nonces of tokens that are still good, by device, oldest first.
 #[derive(Default)]
-pub struct Logins(HashMap<DeviceId, VecDeque<(u64, [u8; 16])>>);
+pub struct Logins {
+    started_ms: u64,
+    /// Nonces of tokens that are still good, by device, oldest first.
+    seen: HashMap<DeviceId, VecDeque<(u64, [u8; 16])>>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoginRefusal {
@@ -33,6 +38,8 @@ pub enum LoginRefusal {
     OtherDevice,
     #[error("the login token's time differs by {difference_ms} ms: check the device's clock")]
     Time { difference_ms: u64 },
+    #[error("the login token is from before the gateway's start: the device asks for the time")]
+    BeforeStart,
     #[error("the login token was used before")]
     Repeated,
     #[error("the device logs in too often")]
@@ -65,12 +72,19 @@ impl App {
             return Err(LoginRefusal::Time { difference_ms });
         }
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        if login.time_ms < logins.started_ms {
+            return Err(LoginRefusal::BeforeStart);
+        }
         logins.note(&device, login.nonce, now_ms)?;
         Ok(device)
     }
 }
 
 impl Logins {
+    pub fn starting_at(started_ms: u64) -> Self {
+        Self { started_ms, ..Self::default() }
+    }
+
     /// A token is good until its time plus the difference, and its time is at most
     /// the difference ahead: after twice that, its nonce can be forgotten.
     fn note(
@@ -79,7 +93,7 @@ impl Logins {
         nonce: [u8; 16],
         now_ms: u64,
     ) -> Result<(), LoginRefusal> {
-        let seen = self.0.entry(device.clone()).or_default();
+        let seen = self.seen.entry(device.clone()).or_default();
         while seen.front().is_some_and(|(at_ms, _)| at_ms + 2 * CLOCK_DIFFERENCE_MS_MAX < now_ms) {
             seen.pop_front();
         }

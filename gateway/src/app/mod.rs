@@ -31,13 +31,16 @@ mod events;
 mod figures;
 mod heartbeats;
 mod logins;
+mod membership;
 mod model;
 mod modules;
+mod pending;
 mod progress;
 mod provenance;
 mod reconcile;
 mod releases;
 mod reports;
+mod revoking;
 mod status;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -49,15 +52,18 @@ pub use access::AdminToken;
 pub use blocks::{BlockRequest, DeliveryFigures, SiteLimits};
 pub use builds::{CheckInput, CompileInput};
 pub use compiling::{CompileOutcome, Compiled};
+pub use devices::Enrolled;
 pub use error::AppError;
 pub use events::{EventBus, NumberedEvent};
 pub use heartbeats::PulseRules;
 pub use logins::LoginRefusal;
+pub use membership::BrokerTrust;
 pub use modules::Upload;
 pub use releases::SigningPass;
 pub use reports::{LogQuery, PublishedQuery, UpRefusal};
 pub use trust::TrustRules;
 
+use crate::authority::Authority;
 use crate::signing::Signing;
 use crate::store::record::KeyHash;
 use crate::store::{Blobs, Change, Store, StoreError};
@@ -91,6 +97,9 @@ pub trait Outbox: Send + Sync {
     fn heartbeat_due(&self, device: &DeviceId);
     /// Blocks are asked for: see [`App::blocks_due`].
     fn blocks_wanted(&self);
+    /// The device has no rights any more: end its session and take its retained
+    /// manifest away.
+    fn device_gone(&self, device: &DeviceId);
 }
 
 /// Where the gateway is reached, known once its ports are bound.
@@ -98,6 +107,7 @@ pub trait Outbox: Send + Sync {
 pub struct Addresses {
     pub http_url: String,
     pub mqtt_url: String,
+    pub broker_trust: BrokerTrust,
 }
 
 pub struct Rooms {
@@ -105,6 +115,7 @@ pub struct Rooms {
     pub blobs: Arc<dyn Blobs>,
     pub signing: Signing,
     pub trust: TrustRules,
+    pub authority: Arc<Authority>,
     pub workshop: Arc<dyn Workshop>,
     pub outbox: Arc<dyn Outbox>,
     pub surroundings: Surroundings,
@@ -138,6 +149,8 @@ pub struct App {
     /// What the configured runtimes offer, once one has said so.
     offered_imports: RwLock<Option<BTreeSet<String>>>,
     logins: Mutex<logins::Logins>,
+    renewals: governor::DefaultDirectRateLimiter,
+    pending: Mutex<pending::Pending>,
     login_links: Mutex<access::LoginLinks>,
     block_desk: Mutex<blocks::BlockDesk>,
     heartbeats: Mutex<heartbeats::Heartbeats>,
@@ -171,9 +184,10 @@ impl App {
     /// Loads everything and takes up the work where it was left.
     pub fn open(rooms: Rooms) -> Result<Arc<Self>, AppError> {
         let model = Model::of(rooms.store.load()?);
-        let keys = model.devices.values().map(|d| (d.device.clone(), d.public_key)).collect();
-        let events = EventBus::starting_at(rooms.surroundings.clock.now_ms());
-        let block_desk = blocks::BlockDesk::new(&rooms.sites, rooms.surroundings.clock.now_ms());
+        let keys = model.served_devices().map(|d| (d.device.clone(), d.public_key)).collect();
+        let now_ms = rooms.surroundings.clock.now_ms();
+        let events = EventBus::starting_at(now_ms);
+        let block_desk = blocks::BlockDesk::new(&rooms.sites, now_ms);
         let app = Arc::new(Self {
             rooms,
             addresses: OnceLock::new(),
@@ -181,7 +195,9 @@ impl App {
             telemetry: Mutex::default(),
             device_keys: RwLock::new(keys),
             offered_imports: RwLock::default(),
-            logins: Mutex::default(),
+            logins: Mutex::new(logins::Logins::starting_at(now_ms)),
+            renewals: membership::renewal_limiter(),
+            pending: Mutex::default(),
             login_links: Mutex::default(),
             heartbeats: Mutex::default(),
             block_desk: Mutex::new(block_desk),
@@ -258,10 +274,7 @@ impl App {
         let note = self.note_of(&changes);
         self.note_space(self.rooms.store.commit_noted(&changes, note))?;
         for change in changes {
-            if let Change::Device(record) = &change {
-                let mut keys = self.device_keys.write().unwrap_or_else(PoisonError::into_inner);
-                keys.insert(record.device.clone(), record.public_key);
-            }
+            self.note_device_change(&change);
             state.model.apply(change);
         }
         Ok(())

@@ -70,6 +70,7 @@ impl Model {
         match change {
             Change::Module(record) => drop(self.modules.insert(record.module, record)),
             Change::Device(record) => drop(self.devices.insert(record.device.clone(), record)),
+            Change::DeleteDevice(device) => drop(self.devices.remove(&device)),
             Change::Deployment(record) => drop(self.deployments.insert(record.number, record)),
             Change::DeleteDeployment(number) => drop(self.deployments.remove(&number)),
             Change::Claim(record) => drop(self.claims.insert(record.secret_hash, record)),
@@ -216,6 +217,15 @@ impl Model {
 
     pub fn newest_of(&self, name: &str) -> Option<&ModuleRecord> {
         self.modules.values().filter(|m| m.name == name).max_by_key(|m| m.version)
+    }
+
+    /// Those that have not been revoked.
+    pub fn served_devices(&self) -> impl Iterator<Item = &DeviceRecord> {
+        self.devices.values().filter(|device| device.is_served())
+    }
+
+    pub fn is_served(&self, device: &DeviceId) -> bool {
+        self.devices.get(device).is_some_and(DeviceRecord::is_served)
     }
 
     /// A device by id or name.

@@ -18,7 +18,7 @@ impl App {
         telemetry: &Telemetry,
         deployment: &DeploymentRecord,
     ) -> Vec<DeviceProgress> {
-        let devices = state.model.devices.values().filter(|d| deployment.selects(&d.device));
+        let devices = state.model.served_devices().filter(|d| deployment.selects(&d.device));
         let from = self.viewpoint();
         devices
             .map(|device| {

@@ -39,6 +39,9 @@ impl App {
         let mut changed = Vec::new();
         for device in devices {
             let Some(device) = state.model.devices.get(device).cloned() else { continue };
+            if !device.is_served() {
+                continue;
+            }
             let entries = self.entries_for(state, &device);
             changed.extend(self.next_manifest(state, &device.device, entries));
         }
@@ -130,13 +133,17 @@ impl App {
 
     /// The manifest to publish for a device, if it has one.
     pub fn sealed_manifest(&self, device: &DeviceId) -> Option<Vec<u8>> {
-        self.state().model.manifests.get(device).map(|record| record.sealed.clone())
+        let state = self.state();
+        let record = state.model.manifests.get(device)?;
+        state.model.is_served(device).then(|| record.sealed.clone())
     }
 
     /// Every device with a manifest: published again whenever the broker may have
     /// lost what it retained.
     pub fn devices_with_manifests(&self) -> Vec<DeviceId> {
-        self.state().model.manifests.keys().cloned().collect()
+        let state = self.state();
+        let devices = state.model.manifests.keys();
+        devices.filter(|device| state.model.is_served(device)).cloned().collect()
     }
 }
 

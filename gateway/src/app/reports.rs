@@ -26,7 +26,7 @@ const LIST_MAX: usize = 5_000;
 pub enum UpRefusal {
     #[error("the topic is none that a device writes")]
     Topic,
-    #[error("device {0} is not enrolled")]
+    #[error("device {0} is not enrolled here, or was revoked")]
     UnknownDevice(DeviceId),
     #[error("the message is {len} bytes, more than {max}")]
     TooLong { len: usize, max: usize },
@@ -66,8 +66,33 @@ pub struct PublishedQuery {
 }
 
 impl App {
-    /// Takes one message of a device.
+    /// Takes one message of a device, or counts it as refused.
     pub fn take_up(&self, topic: &str, payload: &[u8]) -> Result<(), UpRefusal> {
+        let taken = self.take_up_message(topic, payload);
+        if taken.is_err()
+            && let Some(device) = Topic::parse(topic).as_ref().and_then(Topic::device)
+        {
+            self.note_refused_message(device);
+        }
+        taken
+    }
+
+    fn note_refused_message(&self, device: &DeviceId) {
+        let state = self.state();
+        if state.model.devices.contains_key(device) {
+            self.telemetry().note_refused_message(device);
+        }
+    }
+
+    /// The broker did not let a message of this device through. Called on its threads,
+    /// so it waits for nobody who writes to the disk.
+    pub fn note_dropped_message(&self, device: &DeviceId) {
+        if self.device_key(device).is_some() {
+            self.telemetry().note_refused_message(device);
+        }
+    }
+
+    fn take_up_message(&self, topic: &str, payload: &[u8]) -> Result<(), UpRefusal> {
         if payload.len() > UP_MESSAGE_BYTES_MAX {
             return Err(UpRefusal::TooLong { len: payload.len(), max: UP_MESSAGE_BYTES_MAX });
         }
@@ -141,6 +166,7 @@ impl App {
 
     fn take_log(&self, device: &DeviceId, message: LogMessage) -> Result<(), UpRefusal> {
         check_version(message.version)?;
+        self.check_enrolled(device)?;
         let name = self.device_name(&self.state(), device)?;
         let time_ms = self.now_ms();
         let mut telemetry = self.telemetry();
@@ -163,6 +189,7 @@ impl App {
         mut message: PublishedMessage,
     ) -> Result<(), UpRefusal> {
         check_version(message.version)?;
+        self.check_enrolled(device)?;
         let name = self.device_name(&self.state(), device)?;
         cut(&mut message.app, NAME_BYTES_MAX);
         cut(&mut message.channel, NAME_BYTES_MAX);

@@ -36,6 +36,9 @@ impl App {
         let telemetry = self.telemetry();
         let mut ignored: Vec<DeviceId> = Vec::new();
         for (device, manifest) in &state.model.manifests {
+            if !state.model.is_served(device) {
+                continue;
+            }
             let Some(of_device) = telemetry.device(device) else { continue };
             let Some(report) = of_device.report() else { continue };
             let refused_it = report.refused.as_ref().is_some_and(|r| r.seq == Some(manifest.seq));

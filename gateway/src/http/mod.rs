@@ -89,6 +89,9 @@ pub fn router(state: HttpState) -> Router {
         .route("/login-links", post(session::new_link))
         .route("/logout", post(session::logout))
         .route("/claim-tokens", post(enrol::new_claim_token))
+        .route("/enrolments", get(enrol::pending))
+        .route("/enrolments/{fingerprint}/accept", post(enrol::accept))
+        .route("/enrolments/{fingerprint}/reject", post(enrol::reject))
         .route("/overview", get(telemetry::overview))
         .route("/audit", get(audit::page))
         .route("/trust", get(trust::show))
@@ -106,7 +109,8 @@ pub fn router(state: HttpState) -> Router {
         .route("/deployments", get(deployments::list).post(deployments::create))
         .route("/deployments/{id}", get(deployments::show).delete(deployments::remove))
         .route("/devices", get(devices::list))
-        .route("/devices/{reference}", get(devices::show))
+        .route("/devices/{reference}", get(devices::show).delete(devices::remove))
+        .route("/devices/{reference}/revoke", post(devices::revoke))
         .route("/devices/{reference}/history", get(devices::history))
         .route("/ps", get(telemetry::ps))
         .route("/logs", get(telemetry::logs))
@@ -114,7 +118,10 @@ pub fn router(state: HttpState) -> Router {
         .route("/events", get(events::stream))
         .route("/{*rest}", any(unknown_path))
         .layer(from_fn_with_state(state.clone(), guard::require_login));
-    let api = Router::new().route("/enroll", post(enrol::enrol)).merge(behind_login);
+    let api = Router::new()
+        .route("/enroll", post(enrol::enrol))
+        .route("/renew", post(enrol::renew))
+        .merge(behind_login);
     let sessions = SessionManagerLayer::new(MemoryStore::default())
         .with_name(SESSION_COOKIE)
         .with_http_only(true)

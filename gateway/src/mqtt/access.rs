@@ -50,6 +50,16 @@ impl AccessControl for BrokerAccess {
         who.client_id() == GATEWAY_CLIENT_ID && is_kept
     }
 
+    fn is_rate_limited(&self, who: &Who) -> bool {
+        who.client_id() != GATEWAY_CLIENT_ID
+    }
+
+    fn dropped(&self, who: &Who) {
+        if let Some(device) = device_of(who) {
+            self.app.note_dropped_message(&device);
+        }
+    }
+
     /// A filter with a wildcard is no topic, so a device gets none.
     fn may_subscribe(&self, who: &Who, filter: &str) -> bool {
         if who.client_id() == GATEWAY_CLIENT_ID {

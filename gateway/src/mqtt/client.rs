@@ -7,8 +7,9 @@ use super::roots::publish_roots;
 use super::{GATEWAY_CLIENT_ID, OutTray};
 use crate::app::App;
 use device_protocol::{BLOCK_MESSAGE_BYTES_MAX, Topic, UP_MESSAGE_BYTES_MAX, up_filter};
-use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS};
-use std::net::SocketAddr;
+use rumqttc::{
+    AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS, TlsConfiguration, Transport,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -27,14 +28,19 @@ const PACKET_BYTES_MAX: usize = 1_024
     };
 
 pub struct MqttLogin {
-    pub broker: SocketAddr,
+    pub host: String,
+    pub port: u16,
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// For the embedded broker; another knows the gateway by its certificate.
     pub password: String,
 }
 
 /// Runs until the set is dropped.
 pub fn start_client(app: &Arc<App>, tray: &Arc<OutTray>, login: MqttLogin) -> JoinSet<()> {
-    let host = login.broker.ip().to_string();
-    let mut options = MqttOptions::new(GATEWAY_CLIENT_ID, host, login.broker.port());
+    let mut options = MqttOptions::new(GATEWAY_CLIENT_ID, login.host, login.port);
+    if let Some(tls) = login.tls {
+        options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
+    }
     options.set_credentials(GATEWAY_CLIENT_ID, login.password);
     options.set_keep_alive(KEEP_ALIVE);
     options.set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX);
@@ -87,7 +93,9 @@ async fn publish_manifests(app: Arc<App>, tray: Arc<OutTray>, client: AsyncClien
         while let Some(device) = tray.next_manifest() {
             let (app, of_device) = (app.clone(), device.clone());
             let sealed = spawn_blocking(move || app.sealed_manifest(&of_device)).await;
-            let Ok(Some(sealed)) = sealed else { continue };
+            // An empty payload takes the retained manifest of a device away that has no
+            // rights any more.
+            let Ok(sealed) = sealed.map(Option::unwrap_or_default) else { continue };
             let topic = Topic::Manifest(device.clone()).to_string();
             if let Err(error) = client.publish(topic, QoS::AtLeastOnce, true, sealed).await {
                 tracing::error!(device.id = %device, %error, "publish a manifest");

@@ -9,7 +9,9 @@ mod access;
 mod client;
 mod heartbeats;
 mod ingest;
+pub mod mosquitto;
 mod roots;
+pub mod tls;
 
 pub use access::{BrokerAccess, GATEWAY_CLIENT_ID};
 pub use client::{MqttLogin, start_client};
@@ -29,6 +31,9 @@ pub struct OutTray {
     roots_waiting: Notify,
     heartbeats: Mutex<BTreeSet<DeviceId>>,
     heartbeats_waiting: Notify,
+    /// Devices whose session is to be ended.
+    gone: Mutex<BTreeSet<DeviceId>>,
+    gone_waiting: Notify,
 }
 
 impl Outbox for OutTray {
@@ -45,6 +50,13 @@ impl Outbox for OutTray {
         self.heartbeats_waiting.notify_one();
     }
 
+    fn device_gone(&self, device: &DeviceId) {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).insert(device.clone());
+        self.gone_waiting.notify_one();
+        // There is no manifest for it any more, so the retained one is cleared.
+        self.add_manifests([device.clone()]);
+    }
+
     fn blocks_wanted(&self) {
         self.blocks_waiting.notify_one();
     }
@@ -58,6 +70,17 @@ impl OutTray {
 
     fn next_heartbeat(&self) -> Option<DeviceId> {
         self.heartbeats.lock().unwrap_or_else(PoisonError::into_inner).pop_first()
+    }
+
+    /// Waits for a device whose session is to be ended.
+    pub async fn next_gone(&self) -> DeviceId {
+        loop {
+            let next = self.gone.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
+            if let Some(device) = next {
+                return device;
+            }
+            self.gone_waiting.notified().await;
+        }
     }
 
     fn next_manifest(&self) -> Option<DeviceId> {

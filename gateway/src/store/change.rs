@@ -7,7 +7,7 @@ use super::record::{
     RootRecord, UnsignedRecord, to_cbor,
 };
 use minicbor::{Decode, Decoder, Encode, Encoder};
-use module_package::{BlobId, ModuleId};
+use module_package::{BlobId, DeviceId, ModuleId};
 
 /// The version of every kind of record that this build writes and reads.
 const RECORD_VERSION: u32 = 1;
@@ -17,6 +17,7 @@ const RECORD_VERSION: u32 = 1;
 pub enum Change {
     Module(ModuleRecord),
     Device(DeviceRecord),
+    DeleteDevice(DeviceId),
     Deployment(DeploymentRecord),
     DeleteDeployment(u64),
     Claim(ClaimRecord),
@@ -100,6 +101,7 @@ impl Change {
             Self::Device(record) => {
                 put(Kind::Device, record.device.as_str().as_bytes(), to_value(record))
             }
+            Self::DeleteDevice(device) => delete(Kind::Device, device.as_str().as_bytes()),
             Self::Deployment(record) => {
                 put(Kind::Deployment, &record.number.to_be_bytes(), to_value(record))
             }

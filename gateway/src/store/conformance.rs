@@ -21,6 +21,8 @@ pub fn device(number: u8) -> DeviceRecord {
         runtime: "runtime".into(),
         emulated: false,
         sensors: vec!["temperature".into()],
+        revoked_at_ms: None,
+        admission: None,
         enrolled_at_ms: 5,
     }
 }

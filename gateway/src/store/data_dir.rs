@@ -4,7 +4,8 @@
 //! <data_dir>/          0700
 //!   lock               held while a gateway runs
 //!   admin.token        0600  the bearer token of the first start
-//!   keys/              0700  root.key release.key assign.key 0600, root.cbor
+//!   keys/              0700  root.key release.key assign.key 0600, root.cbor;
+//!                            ca.key ca.der of the authority for TLS
 //!   journal/           the records' changes: the truth, and the audit log
 //!   store/             an index of it, made again when it is damaged
 //!   blobs/             modules, artifacts and releases by hash
@@ -63,6 +64,15 @@ impl DataDir {
     pub fn admin_token(&self) -> PathBuf {
         self.path.join("admin.token")
     }
+}
+
+/// The folder of the keys, made where the gateway has not run yet.
+pub fn prepare_keys_dir(data_dir: &Path) -> Result<PathBuf, DataDirError> {
+    let keys = data_dir.join("keys");
+    let error = |source| DataDirError::Io { path: data_dir.to_owned(), source };
+    make_private_dir(data_dir).map_err(error)?;
+    make_private_dir(&keys).map_err(error)?;
+    Ok(keys)
 }
 
 fn make_private_dir(path: &Path) -> io::Result<()> {

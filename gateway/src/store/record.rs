@@ -118,6 +118,29 @@ pub struct DeviceRecord {
     pub sensors: Vec<String>,
     #[n(12)]
     pub enrolled_at_ms: u64,
+    /// From then on it has no rights.
+    #[n(13)]
+    pub revoked_at_ms: Option<u64>,
+    /// How it came in; `None` in records from before there was a choice.
+    #[n(14)]
+    pub admission: Option<Admission>,
+}
+
+impl DeviceRecord {
+    /// Whether the gateway has anything to do for it.
+    pub fn is_served(&self) -> bool {
+        self.revoked_at_ms.is_none()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Admission {
+    #[n(0)]
+    ClaimToken,
+    /// An operator compared the fingerprint.
+    #[n(1)]
+    Fingerprint,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]

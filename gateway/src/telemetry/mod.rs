@@ -29,6 +29,8 @@ pub const OFFLINE_AFTER_MS: u64 = 10_000;
 #[derive(Default)]
 pub struct Telemetry {
     devices: HashMap<DeviceId, DeviceTelemetry>,
+    /// Messages that were not taken, of devices whose key is on record.
+    refused_messages: HashMap<DeviceId, u64>,
     /// Orders lines and values of different devices by arrival.
     arrivals: u64,
 }
@@ -41,6 +43,20 @@ impl Telemetry {
     /// Only for devices that are enrolled: the caller has verified who speaks.
     pub fn device_mut(&mut self, device: &DeviceId) -> &mut DeviceTelemetry {
         self.devices.entry(device.clone()).or_default()
+    }
+
+    pub fn forget(&mut self, device: &DeviceId) {
+        self.devices.remove(device);
+        self.refused_messages.remove(device);
+    }
+
+    /// Only for devices on record, so that their number is bounded.
+    pub fn note_refused_message(&mut self, device: &DeviceId) {
+        *self.refused_messages.entry(device.clone()).or_default() += 1;
+    }
+
+    pub fn refused_messages(&self, device: &DeviceId) -> u64 {
+        self.refused_messages.get(device).copied().unwrap_or_default()
     }
 
     pub fn devices(&self) -> impl Iterator<Item = (&DeviceId, &DeviceTelemetry)> {

@@ -20,6 +20,12 @@ pub struct GatewayOptions {
     pub mqtt_advertise: Option<SocketAddr>,
     pub http_listen: SocketAddr,
     pub mqtt_listen: SocketAddr,
+    /// TLS with client certificates; without it a test can stand between.
+    pub mqtt_tls: bool,
+    /// As in the gateway's configuration.
+    pub certificate_valid_s: Option<u64>,
+    /// Another broker, as `mqtts://127.0.0.1:8883`.
+    pub broker_url: Option<String>,
     /// As in the gateway's configuration; its default unless given, like the next.
     pub compile_workers: Option<usize>,
     pub compile_s_max: Option<u32>,
@@ -36,6 +42,9 @@ impl GatewayOptions {
             mqtt_advertise: None,
             http_listen: free,
             mqtt_listen: free,
+            mqtt_tls: false,
+            certificate_valid_s: None,
+            broker_url: None,
             compile_workers: None,
             compile_s_max: None,
             wrapper: vec![],
@@ -49,7 +58,11 @@ impl GatewayOptions {
 struct ConfigFile {
     data_dir: PathBuf,
     http_listen: String,
-    mqtt_listen: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mqtt_listen: Option<String>,
+    mqtt_tls: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_valid_s: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mqtt_advertise_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,7 +71,14 @@ struct ConfigFile {
     compile_s_max: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     compress_blocks: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broker: Option<BrokerConfig>,
     check_runtime: Vec<CheckRuntime>,
+}
+
+#[derive(Serialize)]
+struct BrokerConfig {
+    url: String,
 }
 
 #[derive(Serialize)]
@@ -91,7 +111,13 @@ impl GatewayProcess {
         let config = ConfigFile {
             data_dir: options.data.join("gateway"),
             http_listen: options.http_listen.to_string(),
-            mqtt_listen: options.mqtt_listen.to_string(),
+            mqtt_listen: match options.broker_url {
+                Some(_) => None,
+                None => Some(options.mqtt_listen.to_string()),
+            },
+            mqtt_tls: if options.mqtt_tls { "required" } else { "off" },
+            certificate_valid_s: options.certificate_valid_s,
+            broker: options.broker_url.clone().map(|url| BrokerConfig { url }),
             mqtt_advertise_url: options.mqtt_advertise.map(|address| format!("mqtt://{address}")),
             compile_workers: options.compile_workers,
             compile_s_max: options.compile_s_max,
@@ -117,7 +143,7 @@ impl GatewayProcess {
             first_line(stdout)
                 .and_then(|line| Ok(serde_json::from_str::<Ready>(&line)?))
                 .with_context(|| format!("the gateway did not start\n{}", process.log_tail()))?;
-        let mqtt = ready.mqtt.trim_start_matches("mqtt://").parse();
+        let mqtt = ready.mqtt.trim_start_matches("mqtts://").trim_start_matches("mqtt://").parse();
         let mqtt = mqtt.with_context(|| format!("the broker's address {:?}", ready.mqtt))?;
         Ok(Self { process, options, url: ready.http, mqtt })
     }

@@ -61,8 +61,11 @@ pub async fn run(parts: DeviceParts) -> anyhow::Result<()> {
         let _turn = enrolling.acquire().await?;
         enrol(Applicant { config: &config, key: &key, runtime: &runtime }).await
     };
+    // The membership would lie on the real disk; without TLS the enrolment is enough.
+    let (enrolment, _membership) = enrolment;
     state.set_enrolment(&enrolment)?;
-    let link = farrier_agent::start::link_config(&config, &enrolment, &key)?;
+    let keeper = farrier_agent::start::membership_keeper(&config, &enrolment, &key, &state);
+    let link = farrier_agent::start::link_config(&config, &enrolment, &key, &Arc::new(keeper))?;
     let store = Store::open(disk, Path::new("/store"), STORE_BYTES_MAX)?;
     let bench = Rc::new(RefCell::new(Bench::default()));
     let workers = Box::new(SimWorkers { bench: bench.clone(), runtime: runtime.clone() });

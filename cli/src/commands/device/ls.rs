@@ -111,6 +111,9 @@ pub fn generation(device: &Device) -> String {
 
 fn note(device: &Device) -> String {
     let mut notes = Vec::new();
+    if device.revoked_at_ms.is_some() {
+        notes.push("revoked".to_owned());
+    }
     if device.emulated {
         notes.push("incl. emulator".to_owned());
     }

@@ -2,6 +2,8 @@
 
 mod enrol_token;
 mod ls;
+mod pending;
+mod revoke;
 mod show;
 
 use crate::console::Console;
@@ -17,12 +19,27 @@ pub enum Command {
     Show(show::ShowArgs),
     /// Print a claim token, with which one device can enrol
     EnrolToken(enrol_token::EnrolTokenArgs),
+    /// List the devices that wait to be accepted by their fingerprint
+    Pending(pending::PendingArgs),
+    /// Let the device with this fingerprint in
+    Accept(pending::DecideArgs),
+    /// Send the device with this fingerprint away
+    Reject(pending::DecideArgs),
+    /// Take a device's rights away
+    Revoke(revoke::RevokeArgs),
+    /// Forget a device
+    Remove(revoke::RemoveArgs),
 }
 
 pub async fn run(command: Command, client: &Client, console: &Console) -> Result<(), Failure> {
     match command {
         Command::Ls(args) => ls::run(&args, client, console).await,
         Command::Show(args) => show::run(&args, client, console).await,
+        Command::Pending(args) => pending::list(&args, client, console).await,
+        Command::Accept(args) => pending::accept(&args, client, console).await,
+        Command::Reject(args) => pending::reject(&args, client, console).await,
+        Command::Revoke(args) => revoke::revoke(&args, client, console).await,
+        Command::Remove(args) => revoke::remove(&args, client, console).await,
         Command::EnrolToken(args) => enrol_token::run(&args, client, console).await,
     }
 }

@@ -60,7 +60,12 @@ fn view(device: &Device, look: &Look) -> String {
         ("sensors", device.sensors.join(", ")),
         ("up", format::span(device.uptime_ms / 1000)),
         ("enrolled", format::ago(look.now_ms, device.enrolled_at_ms)),
+        ("fingerprint", device.fingerprint.clone()),
+        ("refused", format!("{} messages", device.refused_messages)),
     ]);
+    if let Some(revoked_ms) = device.revoked_at_ms {
+        text += &format!("\nrevoked {}: it has no rights\n", format::ago(look.now_ms, revoked_ms));
+    }
     for alarm in &device.alarms {
         text += &format!("\nalarm, {}: {}\n", alarm.kind, alarm.text);
     }
@@ -97,9 +102,14 @@ mod tests {
             sensors:        temperature
             up:             10 min
             enrolled:       10 min ago
+            fingerprint:    MCE9Y-3H6WH-388Y6-6D046
+            refused:        0 messages
 
             DEVICE  TARGET         MODULE    STATE     CPU   MEMORY  ARTIFACT  COMPILE  RESTARTS  NOTE
             pi      aarch64-linux  filter@2  running  3.4%  1.1 MiB  40.0 KiB    84 ms         0  incl. emulator
         "#]].assert_eq(&view(&sample::devices()[0], &Look::plain(false)));
+        let revoked = Device { revoked_at_ms: Some(sample::NOW_MS), ..sample::devices().remove(0) };
+        let shown = view(&revoked, &Look::plain(false));
+        assert!(shown.contains("\nrevoked now: it has no rights\n"), "{shown}");
     }
 }

@@ -50,6 +50,10 @@ impl AccessControl for Fleet {
         let id = who.client_id();
         id == GATEWAY || filter.starts_with(&format!("d/{id}/down/")) || filter.starts_with("blob/")
     }
+
+    fn is_rate_limited(&self, who: &Who) -> bool {
+        who.client_id() != GATEWAY
+    }
 }
 
 pub fn localhost(port: u16) -> SocketAddr {

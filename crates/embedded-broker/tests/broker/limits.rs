@@ -136,16 +136,71 @@ async fn a_login_that_stalls_is_closed() {
     broker.stop().await;
 }
 
-/// Wrong: anyone who reaches the port can hold as many sockets as the process may
-/// open. The library starts its clock only after the first bytes of a CONNECT and
-/// lets nobody else accept for it. A firewall can bound connections by address.
 #[tokio::test]
-async fn a_connection_that_never_says_a_word_is_not_closed() {
-    let limits = Limits { login_timeout: Duration::from_millis(50), ..Limits::default() };
+async fn a_connection_that_never_says_a_word_is_closed() {
+    let limits = Limits { login_timeout: Duration::from_millis(100), ..Limits::default() };
     let broker = broker_with(limits).await;
-    let mut stream = raw(&broker, b"").await;
-    let mut byte = [0];
-    let silence = tokio::time::timeout(Duration::from_millis(400), stream.read(&mut byte)).await;
-    assert!(silence.is_err(), "closed, so this test can be turned round: {silence:?}");
+    let mut silent = raw(&broker, b"").await;
+    closed(&mut silent).await;
+    // The library alone would wait for ever for the rest of the protocol's name.
+    let mut nearly_silent = raw(&broker, b"\x10").await;
+    closed(&mut nearly_silent).await;
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn silent_connections_of_one_address_leave_room_for_others() {
+    let limits = Limits { connections_before_login_max: 4, ..Limits::default() };
+    let broker = broker_with(limits).await;
+    let mut silent = Vec::new();
+    for _ in 0..2 {
+        silent.push(raw(&broker, b"").await);
+    }
+    // Its share is used up, so the next of this address is closed at once.
+    closed(&mut raw(&broker, b"").await).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.77:0".parse().unwrap()).unwrap();
+    let mut other = socket.connect(broker.local_addr()).await.unwrap();
+    other.write_all(&connect_and_subscribe("one", "blob/1")).await.unwrap();
+    let mut connack_and_suback = [0; 4 + 5];
+    within("a login", other.read_exact(&mut connack_and_suback)).await.unwrap();
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn messages_beyond_the_rate_are_dropped_and_the_client_stays() {
+    let limits = Limits { messages_per_s_max: 1, messages_burst_max: 20, ..Limits::default() };
+    let broker = broker_with(limits).await;
+    let mut gateway = Client::login(&broker, GATEWAY).await;
+    assert!(gateway.subscribe("d/+/up/+").await);
+    let mut flooder = Client::login(&broker, "one").await;
+    for number in 0..200_u32 {
+        flooder.publish("d/one/up/report", number.to_be_bytes()).await;
+    }
+    flooder.acked(200).await;
+    // Another client's message comes after all that were let through.
+    let quiet = Client::login(&broker, "two").await;
+    quiet.publish("d/two/up/report", "last").await;
+    let mut let_through = 0;
+    while gateway.message().await.topic != "d/two/up/report" {
+        let_through += 1;
+    }
+    assert!((20..30).contains(&let_through), "{let_through} messages");
+    assert!(flooder.subscribe("blob/1").await);
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_too_many_bytes_waits_with_them() {
+    let limits = Limits { bytes_per_s_max: 64 * 1024, ..Limits::default() };
+    let broker = broker_with(limits).await;
+    let mut sender = Client::login(&broker, "one").await;
+    let began = std::time::Instant::now();
+    for _ in 0..4 {
+        sender.publish("d/one/up/report", vec![0; 40 * 1024]).await;
+    }
+    sender.acked(4).await;
+    // 160 KiB, of which the first 64 go at once.
+    assert!(began.elapsed() > Duration::from_millis(1_200), "{:?}", began.elapsed());
     broker.stop().await;
 }

@@ -10,3 +10,4 @@ mod mqtt5;
 mod retained;
 mod rights;
 mod sessions;
+mod tls;

@@ -13,7 +13,8 @@ fn a_claim_token_lets_one_device_in_and_answers_it_again() {
     assert_eq!(response.device_id, device.id.to_string());
     assert_eq!(response.broker_url, "mqtt://m");
     // The answer was lost on the way.
-    assert_eq!(fleet.app.enrol(&device.enrol_request(&token)).unwrap(), response);
+    let again = fleet.app.enrol(&device.enrol_request(&token)).unwrap();
+    assert_eq!((again.device_id, again.root), (response.device_id, response.root));
     let second = FakeDevice::new(2, "x86_64-linux");
     let (code, detail) = refusal(fleet.app.enrol(&second.enrol_request(&token)));
     assert_eq!(code, ProblemCode::ClaimRefused);
@@ -55,7 +56,7 @@ fn a_statement_proves_its_key_and_belongs_to_its_claim() {
     let device = FakeDevice::new(1, "x86_64-linux");
     let (first, second) = (fleet.claim_token(), fleet.claim_token());
     let mut request = device.enrol_request(&first);
-    request.claim_token = second;
+    request.claim_token = Some(second);
     let (code, detail) = refusal(fleet.app.enrol(&request));
     assert_eq!(code, ProblemCode::BadRequest);
     assert!(detail.contains("another claim token"), "{detail}");

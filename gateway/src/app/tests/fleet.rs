@@ -1,9 +1,10 @@
 //! A gateway without disk, network and processes, and devices that are keys.
 
 use crate::app::{
-    Addresses, App, AppError, CompileInput, CompileOutcome, CompileRoom, Compiled, Outbox,
-    PulseRules, Rooms, SiteLimits, TrustRules, Workshop,
+    Addresses, App, AppError, BrokerTrust, CompileInput, CompileOutcome, CompileRoom, Compiled,
+    Outbox, PulseRules, Rooms, SiteLimits, TrustRules, Workshop,
 };
+use crate::authority::Authority;
 use crate::signing::Signing;
 use crate::store::memory::{MemoryBlobs, MemoryStore};
 use crate::store::record::KeyHash;
@@ -84,6 +85,7 @@ impl Workshop for FakeWorkshop {
 pub struct FakeOutbox {
     pub heartbeats: Mutex<Vec<DeviceId>>,
     pub told: Mutex<Vec<DeviceId>>,
+    pub gone: Mutex<Vec<DeviceId>>,
     pub roots_told: AtomicU64,
 }
 
@@ -101,6 +103,10 @@ impl Outbox for FakeOutbox {
     }
 
     fn blocks_wanted(&self) {}
+
+    fn device_gone(&self, device: &DeviceId) {
+        self.gone.lock().unwrap().push(device.clone());
+    }
 }
 
 pub struct Fleet {
@@ -140,11 +146,21 @@ impl FakeDevice {
     }
 
     pub fn enrol_request(&self, claim_token: &str) -> EnrolRequest {
-        let token: device_protocol::ClaimToken = claim_token.parse().unwrap();
+        self.request(Some(claim_token))
+    }
+
+    /// Without a claim token.
+    pub fn ask_request(&self) -> EnrolRequest {
+        self.request(None)
+    }
+
+    fn request(&self, claim_token: Option<&str>) -> EnrolRequest {
+        let token: Option<device_protocol::ClaimToken> =
+            claim_token.map(|token| token.parse().unwrap());
         let statement = EnrolStatement {
             version: MESSAGE_VERSION,
             public_key: self.key.public_key(),
-            claim_hash: token.secret_hash(),
+            claim_hash: token.map(|token| token.secret_hash()),
             name: self.name.clone(),
             target: self.target.into(),
             bounds_checks: "software".into(),
@@ -157,7 +173,8 @@ impl FakeDevice {
             sensors: self.sensors.clone(),
         };
         let sealed = seal(Domain::Enrol, minicbor::to_vec(statement).unwrap(), &self.key);
-        EnrolRequest { claim_token: claim_token.into(), statement: encode_sealed(&sealed) }
+        let claim_token = claim_token.map(str::to_owned);
+        EnrolRequest { claim_token, statement: encode_sealed(&sealed) }
     }
 
     pub fn login_token(&self, time_ms: u64, nonce: u8) -> Vec<u8> {
@@ -260,6 +277,9 @@ impl Fleet {
             blobs: blobs.clone(),
             signing: keys.unwrap_or_else(|| Signing::ephemeral(&surroundings)),
             trust,
+            authority: Arc::new(
+                Authority::ephemeral(&surroundings, std::time::Duration::from_secs(3_600)).unwrap(),
+            ),
             workshop: workshop.clone(),
             outbox: outbox.clone(),
             surroundings,
@@ -270,7 +290,11 @@ impl Fleet {
             compress_blocks: false,
         })
         .unwrap();
-        app.set_addresses(Addresses { http_url: "http://h".into(), mqtt_url: "mqtt://m".into() });
+        app.set_addresses(Addresses {
+            http_url: "http://h".into(),
+            mqtt_url: "mqtt://m".into(),
+            broker_trust: BrokerTrust { certificates: vec![vec![1]], name: None },
+        });
         Self { app, clock, workshop, outbox, store, blobs, randomness }
     }
 

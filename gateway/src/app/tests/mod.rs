@@ -8,5 +8,6 @@ mod matching;
 mod pulse;
 mod queueing;
 mod reporting;
+mod revoking;
 mod trusting;
 mod uploading;

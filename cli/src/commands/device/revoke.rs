@@ -1,0 +1,51 @@
+//! `farrier device revoke` and `remove`: how a device loses its rights.
+
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::format;
+use clap::Args;
+use gateway_client::Client;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A revoked device's session ends at once, and nothing is sent to it or taken from it any
+more. There is no way back but to remove it and to enrol it again.
+
+Examples:
+  farrier device revoke kitchen")]
+pub struct RevokeArgs {
+    /// A device's name or id
+    #[arg(value_name = "DEVICE")]
+    reference: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A removed device is a stranger, which may ask to be let in again. Revoke one that was
+stolen instead.
+
+Examples:
+  farrier device remove kitchen")]
+pub struct RemoveArgs {
+    /// A device's name or id
+    #[arg(value_name = "DEVICE")]
+    reference: String,
+}
+
+pub async fn revoke(args: &RevokeArgs, client: &Client, console: &Console) -> Result<(), Failure> {
+    let device = client
+        .revoke_device(&args.reference)
+        .await
+        .map_err(|error| Failure::from(error).if_not_found_try("farrier device ls"))?;
+    console.note(format!("{} is revoked", format::printable(&device.name)));
+    Ok(())
+}
+
+pub async fn remove(args: &RemoveArgs, client: &Client, console: &Console) -> Result<(), Failure> {
+    client
+        .remove_device(&args.reference)
+        .await
+        .map_err(|error| Failure::from(error).if_not_found_try("farrier device ls"))?;
+    console.note(format!("{} is removed", format::printable(&args.reference)));
+    Ok(())
+}
