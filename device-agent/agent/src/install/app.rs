@@ -1,6 +1,6 @@
 //! One application: the wanted version, and the proven one that serves meanwhile.
 
-use super::trial::{Before, Outcome, STARTS_MAX, Trial};
+use super::trial::{Before, Outcome, STARTS_MAX, Trial, is_same_work};
 use super::{Action, Ids, Slot, SlotId, Stage, WorkerId};
 use crate::Moment;
 use crate::refusal::Refusal;
@@ -284,10 +284,11 @@ impl App {
         None
     }
 
-    /// Only what takes another's place is on trial.
+    /// Only what takes another's place is on trial; the last good version, deployed
+    /// again, has nothing better to go back to.
     fn begin_trial(&mut self, now: Moment) -> Result<(), Refusal> {
         let (Some(wanted), Some(fallback)) = (&self.wanted, &self.fallback) else { return Ok(()) };
-        if self.proven.as_ref().is_none_or(|proven| proven.entry == wanted.entry) {
+        if self.proven.as_ref().is_none_or(|proven| is_same_work(&proven.entry, &wanted.entry)) {
             return Ok(());
         }
         let attempt = self.attempt.get_or_insert_with(|| Attempt::new(wanted.entry.clone()));

@@ -10,8 +10,9 @@ use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// For each of two applications: its version and whether it shall run; 0 is not listed.
-    Manifest([(u32, bool); 2]),
+    /// For each of two applications: its version, whether it shall run, and which
+    /// deployment says so; version 0 is not listed.
+    Manifest([(u32, bool, u64); 2]),
     Deliver(usize),
     Advance(usize),
     Trouble(usize, u8),
@@ -23,7 +24,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let app = || (0u32..7, prop::bool::weighted(0.8));
+    let app = || (0u32..7, prop::bool::weighted(0.8), 1u64..3);
     prop_oneof![
         3 => (app(), app()).prop_map(|(a, b)| Step::Manifest([a, b])),
         6 => any::<usize>().prop_map(Step::Deliver),
@@ -44,9 +45,12 @@ fn take(world: &mut World, step: Step) {
     };
     match step {
         Step::Manifest(apps) => {
-            let listed = apps.iter().zip(["a", "b"]).filter(|((version, _), _)| *version > 0);
+            let listed = apps.iter().zip(["a", "b"]).filter(|((version, ..), _)| *version > 0);
             let entries = listed
-                .map(|((version, run), app)| AppEntry { run: *run, ..entry(app, *version) })
+                .map(|((version, run, deployment), app)| {
+                    let (run, deployment) = (*run, *deployment);
+                    AppEntry { run, deployment, ..entry(app, *version) }
+                })
                 .collect();
             world.accept(entries);
         }

@@ -161,6 +161,12 @@ impl Trial {
     }
 }
 
+/// The same code with the same settings, whichever deployment asked for it.
+pub(super) fn is_same_work(proven: &AppEntry, wanted: &AppEntry) -> bool {
+    let AppEntry { deployment, health_window_ms, .. } = *wanted;
+    AppEntry { deployment, health_window_ms, ..proven.clone() } == *wanted
+}
+
 fn window_of(entry: &AppEntry) -> Duration {
     let asked = entry.health_window_ms.map(|ms| Duration::from_millis(ms.into()));
     asked.unwrap_or(WINDOW_DEFAULT).min(WINDOW_MAX)

@@ -134,6 +134,40 @@ fn a_version_under_which_the_device_goes_down_again_and_again_is_given_up() {
 }
 
 #[test]
+fn the_last_good_version_deployed_again_is_not_on_trial() {
+    let mut world = on_trial();
+    let again = |app| AppEntry { deployment: 3, ..entry(app, 1) };
+    world.accept(vec![again("a"), again("b")]);
+    for _ in 0..5 {
+        world.settle_without_fetches();
+        assert!(world.disk.installed.attempts.is_empty(), "{:?}", world.disk.installed.attempts);
+        world.cut_power();
+    }
+    world.settle();
+    let proven = world.disk.installed.proven.iter().map(|proven| &proven.entry);
+    assert_eq!(proven.collect::<Vec<_>>(), [&again("a"), &again("b")]);
+    assert_eq!(world.entry_of(world.running("a").unwrap()), &again("a"));
+    let sensors = vec!["temperature".into()];
+    world.accept(vec![AppEntry { sensors, deployment: 4, ..entry("a", 1) }, again("b")]);
+    world.settle_without_fetches();
+    assert_eq!(world.disk.installed.attempts.len(), 1, "other settings have to prove themselves");
+}
+
+#[test]
+fn a_renewed_manifest_of_the_same_set_begins_no_other_trial() {
+    let mut world = on_trial();
+    let workers = ["a", "b"].map(|app| world.running(app));
+    for _ in 0..5 {
+        world.accept(vec![entry("a", 2), entry("b", 2)]);
+        world.settle_without_fetches();
+    }
+    assert_eq!(["a", "b"].map(|app| world.running(app)), workers);
+    assert!(world.disk.installed.attempts.iter().all(|attempt| attempt.starts == 1));
+    world.wait(SECS(30));
+    assert_eq!(proven(&world), [2, 2], "its window goes on from its begin");
+}
+
+#[test]
 fn each_rule_of_the_health_window_has_its_words() {
     let well = Figures {
         calls: 10,
