@@ -1,11 +1,15 @@
 //! Time and randomness, passed in so that tests decide both.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since 1970 in UTC.
 pub trait Clock: Send + Sync {
+    /// Milliseconds since 1970 in UTC. Somebody may set it, years ahead or back.
     fn now_ms(&self) -> u64;
+
+    /// Milliseconds since some moment, whatever is done to the calendar: what intervals
+    /// within one run are measured by.
+    fn steady_ms(&self) -> u64;
 }
 
 /// Bytes that nobody can guess.
@@ -23,7 +27,10 @@ pub struct Surroundings {
 impl Surroundings {
     /// The system's clock and generator.
     pub fn of_the_system() -> Self {
-        Self { clock: Arc::new(SystemClock), randomness: Arc::new(SystemRandomness) }
+        Self {
+            clock: Arc::new(SystemClock { start: Instant::now() }),
+            randomness: Arc::new(SystemRandomness),
+        }
     }
 
     pub fn random<const LEN: usize>(&self) -> [u8; LEN] {
@@ -33,12 +40,18 @@ impl Surroundings {
     }
 }
 
-struct SystemClock;
+struct SystemClock {
+    start: Instant,
+}
 
 impl Clock for SystemClock {
     fn now_ms(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn steady_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 

@@ -38,7 +38,7 @@ impl App {
             return Ok(());
         }
         let epoch = state.model.root.as_ref().map_or(0, |root| root.document().epoch);
-        let now_ms = self.now_ms();
+        let now_ms = self.steady_ms();
         let last_ms = state.overtaken_ms.insert(device.clone(), now_ms);
         if last_ms.is_some_and(|last| last + INTERVAL_MS > now_ms) {
             return Ok(());

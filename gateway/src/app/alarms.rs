@@ -18,21 +18,24 @@ pub fn alarms_of(
 ) -> Vec<Alarm> {
     let mut alarms = Vec::new();
     let mut raise = |kind: &str, text: String| alarms.push(Alarm { kind: kind.to_owned(), text });
-    let behind_ms = state.behind_since_ms.get(device).map(|since| now_ms.saturating_sub(*since));
+    let behind_ms = state.behind.get(device).map(|behind| behind.for_ms);
     let report = of_device.report();
     let said = report.and_then(|report| report.refused.as_ref());
     let said = said.filter(|refused| refused.code == RefusalCode::Frozen);
     if let (Some(behind_ms @ FROZEN_AFTER_MS..), Some(report)) = (behind_ms, report) {
         let wanted = state.model.manifests.get(device).map_or(0, |manifest| manifest.seq);
-        raise(
-            "frozen",
-            format!(
-                "It reports, but stays on generation {} although {wanted} was published {} s ago. \
-                 Look for what keeps messages from it.",
-                report.seq,
-                behind_ms / 1_000
-            ),
-        );
+        // Between a report and the next look it may have caught up.
+        if report.seq < wanted {
+            raise(
+                "frozen",
+                format!(
+                    "It reports, but stays on generation {} although {wanted} was published {} s \
+                     ago. Look for what keeps messages from it.",
+                    report.seq,
+                    behind_ms / 1_000
+                ),
+            );
+        }
     } else if let Some(refused) = said {
         raise("frozen", format!("It says that it is being frozen: {}.", refused.detail));
     }

@@ -195,7 +195,8 @@ impl App {
                 .filter(may_ask)
                 .count()
         };
-        let asked = self.block_desk().ask(device, &want, count, expected, now_ms);
+        let steady_ms = self.steady_ms();
+        let asked = self.block_desk().ask(device, &want, count, expected, steady_ms);
         drop((telemetry, state));
         self.rooms.outbox.blocks_wanted();
         asked.map_err(|refusal| match refusal {
@@ -217,7 +218,7 @@ impl App {
 
     /// Blocks to send now, and the milliseconds until more are due.
     pub fn blocks_due(&self) -> (Vec<BlockRequest>, Option<u64>) {
-        let now_ms = self.now_ms();
+        let now_ms = self.steady_ms();
         let (due, next_ms) = self.block_desk().take_due(now_ms);
         (due, next_ms.map(|next| next.saturating_sub(now_ms)))
     }

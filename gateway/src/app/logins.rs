@@ -19,6 +19,7 @@ const LOGINS_PER_DEVICE_MAX: usize = 1_200;
 
 #[derive(Default)]
 pub struct Logins {
+    /// By [`App::steady_ms`], like the times of the nonces.
     started_ms: u64,
     /// Nonces of tokens that are still good, by device, oldest first.
     seen: HashMap<DeviceId, VecDeque<(u64, [u8; 16])>>,
@@ -72,10 +73,12 @@ impl App {
             return Err(LoginRefusal::Time { difference_ms });
         }
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        if login.time_ms < logins.started_ms {
+        let steady_ms = self.steady_ms();
+        // As a difference of two times, so that it holds also if the calendar was set since.
+        if now_ms.saturating_sub(login.time_ms) > steady_ms.saturating_sub(logins.started_ms) {
             return Err(LoginRefusal::BeforeStart);
         }
-        logins.note(&device, login.nonce, now_ms)?;
+        logins.note(&device, login.nonce, steady_ms)?;
         Ok(device)
     }
 }

@@ -170,14 +170,23 @@ struct State {
     jobs: Jobs,
     /// Deployments that a device's manifest has no room for.
     no_room: BTreeSet<(DeviceId, u64)>,
-    /// When a device was last reminded of the manifest that it ignores.
+    /// When a device was last reminded of the manifest that it ignores. This and the
+    /// next are by [`App::steady_ms`].
     manifest_told_ms: HashMap<DeviceId, u64>,
-    /// Since when a device that reports has had an older manifest, without a reason.
-    behind_since_ms: HashMap<DeviceId, u64>,
+    /// Devices that report and have an older manifest, without a reason.
+    behind: HashMap<DeviceId, Behind>,
     /// The kinds of alarms that watchers were told of.
     shown_alarms: HashMap<DeviceId, Vec<String>>,
-    /// When a device last got a manifest above one that only it knew.
+    /// When a device last got a manifest above one that only it knew, by
+    /// [`App::steady_ms`].
     overtaken_ms: HashMap<DeviceId, u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Behind {
+    since_ms: u64,
+    /// For how long, at the last tick.
+    for_ms: u64,
 }
 
 impl App {
@@ -185,9 +194,9 @@ impl App {
     pub fn open(rooms: Rooms) -> Result<Arc<Self>, AppError> {
         let model = Model::of(rooms.store.load()?);
         let keys = model.served_devices().map(|d| (d.device.clone(), d.public_key)).collect();
-        let now_ms = rooms.surroundings.clock.now_ms();
-        let events = EventBus::starting_at(now_ms);
-        let block_desk = blocks::BlockDesk::new(&rooms.sites, now_ms);
+        let steady_ms = rooms.surroundings.clock.steady_ms();
+        let events = EventBus::starting_at(rooms.surroundings.clock.now_ms());
+        let block_desk = blocks::BlockDesk::new(&rooms.sites, steady_ms);
         let app = Arc::new(Self {
             rooms,
             addresses: OnceLock::new(),
@@ -195,7 +204,7 @@ impl App {
             telemetry: Mutex::default(),
             device_keys: RwLock::new(keys),
             offered_imports: RwLock::default(),
-            logins: Mutex::new(logins::Logins::starting_at(now_ms)),
+            logins: Mutex::new(logins::Logins::starting_at(steady_ms)),
             renewals: membership::renewal_limiter(),
             pending: Mutex::default(),
             login_links: Mutex::default(),
@@ -234,6 +243,11 @@ impl App {
 
     pub fn now_ms(&self) -> u64 {
         self.rooms.surroundings.clock.now_ms()
+    }
+
+    /// For intervals, which the calendar's jumps do not change.
+    fn steady_ms(&self) -> u64 {
+        self.rooms.surroundings.clock.steady_ms()
     }
 
     /// Things that happen because time passes. Called about twice a second.

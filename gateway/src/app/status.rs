@@ -1,6 +1,6 @@
 //! What follows from time alone: a device went silent, or ignores its manifest.
 
-use super::App;
+use super::{App, Behind};
 use module_package::DeviceId;
 use std::collections::HashMap;
 
@@ -31,7 +31,7 @@ impl App {
     /// A message can be lost on the way however often it was retained. A device
     /// that refused the manifest has it.
     pub(super) fn republish_ignored_manifests(&self) {
-        let now_ms = self.now_ms();
+        let (now_ms, steady_ms) = (self.now_ms(), self.steady_ms());
         let mut state = self.state();
         let telemetry = self.telemetry();
         let mut ignored: Vec<DeviceId> = Vec::new();
@@ -47,18 +47,20 @@ impl App {
             }
         }
         drop(telemetry);
-        let behind = &mut state.behind_since_ms;
+        let behind = &mut state.behind;
         behind.retain(|device, _| ignored.contains(device));
         for device in &ignored {
-            behind.entry(device.clone()).or_insert(now_ms);
+            let begins = Behind { since_ms: steady_ms, for_ms: 0 };
+            let of_device = behind.entry(device.clone()).or_insert(begins);
+            of_device.for_ms = steady_ms.saturating_sub(of_device.since_ms);
         }
         let told: &mut HashMap<DeviceId, u64> = &mut state.manifest_told_ms;
         told.retain(|device, _| ignored.contains(device));
         for device in ignored {
             // The first sight only starts the time: it may be on its way.
-            let told_ms = told.entry(device.clone()).or_insert(now_ms);
-            if now_ms >= *told_ms + REPUBLISH_MS {
-                *told_ms = now_ms;
+            let told_ms = told.entry(device.clone()).or_insert(steady_ms);
+            if steady_ms >= *told_ms + REPUBLISH_MS {
+                *told_ms = steady_ms;
                 tracing::warn!(device.id = %device, "the device has an old manifest; publishing it again");
                 self.rooms.outbox.manifest_changed(&device);
             }

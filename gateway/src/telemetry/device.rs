@@ -217,7 +217,7 @@ impl DeviceTelemetry {
     }
 
     pub fn is_online(&self, now_ms: u64) -> bool {
-        self.last_seen_ms.is_some_and(|seen| now_ms.saturating_sub(seen) <= OFFLINE_AFTER_MS)
+        self.last_seen_ms.is_some_and(|seen| now_ms.abs_diff(seen) <= OFFLINE_AFTER_MS)
     }
 
     /// The applications of the last report.

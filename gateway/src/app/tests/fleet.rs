@@ -44,11 +44,33 @@ pub fn plain_wasm(answer: u32) -> Vec<u8> {
 }
 
 #[derive(Default)]
-pub struct FakeClock(AtomicU64);
+pub struct FakeClock {
+    now_ms: AtomicU64,
+    steady_ms: AtomicU64,
+}
+
+impl FakeClock {
+    fn at(ms: u64) -> Self {
+        Self { now_ms: ms.into(), steady_ms: AtomicU64::new(5) }
+    }
+
+    fn pass(&self, ms: u64) {
+        self.now_ms.fetch_add(ms, Ordering::SeqCst);
+        self.steady_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    pub fn set(&self, now_ms: u64) {
+        self.now_ms.store(now_ms, Ordering::SeqCst);
+    }
+}
 
 impl Clock for FakeClock {
     fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
+        self.now_ms.load(Ordering::SeqCst)
+    }
+
+    fn steady_ms(&self) -> u64 {
+        self.steady_ms.load(Ordering::SeqCst)
     }
 }
 
@@ -248,7 +270,7 @@ pub fn app_report(app: &str, release: module_package::ReleaseId, state: AppState
 
 impl Fleet {
     pub fn new() -> Self {
-        let clock = Arc::new(FakeClock(AtomicU64::new(1_000_000)));
+        let clock = Arc::new(FakeClock::at(1_000_000));
         let (store, blobs) = (Arc::default(), Arc::default());
         let randomness = Arc::new(CountingRandomness::default());
         Self::start(clock, store, blobs, randomness, None, TrustRules::default())
@@ -256,7 +278,7 @@ impl Fleet {
 
     /// With these keys and rules in place of a demonstration's.
     pub fn with_trust(signing: Signing, trust: TrustRules) -> Self {
-        let clock = Arc::new(FakeClock(AtomicU64::new(1_000_000)));
+        let clock = Arc::new(FakeClock::at(1_000_000));
         let (store, blobs) = (Arc::default(), Arc::default());
         Self::start(clock, store, blobs, Arc::default(), Some(signing), trust)
     }
@@ -306,7 +328,7 @@ impl Fleet {
     }
 
     pub fn pass_ms(&self, ms: u64) {
-        self.clock.0.fetch_add(ms, Ordering::SeqCst);
+        self.clock.pass(ms);
     }
 
     pub fn fill_disk(&self, is_full: bool) {

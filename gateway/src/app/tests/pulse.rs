@@ -89,6 +89,50 @@ fn an_idle_fleets_manifests_are_renewed_long_before_they_end() {
 }
 
 #[test]
+fn a_calendar_that_is_set_freezes_no_device_and_delays_no_manifest() {
+    const TEN_YEARS_MS: u64 = 3_652 * DAY_MS;
+    let (fleet, device) = running();
+    give(&fleet, &device, report(&device, 1, 1, 0));
+    fleet.app.tick();
+    let right_ms = fleet.app.now_ms();
+    for (counter, now_ms) in [(2, right_ms + TEN_YEARS_MS), (3, right_ms)] {
+        fleet.clock.set(now_ms);
+        give(&fleet, &device, report(&device, 1, counter, 0));
+        fleet.app.tick();
+        assert!(alarms(&fleet).is_empty(), "{:?}", alarms(&fleet));
+        fleet.outbox.told.lock().unwrap().clear();
+        fleet.pass_ms(10_000);
+        fleet.app.tick();
+        assert_eq!(*fleet.outbox.told.lock().unwrap(), vec![device.id.clone()]);
+    }
+    let login = |number: u8| {
+        let token = device.login_token(fleet.app.now_ms(), number);
+        fleet.app.check_login(device.id.as_str(), &token)
+    };
+    assert!(login(1).is_ok());
+    fleet.clock.set(right_ms + TEN_YEARS_MS);
+    for number in 2..200 {
+        assert!(login(number).is_ok());
+        fleet.pass_ms(1_000);
+    }
+    fleet.clock.set(right_ms);
+    let mut refused = 0;
+    fleet.pass_ms(700_000);
+    for _ in 0..10 {
+        for number in 0..=255 {
+            refused += usize::from(login(number).is_err());
+            fleet.pass_ms(3_000);
+        }
+    }
+    assert_eq!(refused, 0, "what was noted in ten years is forgotten in time");
+    fleet.clock.set(right_ms + TEN_YEARS_MS);
+    let fleet = fleet.restart();
+    fleet.clock.set(right_ms);
+    let token = device.login_token(right_ms, 1);
+    assert!(fleet.app.check_login(device.id.as_str(), &token).is_ok(), "begun by a wrong clock");
+}
+
+#[test]
 fn a_device_that_reports_and_stays_behind_raises_the_frozen_alarm_until_it_does_not() {
     let (fleet, device) = running();
     for counter in 1..=70 {
