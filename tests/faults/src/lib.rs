@@ -11,7 +11,9 @@
 //! `cargo xtask faults`: it remembers each seed's result below `target/faults`, goes
 //! on where it stopped, and writes the table of `docs/reliability.md` from them.
 
+mod clock;
 mod kinds;
+mod mosquitto;
 mod network;
 mod power;
 mod results;

@@ -26,6 +26,9 @@ const REPORT_INTERVAL_MS: u32 = 100;
 /// Short, so that versions are committed between two faults and within one too.
 const HEALTH_WINDOW_MS: u32 = 300;
 
+/// As the agent counts: so often may a device go down while a version is on trial.
+const DOWNS_ON_TRIAL_MAX: u32 = 3;
+
 /// Words in a log that mean a bug.
 const ALARMS: [&str; 3] = ["panicked at", "internal error: entered unreachable", "RUST_BACKTRACE"];
 
@@ -40,8 +43,16 @@ pub struct World {
     highest: BTreeMap<String, u64>,
     /// Devices whose alarms are what a test is after.
     alarmed: BTreeSet<String>,
+    /// How often each device was made to go down since the last deployment.
+    downs: BTreeMap<String, u32>,
     /// How far each log was read.
     read: BTreeMap<PathBuf, u64>,
+}
+
+enum Settled {
+    Agreed(Vec<Device>),
+    /// This device has given the version up for having gone down too often.
+    GivenUp(String),
 }
 
 /// A small module whose code differs from version to version.
@@ -95,6 +106,7 @@ impl World {
             acknowledged: BTreeMap::new(),
             highest: BTreeMap::new(),
             alarmed: BTreeSet::new(),
+            downs: BTreeMap::new(),
             read: BTreeMap::new(),
         };
         world.push().await?;
@@ -169,7 +181,20 @@ impl World {
         new.health_window_ms = Some(HEALTH_WINDOW_MS);
         let deployment = self.fleet.client().create_deployment(&new).await?;
         self.acknowledged.insert(deployment.id, version);
+        self.downs.clear();
         Ok(())
+    }
+
+    /// Cuts a device's power and starts it again.
+    pub fn restart_agent(&mut self, name: &str) -> anyhow::Result<()> {
+        *self.downs.entry(name.to_owned()).or_default() += 1;
+        self.fleet.restart_agent(name)
+    }
+
+    /// What a version was compiled to.
+    pub async fn artifacts(&self, version: u32) -> anyhow::Result<Vec<String>> {
+        let module = self.fleet.client().module(self.module(version)?).await?;
+        Ok(module.artifacts.into_iter().filter_map(|artifact| artifact.artifact).collect())
     }
 
     fn module(&self, version: u32) -> anyhow::Result<&str> {
@@ -186,34 +211,71 @@ impl World {
 
     /// Waits until every device runs what the newest deployment says, from reports of
     /// starts other than `before`, and asks the rest of the oracle.
+    ///
+    /// A device that went down three times while a version was on trial is right to
+    /// give that version up: then the same is deployed once more, as an operator would.
     pub async fn wait_converged(
         &mut self,
         before: &BTreeMap<String, String>,
     ) -> anyhow::Result<()> {
-        let names = self.device_names();
+        self.wait_until_agreed(&self.device_names(), before).await
+    }
+
+    /// The same of some devices, while others cannot.
+    pub async fn wait_converged_of(&mut self, names: &[&str]) -> anyhow::Result<()> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        self.wait_until_agreed(&names, &BTreeMap::new()).await
+    }
+
+    async fn wait_until_agreed(
+        &mut self,
+        names: &[String],
+        before: &BTreeMap<String, String>,
+    ) -> anyhow::Result<()> {
+        loop {
+            let wanted = self.check_deployments().await?;
+            let devices = match self.wait_settled(wanted, names, before).await {
+                Ok(Settled::Agreed(devices)) => devices,
+                Ok(Settled::GivenUp(name)) => {
+                    println!("{name} gave version {wanted} up: it is deployed again");
+                    self.deploy(wanted).await?;
+                    continue;
+                }
+                Err(error) => bail!("{error:#}\n{}", self.fleet.logs()),
+            };
+            self.check_devices(&devices).await?;
+            return self.check_logs();
+        }
+    }
+
+    async fn wait_settled(
+        &mut self,
+        wanted: u32,
+        names: &[String],
+        before: &BTreeMap<String, String>,
+    ) -> anyhow::Result<Settled> {
         let client = self.fleet.client().clone();
-        let wanted = self.check_deployments().await?;
-        let waited = wait_for("agreement of all devices", CONVERGE_WITHIN, async || {
+        wait_for("agreement of all devices", CONVERGE_WITHIN, async || {
             self.fleet.check_alive()?;
             let devices = match client.devices().await {
                 Ok(devices) => devices.items,
                 Err(error) => return Ok(Err(error.to_string())),
             };
-            for name in &names {
+            for name in names {
                 let device = devices.iter().find(|device| device.name == *name);
                 let device = device.with_context(|| format!("the device {name} is gone"))?;
+                let downs = self.downs.get(name).copied().unwrap_or_default();
+                if downs >= DOWNS_ON_TRIAL_MAX && has_given_up(device, wanted) {
+                    return Ok(Ok(Settled::GivenUp(name.clone())));
+                }
                 if let Some(why) = is_behind(device, wanted, before.get(name)) {
                     return Ok(Err(format!("{name}: {why}")));
                 }
             }
-            Ok(Ok(devices))
-        });
-        let devices = match waited.await {
-            Ok(devices) => devices,
-            Err(error) => bail!("{error:#}\n{}", self.fleet.logs()),
-        };
-        self.check_devices(&devices).await?;
-        self.check_logs()
+            let ours = devices.into_iter().filter(|device| names.contains(&device.name));
+            Ok(Ok(Settled::Agreed(ours.collect())))
+        })
+        .await
     }
 
     /// Everything acknowledged is listed. Gives the version that is wanted: a
@@ -314,6 +376,23 @@ fn is_behind(device: &Device, version: u32, boot_id_before: Option<&String>) -> 
         ));
     }
     None
+}
+
+/// It has the deployment, has given the version up for the reason that the tests gave
+/// it, and the version before runs.
+fn has_given_up(device: &Device, version: u32) -> bool {
+    let given_up = |app: &&AppStatus| {
+        let words = format!("went down {DOWNS_ON_TRIAL_MAX} times while it was on trial");
+        app.app == APP
+            && app.state == "refused"
+            && app.version == version
+            && app.fallback
+            && app.detail.contains(&words)
+            && !app.detail.contains(&format!("version {version} goes on running"))
+    };
+    device.connection == Connection::Online
+        && device.generation == device.generation_wanted
+        && device.apps.iter().any(|app| given_up(&app))
 }
 
 /// Two contents for one generation.

@@ -92,6 +92,21 @@ fn a_cloned_device_raises_an_alarm() {
 }
 
 #[test]
+fn a_fleet_converges_while_clocks_jump() {
+    check("clock-jumps");
+}
+
+#[test]
+fn a_fleet_converges_after_its_broker_has_lost_everything() {
+    check("broker-kills");
+}
+
+#[test]
+fn a_revoked_device_gets_nothing_more() {
+    check("revoked-devices");
+}
+
+#[test]
 fn a_device_runs_nothing_of_what_was_damaged_on_its_disk() {
     check("stored-bits");
 }

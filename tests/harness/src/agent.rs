@@ -17,6 +17,8 @@ pub struct AgentOptions {
     pub report_interval_ms: u32,
     /// As in the agent's configuration; its default unless given.
     pub reconnect_s_max: Option<u32>,
+    /// Whether it believes its clock.
+    pub clock_trusted: bool,
     /// Put before the agent's command line, such as `ip netns exec apart`; it has to
     /// leave its place to the agent.
     pub wrapper: Vec<String>,
@@ -33,6 +35,7 @@ struct ConfigFile {
     report_interval_ms: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     reconnect_s_max: Option<u32>,
+    clock_trusted: bool,
     runtime: RuntimeConfig,
     sensor: Vec<SensorConfig>,
 }
@@ -68,6 +71,7 @@ impl AgentProcess {
             name: options.name.clone(),
             report_interval_ms: options.report_interval_ms,
             reconnect_s_max: options.reconnect_s_max,
+            clock_trusted: options.clock_trusted,
             runtime: RuntimeConfig {
                 path: kit.runtime(options.class),
                 launcher: options.class.launcher,

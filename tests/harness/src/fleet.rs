@@ -121,6 +121,7 @@ impl Fleet {
             claim_token: claim.token,
             report_interval_ms: 1_000,
             reconnect_s_max: None,
+            clock_trusted: false,
             wrapper: vec![],
             sensor_seed: SENSOR_SEED,
         })

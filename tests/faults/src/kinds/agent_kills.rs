@@ -56,7 +56,7 @@ impl Rig for AgentKills {
             for _ in 0..rounds {
                 tokio::time::sleep(Duration::from_millis(random.u64(0..KILL_WITHIN_MS))).await;
                 for victim in &victims {
-                    world.fleet.restart_agent(victim)?;
+                    world.restart_agent(victim)?;
                     faults += 1;
                 }
             }

@@ -64,7 +64,7 @@ impl Rig for Clones {
             world.expect_alarms(&name);
             // To the gateway the copy was the newer start, and what an older one says may
             // be a replay: the genuine device is heard again from its next start on.
-            world.fleet.restart_agent(&name)?;
+            world.restart_agent(&name)?;
             world.deploy(1 + u32::try_from(seed % 2)?).await?;
             world.wait_converged(&BTreeMap::new()).await.context("without the copy")?;
             let index = world.fleet.agents.iter().position(|agent| agent.name() == name);

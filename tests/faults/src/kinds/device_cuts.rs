@@ -65,7 +65,7 @@ impl Rig for DeviceCuts {
             let checked = check_disk(&devices_folder(&folder), promise).and_then(|()| {
                 runtime.block_on(async {
                     let before = world.boot_ids().await?;
-                    world.fleet.restart_agent(NAME)?;
+                    world.restart_agent(NAME)?;
                     world.wait_converged(&before).await
                 })
             });

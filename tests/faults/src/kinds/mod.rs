@@ -2,6 +2,8 @@
 
 mod agent_kills;
 mod artifact_bits;
+mod broker_kills;
+mod clock_jumps;
 mod clones;
 mod device_cuts;
 mod device_prefixes;
@@ -12,6 +14,7 @@ mod gateway_prefixes;
 mod manifest_bits;
 mod partitions;
 mod replay_disk;
+mod revoked_devices;
 mod stored_bits;
 
 use crate::Kind;
@@ -21,7 +24,10 @@ use crate::Kind;
 pub const KINDS: &[Kind] = &[
     agent_kills::KIND,
     gateway_kills::KIND,
+    broker_kills::KIND,
     partitions::KIND,
+    clock_jumps::KIND,
+    revoked_devices::KIND,
     clones::KIND,
     stored_bits::KIND,
     gateway_cuts::KIND,

@@ -4,10 +4,11 @@
 //! again, sometimes with another deployment waiting. The agent must run the genuine
 //! artifact, fetched again, and have every blob whole under its name in the end.
 
-use crate::world::{World, runtime};
+use crate::world::{CONVERGE_WITHIN, World, runtime};
 use crate::{Kind, Outcome, Rig, Workplace, nothing_is_missing};
 use anyhow::{Context, ensure};
 use fastrand::Rng;
+use harness::wait_for;
 use module_package::BlobId;
 use std::path::{Path, PathBuf};
 use tokio::runtime::Runtime;
@@ -54,13 +55,15 @@ impl Rig for StoredBits {
             for file in &files {
                 flip(file, &mut random)?;
             }
-            world.fleet.restart_agent(NAME)?;
+            world.restart_agent(NAME)?;
             world.wait_converged(&before).await?;
-            for file in files_of(&blobs)? {
-                let bytes = std::fs::read(&file)?;
-                let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                ensure!(BlobId::of(&bytes).to_string() == name, "{} is damaged", file.display());
-            }
+            // The version before stays until the new one has proved itself, and nobody
+            // reads it if it has.
+            wait_for("whole blobs on the disk", CONVERGE_WITHIN, async || {
+                let damaged = files_of(&blobs)?.into_iter().find(|file| !is_whole(file));
+                Ok(damaged.map_or(Ok(()), |file| Err(format!("{} is damaged", file.display()))))
+            })
+            .await?;
             Ok(Outcome { faults: files.len() as u64 })
         })
     }
@@ -72,6 +75,12 @@ fn files_of(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     files.sort();
     Ok(files)
+}
+
+/// One that is removed meanwhile is not damaged.
+fn is_whole(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    std::fs::read(file).map_or(true, |bytes| BlobId::of(&bytes).to_string() == name)
 }
 
 fn flip(file: &Path, random: &mut Rng) -> anyhow::Result<()> {
