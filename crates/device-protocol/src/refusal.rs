@@ -80,7 +80,7 @@ refusals! {
     29 Unhealthy "A new version was not well in its health window; the last good set runs." "See the detail and the log; deploy a version that works, or the same one again to give it another chance.";
     30 RootRefused "A root document does not follow the one that this device trusts." "Publish the root documents one by one, each signed by a threshold of the one before; look for whoever else publishes them.";
     31 Frozen "Something keeps newer documents from this device." "Look at the broker and whatever stands between it and the device.";
-    37 FetchGivenUp "Blocks did not arrive for so long that the device stopped asking." "Check that the gateway serves blobs and that its broker lets the device read them; then deploy again.";
+    37 FetchGivenUp "Blocks came too slowly or not at all, and the device stopped asking." "Check that the gateway serves blobs and that its broker lets the device read them; then deploy again.";
 }
 
 impl<C> Encode<C> for RefusalCode {

@@ -18,6 +18,7 @@
 //! seed = 42
 //! ```
 
+use crate::fetch::patience::Patience;
 use device_protocol::SiteName;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,13 @@ pub struct Config {
     /// it says so too. Not shorter than the gateway's `heartbeat_s`.
     #[serde(default = "default_freeze_after_ms")]
     pub freeze_after_ms: u64,
+    /// What is fetched has to bring `fetch_bytes_per_s_min` on the average of so much
+    /// connected time. What is slower is given up and reported, and goes on from where
+    /// it was at the next deployment.
+    #[serde(default = "default_fetch_patience_s")]
+    pub fetch_patience_s: u64,
+    #[serde(default = "default_fetch_bytes_per_s_min")]
+    pub fetch_bytes_per_s_min: u64,
     #[serde(default, rename = "sensor")]
     pub sensors: Vec<SensorConfig>,
 }
@@ -112,6 +120,14 @@ fn default_reconnect_s_max() -> u64 {
     15
 }
 
+fn default_fetch_patience_s() -> u64 {
+    Patience::default().stretch.as_secs()
+}
+
+fn default_fetch_bytes_per_s_min() -> u64 {
+    Patience::default().bytes_per_s_min
+}
+
 fn default_store_bytes_max() -> u64 {
     256 * 1024 * 1024
 }
@@ -145,6 +161,9 @@ impl Config {
         if self.reconnect_s_max == 0 {
             return Err("reconnect_s_max needs at least 1".into());
         }
+        if self.fetch_patience_s == 0 {
+            return Err("fetch_patience_s needs at least 1".into());
+        }
         for (index, sensor) in self.sensors.iter().enumerate() {
             let name = sensor.name();
             if name.is_empty() || name.len() > NAME_BYTES_MAX {
@@ -163,6 +182,11 @@ impl Config {
 
     pub fn freeze_after(&self) -> Duration {
         Duration::from_millis(self.freeze_after_ms)
+    }
+
+    pub fn patience(&self) -> Patience {
+        let stretch = Duration::from_secs(self.fetch_patience_s);
+        Patience { stretch, bytes_per_s_min: self.fetch_bytes_per_s_min }
     }
 
     pub fn is_emulated(&self) -> bool {
@@ -206,6 +230,7 @@ mod tests {
         assert_eq!(config.report_interval_ms, 5_000);
         assert_eq!(config.reconnect_s_max, 15);
         assert_eq!(config.store_bytes_max, 268_435_456);
+        assert_eq!(config.patience(), Patience::default());
         assert_eq!(config.sensors[0].to_grant().source, SensorSource::Simulated { seed: 42 });
     }
 

@@ -60,8 +60,7 @@ impl Agent {
             Err(damaged @ StoreError::Damaged(_)) => self.refuse((&damaged).into(), None, now),
             Err(error) => return Some(Input::Release(slot, Err((&error).into()))),
         }
-        let fetch = Fetch::of_release(blob, now, self.parts.seed ^ slot.0);
-        self.fetches.start(fetch.at_site(self.parts.config.site.clone()));
+        self.start_fetch(Fetch::of_release(blob, now, self.parts.seed ^ slot.0));
         None
     }
 
@@ -110,8 +109,7 @@ impl Agent {
             }
             Ok(missing) => {
                 let seed = self.parts.seed ^ slot.0;
-                let fetch = Fetch::of_artifact(release, missing, now, seed);
-                self.fetches.start(fetch.at_site(self.parts.config.site.clone()));
+                self.start_fetch(Fetch::of_artifact(release, missing, now, seed));
                 None
             }
             Err(error) => answer(Err((&error).into())),

@@ -2,7 +2,7 @@
 
 use super::Agent;
 use crate::Moment;
-use crate::fetch::Taken;
+use crate::fetch::{Fetch, Taken};
 use crate::fetch::queue::Request;
 use crate::install::Input;
 use crate::refusal::Refusal;
@@ -43,12 +43,19 @@ impl Agent {
         }
     }
 
-    /// What nobody answers ends as a refusal, and the next deployment tries again.
+    /// A fetch for this device, as its configuration wants them.
+    pub(super) fn start_fetch(&mut self, fetch: Fetch) {
+        let config = &self.parts.config;
+        let fetch = fetch.at_site(config.site.clone()).with_patience(config.patience());
+        self.fetches.start(fetch);
+    }
+
+    /// What nobody answers, or too slowly, ends as a refusal, and the next deployment
+    /// tries again.
     pub(super) fn give_up_fetches(&mut self, now: Moment) {
-        while let Some(blob) = self.fetches.given_up(now) {
+        while let Some((blob, why)) = self.fetches.given_up(now) {
             self.fetches.stop(&blob);
-            let detail =
-                format!("nothing of blob {blob} came for ten minutes; not asked for again");
+            let detail = format!("of blob {blob} {why}; it is not asked for again");
             let refusal = Refusal::new(RefusalCode::FetchGivenUp, detail);
             self.refuse(refusal.clone(), None, now);
             for input in self.refused_inputs(&blob, &refusal) {

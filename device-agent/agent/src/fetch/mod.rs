@@ -4,16 +4,18 @@
 //! [`Fetch`] is one blob; [`queue`] bounds how many run at once. It asks for all
 //! that is missing and tells again how far it is after some blocks, or once a second
 //! while they come: by that the gateway paces what it sends. Silence is answered by
-//! asking again, with growing delays, and given up in the end. What arrives is
-//! checked against hashes that a release key signed, so a broker can delay a blob but
-//! not change it.
+//! asking again, with growing delays, and what is too slow is given up in the end
+//! ([`patience`]). What arrives is checked against hashes that a release key signed, so
+//! a broker can delay a blob but not change it.
 
+pub mod patience;
 pub mod queue;
 
 use crate::Moment;
 use crate::delay::Delays;
 use device_protocol::{Bitmap, Block, MESSAGE_VERSION, SiteName, Want};
 use module_package::{BLOCK_BYTES, BlobId, RELEASE_BYTES_MAX, Release};
+use patience::{Patience, Stretch};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -29,10 +31,6 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Without progress for so long a fetch is reported as stalled. It goes on.
 const STALLED_AFTER: Duration = Duration::from_secs(60);
-
-/// Connected for so long without progress, a fetch is given up: whoever waits for
-/// the deployment has to hear an end.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(600);
 
 /// Repeated requests for a release after which what is known of it is forgotten:
 /// its blocks have no hashes of their own, so a forged first one would block it.
@@ -52,8 +50,7 @@ pub struct Fetch {
     delays: Delays,
     retries: u32,
     progress_at: Moment,
-    /// Time without progress on earlier connections.
-    silent_before: Duration,
+    stretch: Stretch,
     /// The last block that was not what was signed, until it comes right.
     wrong_block: Option<(u32, String)>,
 }
@@ -106,7 +103,7 @@ impl Fetch {
             delays: Delays::between(SILENCE_MIN, SILENCE_MAX, seed),
             retries: 0,
             progress_at: now,
-            silent_before: Duration::ZERO,
+            stretch: Stretch::new(Patience::default(), now),
             wrong_block: None,
         }
     }
@@ -114,6 +111,11 @@ impl Fetch {
     /// The device listens on this site's topics.
     pub fn at_site(self, site: Option<SiteName>) -> Self {
         Self { site, ..self }
+    }
+
+    /// Asked before it begins.
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { stretch: Stretch::new(patience, self.asked_at), ..self }
     }
 
     pub fn site(&self) -> Option<&SiteName> {
@@ -130,6 +132,7 @@ impl Fetch {
         self.delays.reset();
         self.ask_at = Some(now);
         self.progress_at = now;
+        self.stretch.connect(now);
         self.is_restarted = true;
         self.fresh_blocks = 0;
     }
@@ -137,23 +140,23 @@ impl Fetch {
     /// Nothing is asked for while there is no connection.
     pub fn pause(&mut self, now: Moment) {
         if self.ask_at.take().is_some() {
-            self.silent_before += now.saturating_sub(self.progress_at);
+            self.stretch.disconnect(now);
         }
     }
 
     pub fn deadline(&self) -> Option<Moment> {
-        let given_up_at = self.progress_at + GIVEN_UP_AFTER.saturating_sub(self.silent_before);
-        self.ask_at.map(|ask_at| ask_at.min(given_up_at))
+        self.ask_at.map(|ask_at| ask_at.min(self.stretch.ends()))
     }
 
     pub fn is_stalled(&self, now: Moment) -> bool {
         now.saturating_sub(self.progress_at) >= STALLED_AFTER
     }
 
-    /// Connected for long enough, on one connection or several, and nothing came.
-    pub fn is_given_up(&self, now: Moment) -> bool {
-        let silent = self.silent_before + now.saturating_sub(self.progress_at);
-        self.ask_at.is_some() && silent >= GIVEN_UP_AFTER
+    /// Why, where it was connected for long enough, once or several times, and too
+    /// little came.
+    pub fn given_up(&self, now: Moment) -> Option<String> {
+        let is_given_up = self.ask_at.is_some() && now >= self.stretch.ends();
+        is_given_up.then(|| self.stretch.explain())
     }
 
     /// Bytes here and bytes in all, as far as they are known.
@@ -203,6 +206,11 @@ impl Fetch {
                 take_of_artifact(release, missing, block, bytes)
             }
         };
+        if let Taken::Write { bytes, .. } = &taken {
+            // Not those of a release: until it is whole nobody knows whether they are
+            // good, and a stretch has room for the largest.
+            self.stretch.add(bytes.len(), now);
+        }
         match &taken {
             Taken::Ignored => {}
             // Asked for again after the usual silence: at once would let a broker
@@ -223,7 +231,6 @@ impl Fetch {
 
     fn note_progress(&mut self, index: u32, now: Moment) {
         self.progress_at = now;
-        self.silent_before = Duration::ZERO;
         self.delays.reset();
         self.wrong_block.take_if(|(wrong, _)| *wrong == index);
         self.fresh_blocks += 1;

@@ -95,11 +95,12 @@ impl FetchQueue {
         due
     }
 
-    /// One that has waited in vain for long enough.
-    pub fn given_up(&self, now: Moment) -> Option<BlobId> {
+    /// One that has waited in vain for long enough, and what it says of that.
+    pub fn given_up(&self, now: Moment) -> Option<(BlobId, String)> {
         let active = self.fetches.iter().take(ACTIVE_MAX).filter(|(_, active)| *active);
-        let mut given_up = active.filter(|(fetch, _)| fetch.is_given_up(now));
-        given_up.next().map(|(fetch, _)| fetch.blob)
+        let mut given_up =
+            active.filter_map(|(fetch, _)| Some((fetch.blob, fetch.given_up(now)?)));
+        given_up.next()
     }
 
     pub fn deadline(&self) -> Option<Moment> {

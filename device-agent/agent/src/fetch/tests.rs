@@ -74,19 +74,51 @@ fn compressed_blocks_are_taken_for_what_they_hold() {
 
 #[test]
 fn ten_minutes_of_silence_on_one_connection_or_several_end_a_fetch() {
-    let (release, bytes) = release(2);
+    let (release, _) = release(2);
     let mut fetch = Fetch::of_artifact(release, Bitmap::full(2), AT(0), 1);
     fetch.restart(AT(0));
     fetch.pause(AT(400));
     // While there is no connection nothing can come.
-    assert!(!fetch.is_given_up(AT(90_000)));
+    assert_eq!(fetch.given_up(AT(90_000)), None);
     fetch.restart(AT(90_000));
-    assert!(!fetch.is_given_up(AT(90_199)));
+    assert_eq!(fetch.given_up(AT(90_199)), None);
     assert!(fetch.deadline().unwrap() <= AT(90_200));
-    assert!(fetch.is_given_up(AT(90_200)));
-    assert_written(fetch.take(&block_of(&bytes, 0), AT(90_200)), 0, false);
-    assert!(!fetch.is_given_up(AT(90_799)), "a block is progress");
-    assert!(fetch.is_given_up(AT(90_800)));
+    assert_eq!(fetch.given_up(AT(90_200)).unwrap(), "nothing came for 600 s");
+}
+
+#[test]
+fn a_trickle_ends_a_fetch_and_a_slow_stream_does_not() {
+    let patience = Patience { stretch: AT(100), bytes_per_s_min: 1_000 };
+    for (block_every_s, expected_blocks) in [(36, 2), (24, 40)] {
+        let (release, bytes) = release(40);
+        let fetch = Fetch::of_artifact(release, Bitmap::full(40), AT(0), 1);
+        let mut fetch = fetch.with_patience(patience);
+        fetch.restart(AT(0));
+        let mut blocks = 0;
+        for index in 0..40 {
+            let now = AT(u64::from(index + 1) * block_every_s);
+            if fetch.given_up(now).is_some() {
+                break;
+            }
+            fetch.take(&block_of(&bytes, index), now);
+            blocks += 1;
+        }
+        assert_eq!(blocks, expected_blocks);
+    }
+}
+
+#[test]
+fn forged_blocks_of_a_release_do_not_prolong_its_fetch() {
+    let bytes = vec![1; BLOCK_BYTES as usize + 7];
+    let mut fetch = Fetch::of_release(BlobId::of(&bytes), AT(0), 1);
+    fetch.restart(AT(0));
+    for second in 0..600 {
+        assert_eq!(fetch.given_up(AT(second)), None);
+        fetch.poll(AT(second));
+        let forged = Block::plain(0, bytes.len() as u64, vec![2; BLOCK_BYTES as usize]);
+        fetch.take(&forged, AT(second));
+    }
+    assert!(fetch.given_up(AT(600)).is_some());
 }
 
 #[test]
