@@ -23,6 +23,15 @@ const ANSWER_GOOD: Duration = Duration::from_secs(60 * 60);
 /// The bound is written again when it has grown by this: at most once a day.
 const FLOOR_STEP_MS: u64 = 24 * 60 * 60 * 1_000;
 
+/// What a heartbeat was good for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// It answers this device's newest question, and is no recorded one.
+    pub is_answer: bool,
+    /// It says that it is earlier than was thought.
+    pub is_back: bool,
+}
+
 #[derive(Debug)]
 pub struct Clock {
     is_configured: bool,
@@ -79,20 +88,20 @@ impl Clock {
         self.asked = Some((nonce, now));
     }
 
-    /// Takes the time of a genuine heartbeat, and says whether it was set back.
-    pub fn hear(&mut self, heartbeat: &Heartbeat, now: Moment) -> bool {
+    /// Takes the time of a genuine heartbeat, and says what it was good for.
+    pub fn hear(&mut self, heartbeat: &Heartbeat, now: Moment) -> Heard {
         let is_answer = |(nonce, at): &mut ([u8; NONCE_BYTES], Moment)| {
             heartbeat.nonce == Some(*nonce) && now.saturating_sub(*at) <= ROUND_TRIP_MAX
         };
         if self.asked.take_if(is_answer).is_none() {
             self.note_signed_time(heartbeat.time_ms);
-            return false;
+            return Heard::default();
         }
         let is_back = heartbeat.time_ms < self.floor_ms;
         self.told = Some((heartbeat.time_ms, now));
         self.is_in_doubt = false;
         self.floor_ms = heartbeat.time_ms;
-        is_back
+        Heard { is_answer: true, is_back }
     }
 
     /// A document has ended by this time: it is asked for again, because the gateway
@@ -173,10 +182,11 @@ mod tests {
     #[test]
     fn a_replayed_time_never_sets_it_back_and_a_fresh_one_does() {
         let mut clock = Clock::new(false, 9 * DAY_MS);
-        assert!(!clock.hear(&heartbeat(DAY_MS, None), SECS(0)));
+        assert_eq!(clock.hear(&heartbeat(DAY_MS, None), SECS(0)), Heard::default());
         assert_eq!(clock.at_least_ms(SECS(0), 0), Some(9 * DAY_MS));
         clock.note_question([1; 16], SECS(1));
-        assert!(clock.hear(&heartbeat(DAY_MS, Some(1)), SECS(2)), "the gateway's clock was ahead");
+        let heard = clock.hear(&heartbeat(DAY_MS, Some(1)), SECS(2));
+        assert!(heard.is_answer && heard.is_back, "the gateway's clock was ahead");
         assert_eq!(clock.at_least_ms(SECS(2), 0), Some(DAY_MS));
         assert_eq!(clock.floor_to_keep(), Some(DAY_MS));
     }

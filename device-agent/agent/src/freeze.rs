@@ -45,9 +45,10 @@ impl FreezeWatch {
         }
     }
 
-    /// A genuine heartbeat. One that is no news is no sign of life either.
-    pub fn hear(&mut self, heartbeat: &Heartbeat, held: Held, now: Moment) {
-        if heartbeat.time_ms <= self.newest_time_ms && heartbeat.nonce.is_none() {
+    /// A genuine heartbeat. One that is no news is no sign of life either, unless it
+    /// answers a question of this device's own: a nonce alone can be a recorded one.
+    pub fn hear(&mut self, heartbeat: &Heartbeat, is_answer: bool, held: Held, now: Moment) {
+        if heartbeat.time_ms <= self.newest_time_ms && !is_answer {
             return;
         }
         let Heartbeat { epoch, seq, root_version, .. } = *heartbeat;
@@ -137,7 +138,7 @@ mod tests {
     #[test]
     fn a_newer_manifest_that_does_not_come_is_told_of_again_and_again() {
         let mut watch = watch();
-        watch.hear(&heartbeat(1, 5), held(4), SECS(0));
+        watch.hear(&heartbeat(1, 5), false, held(4), SECS(0));
         assert_eq!(watch.take_alarm(held(4), SECS(59)), None);
         let why = watch.take_alarm(held(4), SECS(60)).unwrap();
         assert!(why.starts_with("generation 5 of epoch 1"), "{why}");
@@ -150,21 +151,33 @@ mod tests {
     #[test]
     fn one_that_comes_in_time_is_nothing() {
         let mut watch = watch();
-        watch.hear(&heartbeat(1, 5), held(4), SECS(0));
+        watch.hear(&heartbeat(1, 5), false, held(4), SECS(0));
         watch.note_held(held(5), SECS(30));
-        watch.hear(&heartbeat(2, 5), held(5), SECS(60));
+        watch.hear(&heartbeat(2, 5), false, held(5), SECS(60));
         assert_eq!(watch.take_alarm(held(5), SECS(61)), None);
     }
 
     #[test]
     fn recorded_heartbeats_are_no_sign_of_life() {
         let mut watch = watch();
-        watch.hear(&heartbeat(100, 5), held(5), SECS(0));
+        watch.hear(&heartbeat(100, 5), false, held(5), SECS(0));
+        // Also of one that was an answer once.
+        let answer = Heartbeat { nonce: Some([7; 16]), ..heartbeat(100, 5) };
         for minute in 1..5 {
-            watch.hear(&heartbeat(100, 5), held(5), SECS(minute * 60));
+            watch.hear(&heartbeat(100, 5), false, held(5), SECS(minute * 60));
+            watch.hear(&answer, false, held(5), SECS(minute * 60));
         }
         let why = watch.take_alarm(held(5), SECS(300)).unwrap();
         assert!(why.contains("no heartbeat for 300 s"), "{why}");
+    }
+
+    #[test]
+    fn an_answer_is_a_sign_of_life_also_where_the_gateways_clock_was_set_back() {
+        let mut watch = watch();
+        watch.hear(&heartbeat(100, 5), false, held(5), SECS(0));
+        watch.hear(&heartbeat(50, 5), true, held(5), SECS(200));
+        assert_eq!(watch.take_alarm(held(5), SECS(300)), None);
+        assert!(watch.take_alarm(held(5), SECS(500)).is_some());
     }
 
     #[test]

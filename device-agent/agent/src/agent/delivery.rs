@@ -2,8 +2,8 @@
 
 use super::Agent;
 use crate::Moment;
-use crate::fetch::{Fetch, Taken};
 use crate::fetch::queue::Request;
+use crate::fetch::{Fetch, Taken};
 use crate::install::Input;
 use crate::refusal::Refusal;
 use crate::store::StoreError;

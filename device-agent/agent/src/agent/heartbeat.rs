@@ -2,6 +2,7 @@
 
 use super::Agent;
 use crate::Moment;
+use crate::clock::Heard;
 use crate::refusal::Refusal;
 use device_protocol::RefusalCode;
 use module_package::{NONCE_BYTES, open_heartbeat};
@@ -14,12 +15,12 @@ impl Agent {
             Err(error) => return self.refuse(Refusal::from(&error), None, now),
         };
         let trust = self.clock.trust();
-        let is_back = self.clock.hear(&heartbeat, now);
+        let Heard { is_answer, is_back } = self.clock.hear(&heartbeat, now);
         if is_back {
             self.log_own("warn", "the gateway's clock was set back".into(), now);
         }
         self.keep_time();
-        self.freeze_watch.hear(&heartbeat, self.held(), now);
+        self.freeze_watch.hear(&heartbeat, is_answer, self.held(), now);
         if is_back || self.clock.trust() != trust {
             // A manifest that was refused for its age may be good by the true time.
             self.ask_for_manifest();

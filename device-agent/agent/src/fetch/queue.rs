@@ -98,8 +98,7 @@ impl FetchQueue {
     /// One that has waited in vain for long enough, and what it says of that.
     pub fn given_up(&self, now: Moment) -> Option<(BlobId, String)> {
         let active = self.fetches.iter().take(ACTIVE_MAX).filter(|(_, active)| *active);
-        let mut given_up =
-            active.filter_map(|(fetch, _)| Some((fetch.blob, fetch.given_up(now)?)));
+        let mut given_up = active.filter_map(|(fetch, _)| Some((fetch.blob, fetch.given_up(now)?)));
         given_up.next()
     }
 
