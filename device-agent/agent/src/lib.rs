@@ -12,6 +12,7 @@
 //! | [`mqtt`], [`enrol`] | the two ways to the gateway |
 //! | [`membership`], [`tls`] | whom to trust as the broker, and the certificate for it |
 //! | [`report`], [`outbox`] | what the gateway hears |
+//! | [`log_allowance`] | how much of what strangers cause is logged |
 //!
 //! The agent holds the device's private key and therefore never links a Wasm
 //! runtime: artifacts are native code, and only workers load them. It trusts the
@@ -26,6 +27,7 @@ pub mod enrol;
 pub mod fetch;
 pub mod freeze;
 pub mod install;
+pub mod log_allowance;
 pub mod membership;
 pub mod mqtt;
 pub mod outbox;

@@ -122,10 +122,17 @@ impl Agent {
         }
     }
 
-    /// Keeps the refusal for the reports, and says so in the log.
+    /// Keeps the refusal for the reports, and says so in the log unless it is one of
+    /// very many.
     pub(super) fn refuse(&mut self, refusal: Refusal, seq: Option<u64>, now: Moment) {
-        tracing::warn!(device.id = %self.parts.enrolment.device, generation = seq, "{refusal}");
-        self.log_own("warn", refusal.to_string(), now);
+        if let Some(left_out) = self.refusal_log.take(now) {
+            let text = match left_out {
+                0 => refusal.to_string(),
+                _ => format!("{refusal}; {left_out} refusals before it are not in the log"),
+            };
+            tracing::warn!(device.id = %self.parts.enrolment.device, generation = seq, "{text}");
+            self.log_own("warn", text, now);
+        }
         let Refusal { code, detail } = refusal;
         self.refused_is_told = false;
         match &mut self.refused {

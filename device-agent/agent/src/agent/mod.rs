@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::fetch::queue::FetchQueue;
 use crate::freeze::FreezeWatch;
 use crate::install::{Input, Installer, WorkerId};
+use crate::log_allowance::LogAllowance;
 use crate::mqtt::{Broker, LinkNews};
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
@@ -84,6 +85,7 @@ pub struct Agent {
     refused: Option<Refused>,
     /// Whether a report has told of it.
     refused_is_told: bool,
+    refusal_log: LogAllowance,
     /// Workers whose hello has come.
     speaking: BTreeSet<WorkerId>,
     /// Of these, asked for their usage in this round and not heard.
@@ -120,6 +122,7 @@ impl Agent {
             report_counter: 0,
             refused: None,
             refused_is_told: false,
+            refusal_log: LogAllowance::default(),
             speaking: BTreeSet::new(),
             asked: BTreeSet::new(),
             stop_by: None,
