@@ -15,8 +15,12 @@ pub struct AgentOptions {
     pub gateway_url: String,
     pub claim_token: String,
     pub report_interval_ms: u32,
-    /// As in the agent's configuration; its default unless given.
+    /// As in the agent's configuration; its default unless given, like the next.
     pub reconnect_s_max: Option<u32>,
+    pub freeze_after_ms: Option<u32>,
+    pub store_bytes_max: Option<u32>,
+    pub fetch_patience_s: Option<u32>,
+    pub fetch_bytes_per_s_min: Option<u32>,
     /// Whether it believes its clock.
     pub clock_trusted: bool,
     /// Put before the agent's command line, such as `ip netns exec apart`; it has to
@@ -35,6 +39,14 @@ struct ConfigFile {
     report_interval_ms: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     reconnect_s_max: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freeze_after_ms: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store_bytes_max: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fetch_patience_s: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fetch_bytes_per_s_min: Option<u32>,
     clock_trusted: bool,
     runtime: RuntimeConfig,
     sensor: Vec<SensorConfig>,
@@ -71,6 +83,10 @@ impl AgentProcess {
             name: options.name.clone(),
             report_interval_ms: options.report_interval_ms,
             reconnect_s_max: options.reconnect_s_max,
+            freeze_after_ms: options.freeze_after_ms,
+            store_bytes_max: options.store_bytes_max,
+            fetch_patience_s: options.fetch_patience_s,
+            fetch_bytes_per_s_min: options.fetch_bytes_per_s_min,
             clock_trusted: options.clock_trusted,
             runtime: RuntimeConfig {
                 path: kit.runtime(options.class),

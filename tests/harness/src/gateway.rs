@@ -30,6 +30,7 @@ pub struct GatewayOptions {
     pub compile_workers: Option<usize>,
     pub compile_s_max: Option<u32>,
     pub compress_blocks: Option<bool>,
+    pub heartbeat_s: Option<u32>,
     /// Put before the gateway's command line; it has to leave its place to it.
     pub wrapper: Vec<String>,
 }
@@ -49,6 +50,7 @@ impl GatewayOptions {
             compile_s_max: None,
             wrapper: vec![],
             compress_blocks: None,
+            heartbeat_s: None,
         }
     }
 }
@@ -71,6 +73,8 @@ struct ConfigFile {
     compile_s_max: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     compress_blocks: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    heartbeat_s: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     broker: Option<BrokerConfig>,
     check_runtime: Vec<CheckRuntime>,
@@ -122,6 +126,7 @@ impl GatewayProcess {
             compile_workers: options.compile_workers,
             compile_s_max: options.compile_s_max,
             compress_blocks: options.compress_blocks,
+            heartbeat_s: options.heartbeat_s,
             check_runtime: DeviceClass::ALL
                 .map(|class| CheckRuntime {
                     target: class.target,
