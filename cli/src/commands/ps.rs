@@ -9,7 +9,7 @@ use crate::grid::{Align, Grid, Look, plain};
 use crate::{refusal, state};
 use clap::Args;
 use futures_util::StreamExt;
-use gateway_api::{AppStatus, Event, List};
+use gateway_api::{AppStatus, Connection, Event, List};
 use gateway_client::Client;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -151,7 +151,7 @@ pub fn view(apps: &[AppStatus], look: &Look) -> String {
                 plain(format::ago(look.now_ms, app.reported_at_ms)),
             ]);
         }
-        cells.push(plain(note(app)));
+        cells.push(plain(note(app, look)));
         grid.row(cells);
     }
     let mut text = grid.to_text();
@@ -164,8 +164,14 @@ pub fn view(apps: &[AppStatus], look: &Look) -> String {
     text
 }
 
-fn note(app: &AppStatus) -> String {
+fn note(app: &AppStatus, look: &Look) -> String {
     let mut notes = Vec::new();
+    if app.connection == Some(Connection::Offline) {
+        notes.push(format!(
+            "device offline, as of {}",
+            format::ago(look.now_ms, app.reported_at_ms)
+        ));
+    }
     if app.emulated {
         notes.push("incl. emulator".to_owned());
     }
@@ -199,7 +205,7 @@ mod tests {
         expect![[r#"
             DEVICE  TARGET         MODULE    STATE                 CPU   MEMORY  ARTIFACT  COMPILE  RESTARTS  NOTE
             pi      aarch64-linux  filter@2  running              3.4%  1.1 MiB  40.0 KiB    84 ms         0  incl. emulator
-            vision  riscv64-linux  xxhash@1  stopped: time limit     -      0 B         -        -         3  earlier version; refusal 25; 4 values dropped
+            vision  riscv64-linux  xxhash@1  stopped: time limit     -      0 B         -        -         3  device offline, as of 10 s ago; earlier version; refusal 25; 4 values dropped
 
             xxhash@1 on vision: refusal 25: A call ran longer than its limit, and the worker was ended.
               detail: tick ran 1004 ms

@@ -138,6 +138,9 @@ pub struct AppStatus {
     pub report_boot_id: String,
     pub report_counter: u64,
     pub reported_at_ms: u64,
+    /// Of the device: where it is not online, the rest is as it was when it last was.
+    #[serde(default)]
+    pub connection: Option<Connection>,
 }
 
 /// What a device's charts are drawn from, oldest first.

@@ -14,7 +14,9 @@ impl App {
         let telemetry = self.telemetry();
         let mut devices: Vec<_> = state.model.devices.values().collect();
         devices.sort_by(|a, b| a.name.cmp(&b.name));
-        let of = |d: &&DeviceRecord| views::app_statuses(&state, telemetry.device(&d.device), d);
+        let now_ms = self.now_ms();
+        let of =
+            |d: &&DeviceRecord| views::app_statuses(&state, telemetry.device(&d.device), d, now_ms);
         devices.iter().flat_map(of).collect()
     }
 

@@ -270,7 +270,7 @@ pub fn device(state: &State, telemetry: &Telemetry, record: &DeviceRecord, now_m
         emulated: report.map_or(record.emulated, |r| r.emulated),
         sensors: record.sensors.clone(),
         enrolled_at_ms: record.enrolled_at_ms,
-        connection: connection(of_device, now_ms),
+        connection: connection(of_device, record, now_ms),
         last_seen_ms: of_device.and_then(DeviceTelemetry::last_seen_ms),
         generation_wanted: state.model.manifests.get(&record.device).map_or(0, |m| m.seq),
         generation: report.map_or(0, |r| r.seq),
@@ -284,7 +284,7 @@ pub fn device(state: &State, telemetry: &Telemetry, record: &DeviceRecord, now_m
         fingerprint: device_protocol::fingerprint(&record.public_key),
         refused_messages: telemetry.refused_messages(&record.device),
         refusal: report.and_then(|r| r.refused.as_ref()).map(|r| to_refusal(r.code, &r.detail)),
-        apps: app_statuses(state, of_device, record),
+        apps: app_statuses(state, of_device, record, now_ms),
         alarms: of_device.map(|d| alarms_of(state, d, &record.device, now_ms)).unwrap_or_default(),
         reports_refused: of_device.map_or(0, |d| d.reports_refused),
         root_version: report.and_then(|r| r.root_version),
@@ -292,9 +292,15 @@ pub fn device(state: &State, telemetry: &Telemetry, record: &DeviceRecord, now_m
     }
 }
 
-fn connection(of_device: Option<&DeviceTelemetry>, now_ms: u64) -> Connection {
+fn connection(
+    of_device: Option<&DeviceTelemetry>,
+    record: &DeviceRecord,
+    now_ms: u64,
+) -> Connection {
+    // The session of a revoked device is ended with its rights.
+    let may_be_online = record.revoked_at_ms.is_none();
     match of_device {
-        Some(device) if device.is_online(now_ms) => Connection::Online,
+        Some(device) if may_be_online && device.is_online(now_ms) => Connection::Online,
         Some(device) if device.last_seen_ms().is_some() => Connection::Offline,
         _ => Connection::New,
     }
@@ -304,15 +310,19 @@ pub fn app_statuses(
     state: &State,
     of_device: Option<&DeviceTelemetry>,
     record: &DeviceRecord,
+    now_ms: u64,
 ) -> Vec<AppStatus> {
     let Some(of_device) = of_device else { return vec![] };
-    of_device.apps().map(|app| app_status(state, of_device, record, &app)).collect()
+    let connection = connection(Some(of_device), record, now_ms);
+    let status = |app| app_status(state, of_device, record, connection, &app);
+    of_device.apps().map(status).collect()
 }
 
 fn app_status(
     state: &State,
     of_device: &DeviceTelemetry,
     record: &DeviceRecord,
+    connection: Connection,
     app: &AppFigures<'_>,
 ) -> AppStatus {
     let AppFigures { report: app, cpu_percent } = app;
@@ -351,6 +361,7 @@ fn app_status(
         report_boot_id: report.map(|r| hex::encode(r.boot_id)).unwrap_or_default(),
         report_counter: report.map_or(0, |r| r.counter),
         reported_at_ms: of_device.last_seen_ms().unwrap_or_default(),
+        connection: Some(connection),
     }
 }
 

@@ -84,7 +84,11 @@ fn to_signatures(change: &Change) -> Vec<Signature> {
 fn to_action(change: &Change) -> Action {
     let (what, subject) = match change {
         Change::Module(r) => ("module kept", format!("{}@{} {}", r.name, r.version, r.module)),
+        Change::Device(r) if r.revoked_at_ms.is_some() => {
+            ("device revoked", format!("{} {}", r.device, r.name))
+        }
         Change::Device(r) => ("device kept", format!("{} {}", r.device, r.name)),
+        Change::DeleteDevice(device) => ("device removed", device.to_string()),
         Change::Deployment(r) if r.removed => ("deployment removed", r.id()),
         Change::Deployment(r) => {
             ("deployment kept", format!("{} of {}@{}", r.id(), r.app, r.module_version))
@@ -115,9 +119,6 @@ fn to_action(change: &Change) -> Action {
         Change::Unsigned(r) => ("release awaits signature", format!("artifact {}", r.artifact)),
         Change::DeleteUnsigned(build) => ("release no longer awaits signature", hex::encode(build)),
         Change::Provenance(r) => ("provenance kept", format!("artifact {}", r.artifact)),
-        // Another room's new kind still stands in the log, by its key.
-        #[allow(unreachable_patterns, reason = "new kinds are added by other rooms")]
-        other => ("changed", String::from_utf8_lossy(&other.to_entry().0).into_owned()),
     };
     Action { what: what.to_owned(), subject }
 }

@@ -1,12 +1,13 @@
 //! How a device without a claim token comes in, and how one goes.
 
-use super::fleet::{FakeDevice, Fleet, refusal};
+use super::fleet::{FakeDevice, Fleet, app_report, refusal};
 use crate::app::{Enrolled, LoginRefusal, UpRefusal};
 use device_protocol::{
-    MESSAGE_VERSION, RenewRequest, Renewal, Topic, decode_sealed, encode_sealed, fingerprint,
+    AppState, MESSAGE_VERSION, RenewRequest, Renewal, Topic, decode_sealed, encode_sealed,
+    fingerprint,
 };
-use gateway_api::ProblemCode;
-use module_package::{Domain, Signer, open_membership, seal};
+use gateway_api::{Connection, ProblemCode};
+use module_package::{Domain, ReleaseId, Signer, open_membership, seal};
 
 fn print_of(device: &FakeDevice) -> String {
     fingerprint(&device.key.public_key())
@@ -113,9 +114,17 @@ fn a_revoked_device_is_believed_and_served_nothing_and_does_not_come_back() {
     fleet.enrol(&device);
     let id = device.id.as_str();
     fleet.app.check_login(id, &device.login_token(fleet.app.now_ms(), 1)).unwrap();
+    let app = app_report("filter", ReleaseId([7; 32]), AppState::Running);
+    fleet.report(&device, &device.report(1, 0, vec![app]));
     let shown = fleet.app.revoke_device(&device.name).unwrap();
     assert!(shown.revoked_at_ms.is_some());
     assert!(fleet.outbox.gone.lock().unwrap().iter().eq([&device.id]));
+    assert_eq!(shown.connection, Connection::Offline, "though it has just reported");
+    let apps = fleet.app.ps();
+    assert!(!apps.is_empty());
+    assert!(apps.iter().all(|app| app.connection == Some(Connection::Offline)), "{apps:?}");
+    let log = fleet.app.audit(0, Some(500)).unwrap().records;
+    assert_eq!(log.last().unwrap().actions[0].what, "device revoked");
     check_is_cut_off(&fleet, &device);
     check_is_cut_off(&fleet.restart(), &device);
 }
