@@ -5,12 +5,14 @@
 //! content once `sync` returned, its name once `sync_dir` of the directory
 //! returned, and a `rename` wholly or not at all.
 
+mod lock;
 mod real;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
 #[cfg(test)]
 mod tests;
 
+pub use lock::lock;
 pub use real::{RealDisk, sync_dir};
 
 use std::io;

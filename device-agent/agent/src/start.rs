@@ -108,7 +108,7 @@ fn lock(disk: &dyn Disk, config: &Config) -> anyhow::Result<File> {
     disk.create_dir(dir).with_context(|| format!("make the data directory {}", dir.display()))?;
     let path = dir.join("lock");
     let file = File::create(&path).with_context(|| format!("make {}", path.display()))?;
-    if file.try_lock().is_err() {
+    if durable_disk::lock(&file).is_err() {
         bail!("another agent uses {}", dir.display());
     }
     Ok(file)

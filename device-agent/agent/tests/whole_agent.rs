@@ -247,7 +247,7 @@ fn a_second_agent_on_the_same_directory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (_agent, _) = running(dir.path(), "ok");
     let mut second = Agent::start(dir.path());
-    assert!(!second.wait(Duration::from_secs(10)).success());
+    assert!(!second.wait(Duration::from_secs(30)).success());
     assert!(log_of(dir.path()).contains("another agent uses"), "{}", log_of(dir.path()));
 }
 

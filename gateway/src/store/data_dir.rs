@@ -12,7 +12,6 @@
 //! ```
 
 use durable_disk::sync_dir;
-use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -40,8 +39,7 @@ impl DataDir {
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(path.join("lock")).map_err(error)?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| DataDirError::InUse { path: path.to_owned() })?;
+        durable_disk::lock(&lock).map_err(|_| DataDirError::InUse { path: path.to_owned() })?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
