@@ -57,7 +57,8 @@ impl App {
     /// While the disk is full: tries whether it still is, and takes up what had to
     /// wait. Nothing was applied that was not written, so there is nothing to undo.
     pub(super) fn try_for_space(&self) {
-        if !self.is_storage_full() || self.note_space(self.rooms.store.probe()).is_err() {
+        let waits = self.is_storage_full() || self.state().waits_for_space;
+        if !waits || self.note_space(self.rooms.store.probe()).is_err() {
             return;
         }
         tracing::info!("there is space on the disk again");

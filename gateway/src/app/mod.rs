@@ -168,6 +168,8 @@ pub struct App {
 struct State {
     model: Model,
     jobs: Jobs,
+    /// Manifests that the disk had no room for.
+    waits_for_space: bool,
     /// Deployments that a device's manifest has no room for.
     no_room: BTreeSet<(DeviceId, u64)>,
     /// When a device was last reminded of the manifest that it ignores. This and the

@@ -26,9 +26,20 @@ const MANIFEST_FRAME_BYTES: usize = 512;
 const EARLIER_RELEASES_KEPT: usize = 8;
 
 impl App {
+    /// It follows from changes that are written, and so a full disk is no error here: the
+    /// manifests come when there is space.
     pub(super) fn reconcile_all(&self, state: &mut State) -> Result<(), StoreError> {
         let devices: Vec<DeviceId> = state.model.devices.keys().cloned().collect();
-        self.reconcile(state, &devices)
+        match self.reconcile(state, &devices) {
+            Err(error) if error.is_full() => {
+                state.waits_for_space = true;
+                Ok(())
+            }
+            done => {
+                state.waits_for_space = false;
+                done
+            }
+        }
     }
 
     pub(super) fn reconcile(

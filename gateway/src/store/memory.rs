@@ -6,7 +6,7 @@ use audit_chain::{Head, Position, RECORD_VERSION};
 use module_package::BlobId;
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 #[derive(Default)]
@@ -15,6 +15,8 @@ pub struct MemoryStore {
     heads: Mutex<Heads>,
     /// Set by tests: nothing more can be written.
     pub is_full: AtomicBool,
+    /// Set by tests: after so many more commits it is full. 0 is never.
+    pub full_after: AtomicU64,
 }
 
 /// The audit log.
@@ -45,6 +47,9 @@ impl Store for MemoryStore {
                 None => entries.remove(&key),
             };
         }
+        let left = self.full_after.load(Ordering::Relaxed);
+        self.full_after.store(left.saturating_sub(1), Ordering::Relaxed);
+        self.is_full.fetch_or(left == 1, Ordering::Relaxed);
         Ok(())
     }
 

@@ -107,6 +107,11 @@ fn a_revoked_device_gets_nothing_more() {
 }
 
 #[test]
+fn a_gateway_whose_disk_is_full_loses_nothing_and_heals() {
+    check("full-disks");
+}
+
+#[test]
 fn a_device_runs_nothing_of_what_was_damaged_on_its_disk() {
     check("stored-bits");
 }

@@ -69,6 +69,30 @@ fn a_full_disk_changes_nothing_and_heals_with_what_had_to_wait() {
 }
 
 #[test]
+fn what_was_written_is_answered_for_also_if_what_follows_finds_no_room() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(42));
+    fleet.deploy("answer");
+    fleet.work_well();
+    let generation = || fleet.app.devices()[0].generation_wanted;
+    assert_eq!(generation(), 1);
+    fleet.fill_disk_after(1);
+    let deployment = fleet.deploy("answer");
+    assert!(fleet.app.session().storage_full);
+    assert!(fleet.app.deployments().iter().any(|listed| listed.id == deployment.id));
+    fleet.app.tick();
+    assert_eq!(generation(), 1, "there is no room for its manifest");
+    fleet.fill_disk(false);
+    // Something else that finds room takes the banner away, and not what waits.
+    fleet.app.new_claim_token(&NewClaimToken { valid_s: None }).unwrap();
+    assert!(!fleet.app.session().storage_full);
+    fleet.app.tick();
+    assert_eq!(generation(), 2);
+}
+
+#[test]
 fn a_device_that_has_seen_more_than_the_store_gets_a_manifest_above_it() {
     let fleet = Fleet::new();
     let device = FakeDevice::new(1, "x86_64-linux");

@@ -335,6 +335,10 @@ impl Fleet {
         self.store.is_full.store(is_full, Ordering::SeqCst);
     }
 
+    pub fn fill_disk_after(&self, commits: u64) {
+        self.store.full_after.store(commits, Ordering::SeqCst);
+    }
+
     pub fn store(&self) -> &dyn Store {
         &*self.store
     }

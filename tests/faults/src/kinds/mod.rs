@@ -8,6 +8,7 @@ mod clones;
 mod device_cuts;
 mod device_prefixes;
 mod documents;
+mod full_disks;
 mod gateway_cuts;
 mod gateway_kills;
 mod gateway_prefixes;
@@ -28,6 +29,7 @@ pub const KINDS: &[Kind] = &[
     partitions::KIND,
     clock_jumps::KIND,
     revoked_devices::KIND,
+    full_disks::KIND,
     clones::KIND,
     stored_bits::KIND,
     gateway_cuts::KIND,

@@ -11,7 +11,7 @@ mod mount;
 mod recorder;
 
 pub use image::{cut_image, make_image};
-pub use mount::{Mounted, missing};
+pub use mount::{Mounted, Tmpfs, missing, tmpfs_missing};
 pub use recorder::{Entry, Recorder};
 
 #[cfg(test)]

@@ -21,6 +21,37 @@ pub fn missing() -> Option<String> {
     None
 }
 
+/// The same for a disk in memory.
+pub fn tmpfs_missing() -> Option<String> {
+    let is_root = rustix::process::geteuid().is_root();
+    (!is_root).then(|| "it mounts file systems, which only root may".into())
+}
+
+/// A small disk in memory, unmounted with its value.
+pub struct Tmpfs {
+    folder: PathBuf,
+}
+
+impl Tmpfs {
+    pub fn mount(folder: &Path, bytes: u64) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let mut mount = Command::new("mount");
+        let options = format!("size={bytes},mode=0700");
+        said(mount.args(["-t", "tmpfs", "-o", &options, "none"]).arg(folder))?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        unmount(&self.folder);
+    }
+}
+
 pub struct Mounted {
     device: String,
     folder: PathBuf,
@@ -46,17 +77,21 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let deadline = Instant::now() + UNMOUNT_WITHIN;
-        while let Err(error) = said(Command::new("umount").arg(&self.folder)) {
-            if Instant::now() > deadline {
-                // It goes when what still looks into it ends.
-                eprintln!("{} is left to itself: {error:#}", self.folder.display());
-                let _ = said(Command::new("umount").arg("--lazy").arg(&self.folder));
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        unmount(&self.folder);
         detach(&self.device);
+    }
+}
+
+fn unmount(folder: &Path) {
+    let deadline = Instant::now() + UNMOUNT_WITHIN;
+    while let Err(error) = said(Command::new("umount").arg(folder)) {
+        if Instant::now() > deadline {
+            // It goes when what still looks into it ends.
+            eprintln!("{} is left to itself: {error:#}", folder.display());
+            let _ = said(Command::new("umount").arg("--lazy").arg(folder));
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
