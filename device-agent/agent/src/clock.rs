@@ -79,8 +79,8 @@ impl Clock {
     pub fn wants_answer(&self, now: Moment) -> bool {
         let is_good = |(_, at): (u64, Moment)| now.saturating_sub(at) < ANSWER_GOOD;
         let waits = |(_, at): ([u8; NONCE_BYTES], Moment)| now.saturating_sub(at) <= ROUND_TRIP_MAX;
-        let is_sure = self.told.is_some_and(is_good) && !self.is_in_doubt;
-        !self.is_configured && !is_sure && !self.asked.is_some_and(waits)
+        let is_sure = self.is_configured || self.told.is_some_and(is_good);
+        (!is_sure || self.is_in_doubt) && !self.asked.is_some_and(waits)
     }
 
     /// A report with this nonce was sent. Only the newest counts.
@@ -104,8 +104,8 @@ impl Clock {
         Heard { is_answer: true, is_back }
     }
 
-    /// A document has ended by this time: it is asked for again, because the gateway
-    /// may have set its own clock right.
+    /// A document has ended by this time, or a heartbeat names an earlier one: it is
+    /// asked for again, because the gateway may have set its own clock right.
     pub fn doubt(&mut self) {
         self.is_in_doubt = true;
     }
@@ -213,6 +213,16 @@ mod tests {
         clock.hear(&heartbeat(1, Some(2)), SECS(12));
         assert!(!clock.wants_answer(SECS(3_000)));
         assert!(clock.wants_answer(SECS(3_700)));
-        assert!(!Clock::new(true, 0).wants_answer(SECS(0)), "its own clock is right");
+        let mut right = Clock::new(true, 0);
+        assert!(!right.wants_answer(SECS(0)), "its own clock is right");
+        right.doubt();
+        assert!(right.wants_answer(SECS(0)), "but the gateway's may have been wrong");
+        right.note_question([3; 16], SECS(0));
+        assert!(right.hear(&heartbeat(1, Some(3)), SECS(1)).is_answer);
+        assert!(!right.wants_answer(SECS(2)));
+        assert_eq!(
+            (right.at_least_ms(SECS(2), 77), right.trust()),
+            (Some(77), ClockTrust::Configured)
+        );
     }
 }

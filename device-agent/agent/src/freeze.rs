@@ -47,15 +47,24 @@ impl FreezeWatch {
 
     /// A genuine heartbeat. One that is no news is no sign of life either, unless it
     /// answers a question of this device's own: a nonce alone can be a recorded one.
-    pub fn hear(&mut self, heartbeat: &Heartbeat, is_answer: bool, held: Held, now: Moment) {
+    /// Says whether it names an earlier time than the newest: then it is a recording, or
+    /// the gateway's clock was set back, and only an answer tells which.
+    pub fn hear(
+        &mut self,
+        heartbeat: &Heartbeat,
+        is_answer: bool,
+        held: Held,
+        now: Moment,
+    ) -> bool {
         if heartbeat.time_ms <= self.newest_time_ms && !is_answer {
-            return;
+            return heartbeat.time_ms < self.newest_time_ms;
         }
         let Heartbeat { epoch, seq, root_version, .. } = *heartbeat;
         self.newest_time_ms = heartbeat.time_ms;
         self.newest = Some(Held { epoch, seq, root_version });
         self.silent_since = Some(now);
         self.note_held(held, now);
+        false
     }
 
     /// What the device holds has perhaps changed.
@@ -175,7 +184,8 @@ mod tests {
     fn an_answer_is_a_sign_of_life_also_where_the_gateways_clock_was_set_back() {
         let mut watch = watch();
         watch.hear(&heartbeat(100, 5), false, held(5), SECS(0));
-        watch.hear(&heartbeat(50, 5), true, held(5), SECS(200));
+        assert!(watch.hear(&heartbeat(50, 5), false, held(5), SECS(100)), "which is it?");
+        assert!(!watch.hear(&heartbeat(50, 5), true, held(5), SECS(200)));
         assert_eq!(watch.take_alarm(held(5), SECS(300)), None);
         assert!(watch.take_alarm(held(5), SECS(500)).is_some());
     }

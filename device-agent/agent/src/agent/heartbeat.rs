@@ -20,7 +20,9 @@ impl Agent {
             self.log_own("warn", "the gateway's clock was set back".into(), now);
         }
         self.keep_time();
-        self.freeze_watch.hear(&heartbeat, is_answer, self.held(), now);
+        if self.freeze_watch.hear(&heartbeat, is_answer, self.held(), now) {
+            self.clock.doubt();
+        }
         if is_back || self.clock.trust() != trust {
             // A manifest that was refused for its age may be good by the true time.
             self.ask_for_manifest();
