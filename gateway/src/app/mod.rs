@@ -13,7 +13,6 @@
 //! asynchronous callers put it on a blocking thread.
 
 mod access;
-mod account;
 mod ahead;
 mod alarms;
 mod allowance;

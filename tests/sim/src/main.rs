@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use farrier_sim::fleet::{FleetOptions, SimFleet, runtime_of};
-use farrier_sim::{bench, page, raw};
+use farrier_sim::{bench, raw};
 use gateway_client::Client;
 use harness::Kit;
 use std::path::{Path, PathBuf};
@@ -68,7 +68,6 @@ async fn main() -> anyhow::Result<()> {
                 report_interval_ms,
                 directory: directory.path().to_owned(),
                 name,
-                attack: None,
             };
             let kit = Kit::for_tests()?;
             let fleet = SimFleet::start(options, &client, runtime_of(&kit).await?).await?;
@@ -87,13 +86,13 @@ async fn main() -> anyhow::Result<()> {
             for compressed in kinds {
                 for count in &devices {
                     let row = bench::run(&kit, *count, compressed).await?;
-                    println!("{}", page::table(std::slice::from_ref(&row)));
+                    println!("{}", bench::table(std::slice::from_ref(&row)));
                     rows.push(row);
                 }
             }
-            println!("{}\n{}", page::goals(&rows), page::table(&rows));
+            println!("{}", bench::table(&rows));
             if write_docs {
-                page::write(Path::new("docs/benchmark-delivery.md"), &rows)?;
+                bench::write_docs(Path::new("docs/benchmark-delivery.md"), &rows)?;
             }
             Ok(())
         }

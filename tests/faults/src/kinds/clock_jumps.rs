@@ -23,6 +23,12 @@ const TEN_YEARS_DAYS: i32 = 3_652;
 const ASKING: [&str; 2] = ["asking-0", "asking-1"];
 const BELIEVING: &str = "believing";
 
+/// In so many seeds one stays wrong, and then right, for as long as a device waits for a
+/// heartbeat before it says that it is frozen.
+const LONG_EVERY: u8 = 12;
+const FREEZE_AFTER_MS: u32 = 4_000;
+const LONG: Duration = Duration::from_millis(FREEZE_AFTER_MS as u64 * 5 + 1_000);
+
 pub const KIND: Kind = Kind {
     name: "clock-jumps",
     fault: "clock of the gateway or of a device set ten years ahead, back or right during deployments",
@@ -51,12 +57,14 @@ fn open(workplace: &Workplace) -> anyhow::Result<Box<dyn Rig>> {
     }
     let mut options = GatewayOptions::new(&workplace.folder);
     options.wrapper = gateway.wrapper();
+    options.heartbeat_s = Some(1);
     let world = runtime.block_on(async {
         let mut world = World::without_devices(options, &workplace.folder).await?;
         for (name, clock) in &devices {
             let mut agent = world.agent_options(name).await?;
             agent.wrapper = clock.wrapper();
             agent.clock_trusted = *name == BELIEVING;
+            agent.freeze_after_ms = Some(FREEZE_AFTER_MS);
             world.fleet.start_device_with(agent)?;
         }
         world.settle().await?;
@@ -93,13 +101,29 @@ impl Rig for ClockJumps {
                 _ => {}
             }
             world.wait_converged_of(&ASKING).await.context("while clocks are wrong")?;
+            let is_long = random.u8(0..LONG_EVERY) == 0;
+            if is_long {
+                tokio::time::sleep(LONG).await;
+                world
+                    .wait_converged_of(&ASKING)
+                    .await
+                    .context("while clocks are wrong for long")?;
+            }
             for clock in devices.values_mut().chain([&mut *gateway]) {
                 faults += u64::from(clock.set(0)?);
             }
             if random.bool() {
                 world.deploy(1 + u32::try_from((seed + 1) % 2)?).await.context("deploy")?;
             }
-            world.wait_converged(&BTreeMap::new()).await.context("when clocks are right")
+            world.wait_converged(&BTreeMap::new()).await.context("when clocks are right")?;
+            if is_long {
+                tokio::time::sleep(LONG).await;
+                world
+                    .wait_converged(&BTreeMap::new())
+                    .await
+                    .context("when they have been for long")?;
+            }
+            anyhow::Ok(())
         });
         ran.with_context(|| {
             let of_devices: BTreeMap<_, _> = devices.iter().map(|(n, c)| (n, c.days())).collect();
