@@ -108,7 +108,7 @@ async fn key_compromise() -> anyhow::Result<()> {
     scene.wait_settled(APP, "two").await?;
 
     // Nor after a power cut.
-    scene.restart()?;
+    scene.restart().await?;
     scene.wait_settled(APP, "two").await?;
     let manifest = Manifest { seq: u64::MAX, ..scene.next_manifest()? };
     let manifest = scene.sealed_manifest(&manifest, &stolen_assign);

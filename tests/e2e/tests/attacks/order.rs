@@ -39,7 +39,7 @@ async fn rollback() -> anyhow::Result<()> {
         _ => Fate::Pass,
     });
     let since = scene.since();
-    scene.restart()?;
+    scene.restart().await?;
     scene.wait_report("the refusal", since, is_refused(RefusalCode::Rollback)).await?;
     scene.check_runs(APP, "two").await?;
     scene.tap.open();
@@ -85,10 +85,7 @@ async fn replay() -> anyhow::Result<()> {
     // Nor at a device that has just started and hears nothing but the past: neither
     // does it learn the time from answers to questions that it asked before.
     scene.tap.isolate();
-    let boot_id = scene.report()?.boot_id;
-    scene.restart()?;
-    let is_new = |report: &Report| report.boot_id != boot_id;
-    scene.wait_report("the new start", since, is_new).await?;
+    scene.restart().await?;
     let replayed = scene.since();
     for (topic, payload) in &recorded {
         scene.say(topic, payload).await?;

@@ -121,7 +121,7 @@ impl Scene {
         let pushed = self.fleet.client().push_module(Some(app), &upload, |_, _| {}).await?;
         let new = NewDeployment {
             channels: vec!["beat".into()],
-            interval_ms: Some(100),
+            interval_ms: Some(40),
             health_window_ms: Some(self.health_window_ms),
             ..Fleet::deployment(&pushed.module.id, devices)
         };
@@ -244,9 +244,13 @@ impl Scene {
         self.tap.cut();
     }
 
-    /// Cuts the device's power and starts it again.
-    pub fn restart(&mut self) -> anyhow::Result<()> {
-        self.fleet.restart_agent(DEVICE)
+    /// Cuts the device's power, starts it again, and waits until it reports.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        let (since, boot_id) = (self.since(), self.report()?.boot_id);
+        self.fleet.restart_agent(DEVICE)?;
+        let is_new = |report: &Report| report.boot_id != boot_id;
+        self.wait_report("the new start", since, is_new).await?;
+        Ok(())
     }
 
     // What the attacker does.
@@ -333,14 +337,12 @@ impl Scene {
         let report = self
             .wait_report(&what, since, |report| {
                 let mut apps = report.apps.iter();
-                apps.any(|of| of.app == app && of.refusal == Some(code))
+                report.seq == manifest.seq
+                    && apps.any(|of| of.app == app && of.refusal == Some(code))
             })
             .await?;
         let refused = report.apps.iter().find(|of| of.app == app).context("it is reported")?;
-        ensure!(
-            report.seq == manifest.seq && refused.state == AppState::Refused && refused.fallback,
-            "{refused:?}"
-        );
+        ensure!(refused.state == AppState::Refused && refused.fallback, "{refused:?}");
         self.check_runs(&app, mark).await.context(what)
     }
 
@@ -468,7 +470,7 @@ fn is_settled(app: &AppReport) -> bool {
 async fn add_agent(fleet: &mut Fleet, name: &str, setting: Setting) -> anyhow::Result<()> {
     let options = fleet.agent_options(DeviceClass::X86_64, name).await?;
     fleet.start_device_with(AgentOptions {
-        report_interval_ms: 200,
+        report_interval_ms: 100,
         reconnect_s_max: Some(1),
         freeze_after_ms: setting.freeze_after_ms,
         store_bytes_max: setting.store_bytes_max,

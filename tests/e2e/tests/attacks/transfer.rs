@@ -230,7 +230,7 @@ async fn partial_install() -> anyhow::Result<()> {
         bytes[0] ^= 1;
         std::fs::write(&path, bytes)?;
     }
-    scene.restart()?;
+    scene.restart().await?;
     check_old_set(&scene).await?;
 
     // Cut with one of the two whole.
@@ -242,7 +242,7 @@ async fn partial_install() -> anyhow::Result<()> {
         report.apps.len() == 2 && is_in(AppState::Starting) && is_in(AppState::Fetching)
     };
     scene.wait_report("one of the two staged", since, is_half).await?;
-    scene.restart()?;
+    scene.restart().await?;
     check_old_set(&scene).await?;
 
     // Cut while the whole set is on trial: it is complete, and has another chance.
@@ -253,7 +253,7 @@ async fn partial_install() -> anyhow::Result<()> {
         report.apps.len() == 2 && report.apps.iter().all(|app| app.trial_left_ms.is_some())
     };
     scene.wait_report("both on trial", since, is_on_trial).await?;
-    scene.restart()?;
+    scene.restart().await?;
     scene.wait_settled(APP, "two").await?;
     scene.wait_settled(LAMP, "bright").await?;
     check_store(&scene.store())?;
