@@ -118,6 +118,7 @@ async fn embedded_broker(
     let access = Arc::new(BrokerAccess { app: app.clone(), gateway_password_hash });
     let listen = config.mqtt_listen();
     let broker_config = BrokerConfig { listen, limits: Limits::default() };
+    tokio::time::sleep(app.time_to_first_login()).await;
     let started = match config.mqtt_tls {
         MqttTls::Off => Broker::start(broker_config, access).await,
         MqttTls::Required => {

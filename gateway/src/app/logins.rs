@@ -1,8 +1,8 @@
 //! Whether a device may log in to the broker.
 //!
 //! The password is a token that the device has just signed: its own id, the time
-//! and a nonce. It is good once and for a few minutes either way, so one that was
-//! read on the wire opens nothing later. The nonces of used tokens are in memory, so
+//! and a nonce. It is good once and for a few minutes, so one that was read on the wire
+//! opens nothing later. The nonces of used tokens are in memory, so
 //! tokens from before the gateway's start are refused; a device whose clock is behind
 //! asks for the time by a renewal and counts from there.
 
@@ -11,8 +11,14 @@ use device_protocol::{LOGIN_TOKEN_BYTES_MAX, Login, MESSAGE_VERSION, decode_seal
 use module_package::{DeviceId, Domain, SealError, open};
 use std::collections::{HashMap, VecDeque};
 use std::sync::PoisonError;
+use std::time::Duration;
 
 const CLOCK_DIFFERENCE_MS_MAX: u64 = 5 * 60 * 1_000;
+
+/// What a token's time may be ahead. A device whose clock is further ahead is refused
+/// and asks for the time. So a token that an earlier gateway has seen, whose nonce this
+/// one does not know, names no time later than this after the start.
+const AHEAD_MS_MAX: u64 = 500;
 
 /// Logins of one device while its tokens are good: one each half second.
 const LOGINS_PER_DEVICE_MAX: usize = 1_200;
@@ -69,17 +75,26 @@ impl App {
         }
         let now_ms = self.now_ms();
         let difference_ms = login.time_ms.abs_diff(now_ms);
-        if difference_ms > CLOCK_DIFFERENCE_MS_MAX {
+        let is_ahead = login.time_ms > now_ms.saturating_add(AHEAD_MS_MAX);
+        if is_ahead || difference_ms > CLOCK_DIFFERENCE_MS_MAX {
             return Err(LoginRefusal::Time { difference_ms });
         }
         let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
         let steady_ms = self.steady_ms();
         // As a difference of two times, so that it holds also if the calendar was set since.
-        if now_ms.saturating_sub(login.time_ms) > steady_ms.saturating_sub(logins.started_ms) {
+        let age_ms_max = now_ms.saturating_add(AHEAD_MS_MAX).saturating_sub(login.time_ms);
+        if age_ms_max >= steady_ms.saturating_sub(logins.started_ms) {
             return Err(LoginRefusal::BeforeStart);
         }
         logins.note(&device, login.nonce, steady_ms)?;
         Ok(device)
+    }
+
+    /// After the start every login is refused for so long: the broker need not listen.
+    pub fn time_to_first_login(&self) -> Duration {
+        let logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        let since_start_ms = self.steady_ms().saturating_sub(logins.started_ms);
+        Duration::from_millis((AHEAD_MS_MAX + 1).saturating_sub(since_start_ms))
     }
 }
 

@@ -98,6 +98,7 @@ fn names_are_unique_and_targets_known() {
 fn a_login_token_is_good_once_and_for_a_few_minutes() {
     let fleet = Fleet::new();
     let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.pass_ms(1_000);
     let now_ms = fleet.app.now_ms();
     let login = |id: &str, token: &[u8]| fleet.app.check_login(id, token);
     let id = device.id.to_string();

@@ -113,6 +113,7 @@ fn a_revoked_device_is_believed_and_served_nothing_and_does_not_come_back() {
     let device = FakeDevice::new(1, "x86_64-linux");
     fleet.enrol(&device);
     let id = device.id.as_str();
+    fleet.pass_ms(1_000);
     fleet.app.check_login(id, &device.login_token(fleet.app.now_ms(), 1)).unwrap();
     let app = app_report("filter", ReleaseId([7; 32]), AppState::Running);
     fleet.report(&device, &device.report(1, 0, vec![app]));
@@ -167,11 +168,39 @@ fn a_login_token_from_before_the_start_is_refused() {
     let fleet = Fleet::new();
     let device = FakeDevice::new(1, "x86_64-linux");
     fleet.enrol(&device);
-    let token = device.login_token(fleet.app.now_ms(), 1);
-    let id = device.id.as_str();
-    fleet.app.check_login(id, &token).unwrap();
     fleet.pass_ms(1_000);
+    let id = device.id.as_str();
+    // One as of now, and one of a clock that is as far ahead as it may be.
+    let ahead_ms = 500;
+    let now_ms = fleet.app.now_ms();
+    let tokens = [device.login_token(now_ms, 1), device.login_token(now_ms + ahead_ms, 2)];
+    for token in &tokens {
+        fleet.app.check_login(id, token).unwrap();
+    }
+    let too_far = device.login_token(now_ms + ahead_ms + 1, 3);
+    let refused = fleet.app.check_login(id, &too_far);
+    assert!(matches!(refused, Err(LoginRefusal::Time { .. })), "{refused:?}");
+
     let fleet = fleet.restart();
-    assert_eq!(fleet.app.check_login(id, &token), Err(LoginRefusal::BeforeStart));
-    fleet.app.check_login(id, &device.login_token(fleet.app.now_ms(), 1)).unwrap();
+    let wait = fleet.app.time_to_first_login();
+    assert_eq!(wait.as_millis(), u128::from(ahead_ms + 1));
+    for wait_ms in [0, ahead_ms, 1, 10_000] {
+        fleet.pass_ms(wait_ms);
+        for token in &tokens {
+            assert_eq!(fleet.app.check_login(id, token), Err(LoginRefusal::BeforeStart));
+        }
+    }
+    fleet.app.check_login(id, &device.login_token(fleet.app.now_ms(), 4)).unwrap();
+}
+
+#[test]
+fn a_new_token_is_good_as_soon_as_the_broker_listens() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    let wait = fleet.app.time_to_first_login();
+    fleet.pass_ms(u64::try_from(wait.as_millis()).unwrap());
+    assert!(fleet.app.time_to_first_login().is_zero());
+    let token = device.login_token(fleet.app.now_ms(), 1);
+    fleet.app.check_login(device.id.as_str(), &token).unwrap();
 }
