@@ -9,8 +9,8 @@
 //! and the gateway publishes the desired state again when it starts.
 //!
 //! Start with `broker.rs` for how it runs and stops, `door.rs` for how a client is
-//! connected, `gate.rs` for who gets in, `retained.rs` for what a late subscriber finds, `sessions.rs` for one who comes
-//! back.
+//! connected, `gate.rs` for who gets in, `retained.rs` for what a late subscriber finds,
+//! `sessions.rs` for one who comes back.
 
 #![forbid(unsafe_code)]
 
@@ -24,4 +24,4 @@ mod sessions;
 
 pub use access::{AccessControl, Login, LoginFuture, Who};
 pub use broker::{Broker, BrokerConfig, BrokerError};
-pub use limits::Limits;
+pub use limits::{Limits, PACKET_BYTES_MAX};

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Of one packet, unless [`Limits`] say otherwise: a block of 64 KiB with much room.
+pub const PACKET_BYTES_MAX: u32 = 128 * 1024;
+
 /// All of these hold for each client alike, the gateway's own included.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
@@ -55,7 +58,7 @@ impl Default for Limits {
     /// retained messages of 16 KiB for each.
     fn default() -> Self {
         Self {
-            packet_bytes_max: 128 * 1024,
+            packet_bytes_max: PACKET_BYTES_MAX,
             queue_len_max: 1_000,
             inflight_max: 32,
             sessions_max: 10_100,

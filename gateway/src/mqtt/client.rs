@@ -6,7 +6,7 @@ use super::ingest::Ingest;
 use super::roots::publish_roots;
 use super::{GATEWAY_CLIENT_ID, OutTray};
 use crate::app::App;
-use device_protocol::{BLOCK_MESSAGE_BYTES_MAX, Topic, UP_MESSAGE_BYTES_MAX, up_filter};
+use device_protocol::{BLOCK_MESSAGE_BYTES_MAX, Topic, up_filter};
 use rumqttc::{
     AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS, TlsConfiguration, Transport,
 };
@@ -19,13 +19,11 @@ const RECONNECT_DELAY: Duration = Duration::from_millis(500);
 /// Between two portions of blocks, so that other messages get their turn.
 const BLOCK_PACE: Duration = Duration::from_millis(5);
 const REQUESTS_MAX: usize = 64;
+/// As much as any device can send through the broker: a limit of ours below the
+/// broker's would let a device end this connection by one long message.
+const INCOMING_BYTES_MAX: usize = 2 * embedded_broker::PACKET_BYTES_MAX as usize;
 /// A packet is a message, its topic and a header.
-const PACKET_BYTES_MAX: usize = 1_024
-    + if BLOCK_MESSAGE_BYTES_MAX > UP_MESSAGE_BYTES_MAX {
-        BLOCK_MESSAGE_BYTES_MAX
-    } else {
-        UP_MESSAGE_BYTES_MAX
-    };
+const OUTGOING_BYTES_MAX: usize = 1_024 + BLOCK_MESSAGE_BYTES_MAX;
 
 pub struct MqttLogin {
     pub host: String,
@@ -43,7 +41,7 @@ pub fn start_client(app: &Arc<App>, tray: &Arc<OutTray>, login: MqttLogin) -> Jo
     }
     options.set_credentials(GATEWAY_CLIENT_ID, login.password);
     options.set_keep_alive(KEEP_ALIVE);
-    options.set_max_packet_size(PACKET_BYTES_MAX, PACKET_BYTES_MAX);
+    options.set_max_packet_size(INCOMING_BYTES_MAX, OUTGOING_BYTES_MAX);
     options.set_clean_session(true);
     let (client, event_loop) = AsyncClient::new(options, REQUESTS_MAX);
     // Its threads end when the connection's task, which holds it, is dropped.

@@ -49,6 +49,7 @@ fn configuration(dir: &Path, listen: SocketAddr) -> String {
     let (ca, certificate, key, acl) =
         (file("ca.crt"), file("broker.crt"), file("broker.key"), file("acl"));
     let (port, ip) = (listen.port(), listen.ip());
+    let packet_bytes_max = embedded_broker::PACKET_BYTES_MAX;
     format!(
         "listener {port} {ip}\n\
          cafile {ca}\n\
@@ -63,7 +64,7 @@ fn configuration(dir: &Path, listen: SocketAddr) -> String {
          acl_file {acl}\n\
          # The gateway publishes everything again when the broker has lost it.\n\
          persistence false\n\
-         max_packet_size 131072\n\
+         max_packet_size {packet_bytes_max}\n\
          max_inflight_messages 32\n\
          max_queued_messages 1000\n\
          max_keepalive 300\n\
