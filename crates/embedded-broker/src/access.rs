@@ -56,4 +56,8 @@ pub trait AccessControl: Send + Sync + 'static {
 
     /// Told of each message that is dropped because its client sends too many.
     fn dropped(&self, _who: &Who) {}
+
+    /// Told of each message and subscription that a client had no right to, and of each
+    /// refused login with its certificate.
+    fn refused(&self, _who: &Who) {}
 }

@@ -63,6 +63,10 @@ impl Gate {
             }
             Some(reason) => {
                 tracing::info!(client.id = client_id, peer = %peer.address, reason, "MQTT login refused");
+                // Whose certificate it is, TLS has proved; a client id anyone can say.
+                if let Some(name) = peer.certificate_name.as_ref().filter(|name| !name.is_empty()) {
+                    self.access.refused(&Who::new(name));
+                }
                 AuthResult::NotAuthorized
             }
         }
@@ -120,6 +124,7 @@ impl Gate {
         if self.may_publish(&who, &publish.topic, publish.retain) {
             return PublishAclResult::allow();
         }
+        self.access.refused(&who);
         tracing::info!(client.id = client_id, topic = &*publish.topic, "MQTT publish refused");
         // Dropped but not disconnected: an agent of another version that writes a
         // topic unknown here still does the rest of its work.
@@ -128,9 +133,11 @@ impl Gate {
 
     fn subscribe(&self, client_id: &str, subscribe: &Subscribe) -> SubscribeReturn {
         let filter: &str = &subscribe.topic_filter;
-        if self.access.may_subscribe(&Who::new(client_id), filter) {
+        let who = Who::new(client_id);
+        if self.access.may_subscribe(&who, filter) {
             return SubscribeReturn::new_success(subscribe.opts.qos(), None);
         }
+        self.access.refused(&who);
         tracing::info!(client.id = client_id, filter, "MQTT subscription refused");
         SubscribeReturn::new_failure(SubscribeAckReason::NotAuthorized)
     }

@@ -36,8 +36,9 @@ pub struct Device {
     /// Of its key, for comparing with what the device says itself.
     #[serde(default)]
     pub fingerprint: String,
-    /// Messages of it that the gateway did not take since its start: forged, unreadable,
-    /// too many, or after it was revoked.
+    /// What the gateway did not take of it since its start: messages that are forged,
+    /// unreadable, too many or not its own to send, subscriptions and logins that it has
+    /// no right to.
     #[serde(default)]
     pub refused_messages: u64,
     /// The last document that the device refused.

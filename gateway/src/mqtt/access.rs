@@ -60,6 +60,10 @@ impl AccessControl for BrokerAccess {
         }
     }
 
+    fn refused(&self, who: &Who) {
+        self.dropped(who);
+    }
+
     /// A filter with a wildcard is no topic, so a device gets none.
     fn may_subscribe(&self, who: &Who, filter: &str) -> bool {
         if who.client_id() == GATEWAY_CLIENT_ID {
