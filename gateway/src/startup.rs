@@ -15,6 +15,7 @@ use crate::surroundings::Surroundings;
 use anyhow::Context;
 use embedded_broker::{Broker, BrokerConfig, Limits};
 use module_package::BlobId;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -31,6 +32,9 @@ const TICK: Duration = Duration::from_millis(500);
 /// Requests that are still being answered at the end get this long.
 const END_MAX: Duration = Duration::from_secs(5);
 
+/// For all the sessions that the embedded broker takes, and the rest.
+const OPEN_FILES_WANTED: u64 = 65_536;
+
 /// A login that was decided is in the broker's tables after this time.
 const LOGIN_SETTLES: Duration = Duration::from_millis(300);
 
@@ -39,6 +43,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let data_dir = DataDir::open(&config.data_dir)?;
+    raise_open_files_limit();
     let surroundings = Surroundings::of_the_system();
     let queues = Arc::new(Queues::default());
     let tray = Arc::new(OutTray::default());
@@ -96,6 +101,21 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("ended");
     Ok(())
+}
+
+/// The usual limit of a login shell, 1,024, is that of some 300 devices: each connection
+/// to the embedded broker is three descriptors. Services may have far more if they ask.
+fn raise_open_files_limit() {
+    let present = getrlimit(Resource::Nofile);
+    let wanted = present.maximum.unwrap_or(OPEN_FILES_WANTED).min(OPEN_FILES_WANTED);
+    // None is no limit at all.
+    if present.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let raised = Rlimit { current: Some(wanted), maximum: present.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, open_files_max = present.current, "raise the limit of open files");
+    }
 }
 
 /// The broker as the gateway's client and the devices see it.
