@@ -186,7 +186,9 @@ fn external_broker(
     };
     let url = external.url.trim_end_matches('/').to_owned();
     tracing::info!(url, "uses another broker than the embedded one");
-    let login = MqttLogin { host, port, tls: Some(tls), password: String::new() };
+    // Not empty: some brokers take that for none, and refuse it.
+    let password = "by certificate".to_owned();
+    let login = MqttLogin { host, port, tls: Some(tls), password };
     Ok(BrokerSide { broker: None, login, url, trust })
 }
 
