@@ -3,15 +3,17 @@
 use crate::Outcome;
 use audit_chain::{Chain, Head, Position};
 use device_protocol::{
-    Bitmap, Block, ClaimToken, EnrolRequest, EnrolResponse, EnrolStatement, LogMessage, Login,
-    PublishedMessage, Refused, Report, SiteName, Topic, Want, decode_sealed, encode_sealed,
+    Bitmap, Block, ClaimToken, EnrolPending, EnrolRequest, EnrolResponse, EnrolStatement,
+    LogMessage, Login, PublishedMessage, Refused, RenewRequest, RenewResponse, Renewal, Report,
+    SiteName, Topic, Want, decode_sealed, encode_sealed, parse_fingerprint,
 };
 use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 use module_package::{
-    DeviceId, Domain, Heartbeat, Manifest, ModuleStatement, Release, ReleaseId, Root, RootDraft,
-    RootId, Signer, TrustedRoot, add_root_signature, decode_exact, open_heartbeat, open_manifest,
-    open_module_statement, open_release, payload_of, read_unverified, seal, seal_root, signers_of,
+    DeviceId, Domain, Heartbeat, Manifest, Membership, ModuleStatement, Release, ReleaseId, Root,
+    RootDraft, RootId, Signer, TrustedRoot, add_root_signature, decode_exact, open_heartbeat,
+    open_manifest, open_membership, open_module_statement, open_release, payload_of,
+    read_unverified, seal, seal_root, signers_of,
 };
 use std::fmt::Debug;
 use std::sync::LazyLock;
@@ -53,6 +55,7 @@ pub fn device_protocol(data: &[u8]) -> Outcome {
         .and(check_cbor::<Want>(data))
         .and(check_cbor::<Block>(data))
         .and(check_cbor::<EnrolStatement>(data))
+        .and(check_cbor::<Renewal>(data))
         .and(check_cbor::<Login>(data));
     if let Ok(block) = minicbor::decode::<Block>(data)
         && let Ok(bytes) = block.unpack()
@@ -61,7 +64,10 @@ pub fn device_protocol(data: &[u8]) -> Outcome {
     }
     outcome = outcome
         .and(Outcome::of_result(&serde_json::from_slice::<EnrolRequest>(data)))
-        .and(Outcome::of_result(&serde_json::from_slice::<EnrolResponse>(data)));
+        .and(Outcome::of_result(&serde_json::from_slice::<EnrolResponse>(data)))
+        .and(Outcome::of_result(&serde_json::from_slice::<EnrolPending>(data)))
+        .and(Outcome::of_result(&serde_json::from_slice::<RenewRequest>(data)))
+        .and(Outcome::of_result(&serde_json::from_slice::<RenewResponse>(data)));
     let bitmap = Bitmap(data.to_vec());
     assert_eq!(bitmap.iter().count(), bitmap.count() as usize);
     assert_eq!(bitmap.is_empty(), bitmap.count() == 0);
@@ -69,6 +75,9 @@ pub fn device_protocol(data: &[u8]) -> Outcome {
     if let Ok(text) = std::str::from_utf8(data) {
         outcome = outcome.and(Outcome::of_result(&text.parse::<ClaimToken>()));
         outcome = outcome.and(Outcome::of_result(&text.parse::<SiteName>()));
+        if let Some(fingerprint) = parse_fingerprint(text) {
+            assert_eq!(parse_fingerprint(&fingerprint).as_ref(), Some(&fingerprint));
+        }
         let topic = Topic::parse(text);
         if let Some(topic) = &topic {
             assert_eq!(Topic::parse(&topic.to_string()).as_ref(), Some(topic));
@@ -115,6 +124,7 @@ pub fn module_package(data: &[u8]) -> Outcome {
     let release = seal(Domain::Release, data.to_vec(), &*KEY);
     let heartbeat = seal(Domain::Heartbeat, data.to_vec(), &*KEY);
     let statement = seal(Domain::Module, data.to_vec(), &*KEY);
+    let membership = seal(Domain::Membership, data.to_vec(), &*KEY);
     let developers = [KEY.public_key()];
     let outcomes = [
         Outcome::of_result(&open_manifest(data, &TRUST, &device, Some(1))),
@@ -129,6 +139,9 @@ pub fn module_package(data: &[u8]) -> Outcome {
         Outcome::of_result(&open_heartbeat(data, &TRUST, &device)),
         Outcome::of_result(&open_heartbeat(&heartbeat, &TRUST, &device)),
         Outcome::of_result(&decode_exact::<Heartbeat>(data)),
+        Outcome::of_result(&open_membership(data, &TRUST, &device)),
+        Outcome::of_result(&open_membership(&membership, &TRUST, &device)),
+        Outcome::of_result(&decode_exact::<Membership>(data)),
         Outcome::of_result(&open_module_statement(data, &developers)),
         Outcome::of_result(&open_module_statement(&statement, &developers)),
         Outcome::of_result(&decode_exact::<ModuleStatement>(data)),
