@@ -106,7 +106,8 @@ async fn unacknowledged_messages_are_sent_again_in_order() {
 
 #[tokio::test]
 async fn a_full_queue_loses_the_oldest_messages() {
-    let broker = broker_with(Limits { queue_len_max: 10, ..Limits::default() }).await;
+    let limits = Limits { queue_len_max: 10, inflight_max: 5, ..Limits::default() };
+    let broker = broker_with(limits).await;
     let mut gateway = Client::login(&broker, GATEWAY).await;
     let mut device = Client::resume(&broker, "one").await;
     assert!(device.subscribe(TOPIC).await);
@@ -119,7 +120,7 @@ async fn a_full_queue_loses_the_oldest_messages() {
         kept.extend(numbers(&mut device, 1).await);
     }
     assert!(kept.is_sorted(), "{kept:?}");
-    // The broker may notice the absence late and then has a few in flight.
-    assert!(kept.len() < 20 && kept.ends_with(&Vec::from_iter(40..50)), "{kept:?}");
+    // The broker may notice the absence late and then has some in flight.
+    assert!(kept.len() <= 10 + 5 && kept.ends_with(&Vec::from_iter(40..50)), "{kept:?}");
     broker.stop().await;
 }
