@@ -13,6 +13,8 @@ pub struct AgentOptions {
     /// The folder for its configuration, store and log.
     pub data: PathBuf,
     pub gateway_url: String,
+    /// As in the agent's configuration.
+    pub ca_file: Option<PathBuf>,
     pub claim_token: String,
     pub report_interval_ms: u32,
     /// As in the agent's configuration; its default unless given, like the next.
@@ -48,6 +50,8 @@ struct ConfigFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     fetch_bytes_per_s_min: Option<u32>,
     clock_trusted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_file: Option<PathBuf>,
     runtime: RuntimeConfig,
     sensor: Vec<SensorConfig>,
 }
@@ -88,6 +92,7 @@ impl AgentProcess {
             fetch_patience_s: options.fetch_patience_s,
             fetch_bytes_per_s_min: options.fetch_bytes_per_s_min,
             clock_trusted: options.clock_trusted,
+            ca_file: options.ca_file.clone(),
             runtime: RuntimeConfig {
                 path: kit.runtime(options.class),
                 launcher: options.class.launcher,

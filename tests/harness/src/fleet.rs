@@ -118,6 +118,7 @@ impl Fleet {
             name: name.to_owned(),
             data: self.data.join(name),
             gateway_url: self.gateway().url().to_owned(),
+            ca_file: None,
             claim_token: claim.token,
             report_interval_ms: 1_000,
             reconnect_s_max: None,

@@ -53,6 +53,10 @@ impl GatewayOptions {
             heartbeat_s: None,
         }
     }
+
+    fn mqtt_scheme(&self) -> &'static str {
+        if self.mqtt_tls || self.broker_url.is_some() { "mqtts" } else { "mqtt" }
+    }
 }
 
 /// The gateway's configuration file.
@@ -122,7 +126,9 @@ impl GatewayProcess {
             mqtt_tls: if options.mqtt_tls { "required" } else { "off" },
             certificate_valid_s: options.certificate_valid_s,
             broker: options.broker_url.clone().map(|url| BrokerConfig { url }),
-            mqtt_advertise_url: options.mqtt_advertise.map(|address| format!("mqtt://{address}")),
+            mqtt_advertise_url: options
+                .mqtt_advertise
+                .map(|address| format!("{}://{address}", options.mqtt_scheme())),
             compile_workers: options.compile_workers,
             compile_s_max: options.compile_s_max,
             compress_blocks: options.compress_blocks,
