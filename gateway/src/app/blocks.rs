@@ -6,24 +6,20 @@
 //! bytes a second. Served are only blobs that the device has a right to.
 
 use super::App;
+use super::account::Accounts;
 use super::allowance::Allowance;
 use super::reports::UpRefusal;
 use super::transfer::{Next, Sending, To, Transfer};
 use crate::store::StoreError;
 use device_protocol::{Block, SiteName, Topic, Want};
 use module_package::{BLOCK_BYTES, BlobId, DeviceId};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 /// Blocks handed out at a time.
 const BURST_BLOCKS: usize = 8;
 /// Blobs that one device may be asking for: agents ask for four at a time.
 const BLOBS_OF_A_DEVICE_MAX: usize = 16;
-/// A device gets the blocks of a blob alone so many times over, with some to spare
-/// for small ones, until all of this is forgotten.
-const ALONE_TIMES_MAX: u64 = 4;
-const ALONE_BLOCKS_FREE: u64 = 64;
-const ALONE_FORGOTTEN_MS: u64 = 10 * 60 * 1_000;
 
 /// The configured limits of sites.
 pub type SiteLimits = BTreeMap<SiteName, u64>;
@@ -38,8 +34,7 @@ struct Stream {
 pub struct BlockDesk {
     transfers: BTreeMap<Stream, Transfer>,
     allowances: BTreeMap<SiteName, Allowance>,
-    /// Blocks that a device got alone, and since when they are counted.
-    alone: HashMap<(DeviceId, BlobId), (u64, u64)>,
+    accounts: Accounts,
     figures: DeliveryFigures,
 }
 
@@ -84,9 +79,8 @@ impl BlockDesk {
         expected: impl FnOnce() -> usize,
         now_ms: u64,
     ) -> Result<(), DeskRefusal> {
-        self.alone.retain(|_, (_, since_ms)| now_ms < *since_ms + ALONE_FORGOTTEN_MS);
-        let alone = self.alone.get(&(device.clone(), want.blob)).map_or(0, |(count, _)| *count);
-        if alone > u64::from(blocks) * ALONE_TIMES_MAX + ALONE_BLOCKS_FREE {
+        let has_own_topic = want.can(Want::HAS_OWN_TOPIC);
+        if self.accounts.is_over(device, &want.blob, blocks, has_own_topic, now_ms) {
             self.forget_in(device, &want.blob);
             return Err(DeskRefusal::TooOften);
         }
@@ -147,9 +141,9 @@ impl BlockDesk {
                             let readers = u64::from(sending.readers);
                             allowance.spend(readers * u64::from(BLOCK_BYTES));
                         }
-                        if let To::Own(device) = &sending.to {
-                            let alone = self.alone.entry((device.clone(), stream.blob));
-                            alone.or_insert((0, now_ms)).0 += 1;
+                        let block = (sending.index, transfer.blocks());
+                        for device in &sending.takers {
+                            self.accounts.note_sent(device, &stream.blob, block, now_ms);
                         }
                         due.push(to_request(stream, sending));
                     }

@@ -58,7 +58,8 @@ fn one_device_gets_a_blob_alone_only_so_many_times() {
         sent += desk.take_due(now_ms).0.len() as u64;
     }
     assert!(refused > 0);
-    assert!(sent <= 8 * ALONE_TIMES_MAX + ALONE_BLOCKS_FREE + 16, "{sent} blocks");
+    // Once, four times again, 64 more, and what was on its way.
+    assert!((96..=8 * 5 + 64 + 16).contains(&sent), "{sent} blocks");
     desk.ask(&device(2), &want(blob(1), None), 8, || 1, 60_000).unwrap();
     assert_eq!(desk.take_due(60_000).0.len(), 8, "another device has its own account");
 }

@@ -13,6 +13,7 @@
 //! asynchronous callers put it on a blocking thread.
 
 mod access;
+mod account;
 mod ahead;
 mod alarms;
 mod allowance;

@@ -14,8 +14,10 @@ use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Of one device and kind.
-const WAITING_MAX: usize = 16;
+/// Of one device. Agents ask for four blobs at a time.
+const WANTS_WAITING_MAX: usize = 16;
+/// Of one device and kind. An agent that comes back has 256 values to tell.
+const WAITING_MAX: usize = 300;
 /// Topics that wait at a time: what is beyond is dropped. Devices have four each.
 const TOPICS_MAX: usize = 100_000;
 
@@ -24,7 +26,6 @@ struct Waiting {
     /// In the order of their turns. A topic is in here once if it has messages.
     turns: VecDeque<String>,
     messages: HashMap<String, VecDeque<Publish>>,
-    dropped: u64,
     is_closed: bool,
 }
 
@@ -36,6 +37,7 @@ struct Lane {
 
 /// The connection's side. Its drop ends the threads once nothing waits.
 pub struct Ingest {
+    app: Arc<App>,
     wants: Arc<Lane>,
     others: Arc<Lane>,
 }
@@ -49,14 +51,23 @@ impl Ingest {
             std::thread::spawn(move || of_thread.hand_over(&app));
             lane
         };
-        Self { wants: lane(), others: lane() }
+        Self { app: app.clone(), wants: lane(), others: lane() }
     }
 
+    /// What is dropped counts as a refused message of its device.
     pub fn add(&self, message: Publish) {
-        match Topic::parse(&message.topic) {
-            Some(Topic::Want(_)) => self.wants.add(message, WAITING_MAX),
-            Some(Topic::Report(_)) => self.others.add(message, 1),
+        let topic = Topic::parse(&message.topic);
+        let is_kept = match &topic {
+            Some(Topic::Want(_)) => self.wants.add(message, WANTS_WAITING_MAX),
+            Some(Topic::Report(_)) => {
+                self.others.add(message, 1);
+                // The newest says all that the others said.
+                true
+            }
             _ => self.others.add(message, WAITING_MAX),
+        };
+        if let (false, Some(device)) = (is_kept, topic.as_ref().and_then(Topic::device)) {
+            self.app.note_dropped_message(device);
         }
     }
 }
@@ -71,18 +82,20 @@ impl Drop for Ingest {
 }
 
 impl Lane {
-    fn add(&self, message: Publish, waiting_max: usize) {
+    /// False if one had to be dropped for want of room.
+    fn add(&self, message: Publish, waiting_max: usize) -> bool {
         let mut waiting = self.lock();
-        let Waiting { turns, messages, dropped, .. } = &mut *waiting;
+        let Waiting { turns, messages, .. } = &mut *waiting;
+        let mut is_kept = true;
         match messages.get_mut(&message.topic) {
             Some(of_topic) => {
                 if of_topic.len() >= waiting_max {
                     of_topic.pop_front();
-                    *dropped += 1;
+                    is_kept = false;
                 }
                 of_topic.push_back(message);
             }
-            None if turns.len() >= TOPICS_MAX => *dropped += 1,
+            None if turns.len() >= TOPICS_MAX => is_kept = false,
             None => {
                 turns.push_back(message.topic.clone());
                 messages.insert(message.topic.clone(), VecDeque::from([message]));
@@ -90,6 +103,7 @@ impl Lane {
         }
         drop(waiting);
         self.changed.notify_one();
+        is_kept
     }
 
     /// `None` at the end.
@@ -160,20 +174,22 @@ mod tests {
     #[test]
     fn one_that_sends_without_end_has_one_turn_of_many_and_loses_its_own() {
         let lane = Lane::default();
-        (0..1_000).for_each(|number| lane.add(message("flood", number), 3));
-        lane.add(message("a", 1), 3);
-        lane.add(message("a", 2), 3);
-        lane.add(message("b", 1), 3);
+        let is_kept = |number: &u32| lane.add(message("flood", *number), 3);
+        assert_eq!((0..1_000).filter(is_kept).count(), 3);
+        assert!(lane.add(message("a", 1), 3));
+        assert!(lane.add(message("a", 2), 3));
+        assert!(lane.add(message("b", 1), 3));
         let order = taken(&lane);
         assert_eq!(order, ["flood 997", "a 1", "b 1", "flood 998", "a 2", "flood 999"]);
-        assert_eq!(lane.lock().dropped, 997);
         assert!(lane.lock().messages.is_empty());
     }
 
     #[test]
     fn of_reports_the_newest_counts() {
         let lane = Lane::default();
-        (0..3).for_each(|number| lane.add(message("report", number), 1));
+        for number in 0..3 {
+            lane.add(message("report", number), 1);
+        }
         assert_eq!(taken(&lane), ["report 2"]);
     }
 }

@@ -10,7 +10,6 @@ use gateway_api::{Delivery, DeviceSelector, NewDeployment};
 use gateway_client::{Client, Upload};
 use harness::{GatewayOptions, GatewayProcess, Kit};
 use module_package::BLOCK_BYTES;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 const ENROL_WITHIN: Duration = Duration::from_secs(600);
@@ -37,6 +36,10 @@ pub struct Row {
     pub raw: Duration,
     pub gateway_rss_bytes: u64,
     pub sim_rss_bytes: u64,
+    /// Of the whole machine, when the delivery began and when the raw run ended.
+    pub load: (f64, f64),
+    /// Connections after a device's first, during the delivery.
+    pub reconnections: u64,
 }
 
 /// One fleet of a size, with a gateway of its own.
@@ -54,9 +57,11 @@ pub async fn run(kit: &Kit, count: usize, compressed: bool) -> anyhow::Result<Ro
         report_interval_ms: REPORT_INTERVAL_MS,
         directory: directory.path().to_owned(),
         name: "sim".into(),
+        attack: None,
     };
     eprintln!("{count} devices: they enrol and connect");
     let fleet = SimFleet::start(fleet_options, &client, runtime_of(kit).await?).await?;
+    let load_before = load()?;
     let measured = deliver(&fleet, &client, count).await;
     let Measured { before, after, began, seen } =
         measured.with_context(|| format!("the gateway's log:\n{}", gateway.log_tail()))?;
@@ -92,6 +97,8 @@ pub async fn run(kit: &Kit, count: usize, compressed: bool) -> anyhow::Result<Ro
         raw: raw.time,
         gateway_rss_bytes,
         sim_rss_bytes,
+        load: (load_before, load()?),
+        reconnections: seen.iter().map(|seen| u64::from(seen.connections - 1)).sum(),
     })
 }
 
@@ -160,6 +167,12 @@ fn rss_bytes(pid: u32) -> anyhow::Result<u64> {
     Ok(kib * 1_024)
 }
 
+/// Programs that ran or waited for a processor, over the last minute.
+fn load() -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg")?;
+    text.split(' ').next().and_then(|load| load.parse().ok()).context("/proc/loadavg")
+}
+
 impl Row {
     /// Published by the gateway, in sizes of the artifact.
     pub fn published_ratio(&self) -> f64 {
@@ -178,73 +191,4 @@ impl Row {
     pub fn time_ratio(&self) -> f64 {
         self.from_upload.as_secs_f64() / self.raw.as_secs_f64()
     }
-}
-
-pub fn table(rows: &[Row]) -> String {
-    let mut text = String::from(
-        "| devices | compressed | artifact | published | × size | blocks to all, to one | written | × N × size | received: median, max | max × size | repeated blocks | upload to verified | manifest to verified | raw | time × raw | memory: gateway with broker, all devices |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
-    );
-    for row in rows {
-        text += &format!(
-            "| {} | {} | {} | {} | {:.3} | {}, {} | {} | {:.3} | {}, {} | {:.3} | {} | {:.2} s | {:.2} s | {:.2} s | {:.2} | {} MB, {} MB |\n",
-            row.devices,
-            if row.compressed { "yes" } else { "no" },
-            row.artifact_bytes,
-            row.published_bytes,
-            row.published_ratio(),
-            row.shared_blocks,
-            row.own_blocks,
-            row.received_bytes,
-            row.written_ratio(),
-            row.received_median,
-            row.received_max,
-            row.received_max_ratio(),
-            row.repeated_blocks,
-            row.from_upload.as_secs_f64(),
-            row.from_manifest.as_secs_f64(),
-            row.raw.as_secs_f64(),
-            row.time_ratio(),
-            row.gateway_rss_bytes / 1_000_000,
-            row.sim_rss_bytes / 1_000_000,
-        );
-    }
-    text
-}
-
-const PAGE: &str = "\
-# Delivery: one artifact to many devices
-
-Written by `cargo xtask bench delivery --write-docs`; do not edit.
-
-A module whose artifact for x86_64 has about a megabyte is uploaded and deployed to
-devices of `farrier-sim`: the agent's own code with its enrolment, login, protocol and
-verification, many in one process, without a Wasm runtime. They, the gateway with its
-broker and the compiler share one machine; all are development builds. MQTT is on
-loopback, as `mqtt://`.
-
-- *published*: the gateway's messages with blocks, with their topics.
-- *written*: what the devices together received, which is what the broker wrote to
-  them: every MQTT packet with a message, headers and manifests too, but not the
-  packets that only acknowledge.
-- *received*: the same for one device. Each lacks the whole artifact.
-- *upload to verified*: from before the upload until the last device has every byte
-  on its disk, its hash checked, and gives it to a worker; it contains the compile job
-  and the gateway's check. *manifest to verified* begins at the first manifest that a
-  device got.
-- *raw*: as many bytes, in as many messages of the same quality of service (0),
-  published at once by one client to as many subscribers that only count them, through
-  the same broker with the same limits in a process of its own, in the same run. That
-  is another process than the gateway's, because nobody but the gateway may publish
-  there.
-- *compressed*: blocks compressed in transit, the default. Where it says no, the
-  gateway's `compress_blocks = false` shows what the protocol itself costs.
-
-Goals at 1,000 devices, not compressed: published ≤ 1.2 × size, written ≤ 1.1 × N ×
-size, received ≤ 1.3 × size, time ≤ 3 × raw.
-
-";
-
-pub fn write_docs(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
-    std::fs::write(path, format!("{PAGE}{}", table(rows))).context("write the page")
 }

@@ -1,5 +1,6 @@
 //! One device: the agent's start, with a disk in memory and workers that pretend.
 
+use crate::attack::Attack;
 use crate::disk::{MemoryDisk, Pool};
 use crate::workers::{Bench, SimWorkers};
 use device_protocol::Topic;
@@ -12,7 +13,7 @@ use farrier_agent::store::Store;
 use farrier_agent::workers::RuntimeInfo;
 use module_package::BlobId;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -34,12 +35,19 @@ pub struct Seen {
     pub repeated_blocks: u64,
     pub manifests: u64,
     pub first_manifest_at: Option<Instant>,
+    pub last_manifest_at: Option<Instant>,
+    /// Of which it got blocks.
+    pub blobs: BTreeSet<BlobId>,
     /// The last artifact that it verified, and when.
     pub verified: Option<(u64, Instant)>,
     pub verifications: u64,
 }
 
 pub type Shared = Arc<Mutex<Seen>>;
+
+pub(crate) fn look(seen: &Shared) -> std::sync::MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(|e| e.into_inner())
+}
 
 pub struct DeviceParts {
     pub config: Config,
@@ -48,11 +56,13 @@ pub struct DeviceParts {
     pub seen: Shared,
     /// Enrolments at a time: each needs a thread.
     pub enrolling: Rc<Semaphore>,
+    /// Instead of an agent, something that misuses its connection.
+    pub attack: Option<Attack>,
 }
 
 /// Runs until it is dropped.
 pub async fn run(parts: DeviceParts) -> anyhow::Result<()> {
-    let DeviceParts { config, runtime, pool, seen, enrolling } = parts;
+    let DeviceParts { config, runtime, pool, seen, enrolling, attack } = parts;
     let began = Instant::now();
     let disk = Rc::new(MemoryDisk::new(pool));
     let state = State::open(disk.clone(), &config.data_dir)?;
@@ -66,6 +76,9 @@ pub async fn run(parts: DeviceParts) -> anyhow::Result<()> {
     state.set_enrolment(&enrolment)?;
     let keeper = farrier_agent::start::membership_keeper(&config, &enrolment, &key, &state);
     let link = farrier_agent::start::link_config(&config, &enrolment, &key, &Arc::new(keeper))?;
+    if let Some(attack) = attack {
+        return attack.run(link, enrolment.device, seen).await;
+    }
     let store = Store::open(disk, Path::new("/store"), STORE_BYTES_MAX)?;
     let bench = Rc::new(RefCell::new(Bench::default()));
     let workers = Box::new(SimWorkers { bench: bench.clone(), runtime: runtime.clone() });
@@ -113,7 +126,7 @@ fn take_news(
     bench.borrow_mut().news.pop_front()
 }
 
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
+pub(crate) struct AbortOnDrop(pub tokio::task::JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -144,9 +157,11 @@ impl Counter {
             Topic::Manifest(_) => {
                 seen.manifests += 1;
                 seen.first_manifest_at.get_or_insert_with(Instant::now);
+                seen.last_manifest_at = Some(Instant::now());
             }
             Topic::Blob(blob) | Topic::SiteBlob(blob, _) | Topic::OwnBlob(_, blob) => {
                 seen.blocks += 1;
+                seen.blobs.insert(*blob);
                 if let Some(index) = index_of(payload)
                     && !self.blocks.entry(*blob).or_default().insert(index)
                 {

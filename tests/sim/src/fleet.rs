@@ -1,5 +1,6 @@
 //! Devices on as many threads as there are processors.
 
+use crate::attack::Attack;
 use crate::device::{DeviceParts, LOOK_EVERY, Seen, Shared, run};
 use crate::disk::Pool;
 use anyhow::{Context, bail};
@@ -31,6 +32,8 @@ pub struct FleetOptions {
     /// Claim tokens are put here.
     pub directory: std::path::PathBuf,
     pub name: String,
+    /// What these do instead of an agent's work.
+    pub attack: Option<Attack>,
 }
 
 /// What the kit's runtime says of itself: the devices are of its class.
@@ -75,7 +78,9 @@ impl SimFleet {
             let of_thread = configs.iter().zip(&devices).skip(index).step_by(thread_count);
             let of_thread = of_thread.map(|(c, s)| (c.clone(), s.clone())).collect();
             let (runtime, ending) = (runtime.clone(), ending.clone());
-            threads.push(std::thread::spawn(move || run_thread(of_thread, runtime, ending)));
+            let attack = options.attack.clone();
+            let run = move || run_thread(of_thread, runtime, attack, ending);
+            threads.push(std::thread::spawn(run));
         }
         Ok(Self { devices, end, threads })
     }
@@ -115,6 +120,7 @@ impl SimFleet {
 fn run_thread(
     devices: Vec<(Config, Shared)>,
     runtime: RuntimeInfo,
+    attack: Option<Attack>,
     mut ending: watch::Receiver<bool>,
 ) {
     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -128,7 +134,8 @@ fn run_thread(
     for (config, seen) in devices {
         let (runtime, pool, enrolling) = (runtime.clone(), pool.clone(), enrolling.clone());
         let name = config.name.clone();
-        let parts = DeviceParts { config, runtime, pool, seen, enrolling };
+        let attack = attack.clone();
+        let parts = DeviceParts { config, runtime, pool, seen, enrolling, attack };
         local.spawn_local(async move {
             if let Err(error) = run(parts).await {
                 tracing::error!(device = name, "a simulated device ended: {error:#}");

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use farrier_sim::fleet::{FleetOptions, SimFleet, runtime_of};
-use farrier_sim::{bench, raw};
+use farrier_sim::{bench, page, raw};
 use gateway_client::Client;
 use harness::Kit;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,7 @@ async fn main() -> anyhow::Result<()> {
                 report_interval_ms,
                 directory: directory.path().to_owned(),
                 name,
+                attack: None,
             };
             let kit = Kit::for_tests()?;
             let fleet = SimFleet::start(options, &client, runtime_of(&kit).await?).await?;
@@ -86,13 +87,13 @@ async fn main() -> anyhow::Result<()> {
             for compressed in kinds {
                 for count in &devices {
                     let row = bench::run(&kit, *count, compressed).await?;
-                    println!("{}", bench::table(std::slice::from_ref(&row)));
+                    println!("{}", page::table(std::slice::from_ref(&row)));
                     rows.push(row);
                 }
             }
-            println!("{}", bench::table(&rows));
+            println!("{}\n{}", page::goals(&rows), page::table(&rows));
             if write_docs {
-                bench::write_docs(Path::new("docs/benchmark-delivery.md"), &rows)?;
+                page::write(Path::new("docs/benchmark-delivery.md"), &rows)?;
             }
             Ok(())
         }
