@@ -1,5 +1,5 @@
-//! A device that came in by its fingerprint, over TLS, is stolen: once it is revoked
-//! its session ends within a second, and it gets nothing any more.
+//! A device is stolen: once it is revoked its session, over TLS, ends within a second,
+//! and it gets nothing any more.
 
 use anyhow::{Context, ensure};
 use gateway_api::{Connection, DeviceSelector};

@@ -15,7 +15,8 @@ pub struct AgentOptions {
     pub gateway_url: String,
     /// As in the agent's configuration.
     pub ca_file: Option<PathBuf>,
-    pub claim_token: String,
+    /// Without one it waits until its fingerprint is accepted.
+    pub claim_token: Option<String>,
     pub report_interval_ms: u32,
     /// As in the agent's configuration; its default unless given, like the next.
     pub reconnect_s_max: Option<u32>,
@@ -36,7 +37,8 @@ pub struct AgentOptions {
 struct ConfigFile {
     data_dir: PathBuf,
     gateway_url: String,
-    claim_token_file: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claim_token_file: Option<PathBuf>,
     name: String,
     report_interval_ms: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,8 +80,11 @@ pub struct AgentProcess {
 impl AgentProcess {
     pub fn start(kit: &Kit, options: AgentOptions) -> anyhow::Result<Self> {
         std::fs::create_dir_all(&options.data)?;
-        let claim_token_file = options.data.join("claim-token");
-        std::fs::write(&claim_token_file, &options.claim_token)?;
+        let claim_token_file =
+            options.claim_token.as_ref().map(|_| options.data.join("claim-token"));
+        if let (Some(file), Some(token)) = (&claim_token_file, &options.claim_token) {
+            std::fs::write(file, token)?;
+        }
         let config = ConfigFile {
             data_dir: options.data.join("agent"),
             gateway_url: options.gateway_url.clone(),

@@ -119,7 +119,7 @@ impl Fleet {
             data: self.data.join(name),
             gateway_url: self.gateway().url().to_owned(),
             ca_file: None,
-            claim_token: claim.token,
+            claim_token: Some(claim.token),
             report_interval_ms: 1_000,
             reconnect_s_max: None,
             freeze_after_ms: None,

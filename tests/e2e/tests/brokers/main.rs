@@ -2,6 +2,7 @@
 //! one in its place. Gateway and devices are real, with TLS between them.
 
 mod broker_flood;
+mod fingerprint;
 mod https;
 mod identity;
 mod malicious_broker;
