@@ -11,6 +11,9 @@ use std::sync::atomic::Ordering;
 const PAGE_DEFAULT: usize = 100;
 const PAGE_MAX: usize = 500;
 
+/// Between two attempts at what waits for space on the disk.
+const TAKE_SPACE_MS: u64 = 5_000;
+
 impl App {
     /// What the log says of these changes. A release's signature is in its blob.
     pub(super) fn note_of(&self, changes: &[Change]) -> Note {
@@ -61,8 +64,15 @@ impl App {
         if !waits || self.note_space(self.rooms.store.probe()).is_err() {
             return;
         }
-        tracing::info!("there is space on the disk again");
         let mut state = self.state();
+        let now_ms = self.steady_ms();
+        if state.space_taken_ms.is_some_and(|last| now_ms < last + TAKE_SPACE_MS) {
+            // There is some, but perhaps too little for a job that has just failed again.
+            state.waits_for_space = true;
+            return;
+        }
+        state.space_taken_ms = Some(now_ms);
+        tracing::info!("there is space on the disk again");
         if let Err(error) = self.reconcile_all(&mut state) {
             tracing::error!(%error, "what had to wait could not be taken up");
         }

@@ -249,6 +249,15 @@ impl App {
         self.reconcile_all(&mut state)
     }
 
+    /// There was no room for the release: it is checked again when there is.
+    pub fn defer_check(&self, job: KeyHash) {
+        let mut state = self.state();
+        state.waits_for_space = true;
+        if let Some(job) = state.jobs.checks.remove(&job) {
+            self.show_artifact(&state, &job.build.key);
+        }
+    }
+
     /// A fault of ours stopped the job; it must not stay in progress.
     pub fn abandon_check(&self, job: KeyHash, detail: String) {
         let mut state = self.state();

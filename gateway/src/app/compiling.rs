@@ -217,6 +217,15 @@ impl App {
         self.reconcile_all(&mut state)
     }
 
+    /// There was no room for the result: it is compiled again when there is.
+    pub fn defer_compile(&self, job: KeyHash) {
+        let mut state = self.state();
+        state.waits_for_space = true;
+        if let Some(job) = state.jobs.compiles.remove(&job) {
+            self.show_artifact(&state, &job.key);
+        }
+    }
+
     /// A fault of ours stopped the job; it must not stay in progress.
     pub fn abandon_compile(&self, job: KeyHash, detail: String) {
         let mut state = self.state();

@@ -169,8 +169,10 @@ pub struct App {
 struct State {
     model: Model,
     jobs: Jobs,
-    /// Manifests that the disk had no room for.
+    /// There were manifests, or results of jobs, that the disk had no room for.
     waits_for_space: bool,
+    /// When they were last tried again, by [`App::steady_ms`].
+    space_taken_ms: Option<u64>,
     /// Deployments that a device's manifest has no room for.
     no_room: BTreeSet<(DeviceId, u64)>,
     /// When a device was last reminded of the manifest that it ignores. This and the

@@ -100,6 +100,7 @@ async fn compile_next(app: &Arc<App>, process: &CompileProcess) {
     let finish = app.clone();
     match spawn_blocking(move || finish.finish_compile(job, outcome)).await {
         Ok(Ok(())) => {}
+        Ok(Err(error)) if error.is_full() => app.defer_compile(job),
         Ok(Err(error)) => app.abandon_compile(job, fault(&error)),
         Err(error) => app.abandon_compile(job, fault(&error)),
     }
@@ -121,6 +122,7 @@ async fn check(app: &Arc<App>, job: KeyHash, bench: &Arc<CheckBench>) {
     });
     match done.await {
         Ok(Ok(())) => {}
+        Ok(Err(error)) if error.is_full() => app.defer_check(job),
         Ok(Err(error)) => app.abandon_check(job, fault(&error)),
         Err(error) => app.abandon_check(job, fault(&error)),
     }

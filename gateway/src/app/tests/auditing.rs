@@ -93,6 +93,30 @@ fn what_was_written_is_answered_for_also_if_what_follows_finds_no_room() {
 }
 
 #[test]
+fn a_job_whose_result_finds_no_room_is_done_again_when_there_is() {
+    for commits in [1, 2] {
+        let fleet = Fleet::new();
+        let device = FakeDevice::new(1, "x86_64-linux");
+        fleet.enrol(&device);
+        fleet.upload("answer", &plain_wasm(42));
+        // The deployment finds room, and after it the artifact or not even that.
+        fleet.fill_disk_after(commits);
+        fleet.deploy("answer");
+        assert_eq!(fleet.work_well().len(), 1);
+        assert!(fleet.manifest(&device).is_none() && fleet.app.session().storage_full);
+        for _ in 0..20 {
+            fleet.app.tick();
+            fleet.pass_ms(500);
+            assert!(fleet.work_well().is_empty(), "it is not tried while there is no room");
+        }
+        fleet.fill_disk(false);
+        fleet.app.tick();
+        fleet.work_well();
+        assert!(fleet.manifest(&device).is_some());
+    }
+}
+
+#[test]
 fn a_device_that_has_seen_more_than_the_store_gets_a_manifest_above_it() {
     let fleet = Fleet::new();
     let device = FakeDevice::new(1, "x86_64-linux");

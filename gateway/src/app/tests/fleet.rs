@@ -268,6 +268,14 @@ pub fn app_report(app: &str, release: module_package::ReleaseId, state: AppState
     }
 }
 
+/// As the workers do it.
+fn unless_full(finished: Result<(), crate::store::StoreError>, defer: impl FnOnce()) {
+    match finished {
+        Err(error) if error.is_full() => defer(),
+        finished => finished.unwrap(),
+    }
+}
+
 impl Fleet {
     pub fn new() -> Self {
         let clock = Arc::new(FakeClock::at(1_000_000));
@@ -379,7 +387,8 @@ impl Fleet {
             }
             for job in checks {
                 let Some(input) = self.app.begin_check(job).unwrap() else { continue };
-                self.app.finish_check(job, check(&input.target)).unwrap();
+                let finished = self.app.finish_check(job, check(&input.target));
+                unless_full(finished, || self.app.defer_check(job));
             }
         }
     }
@@ -394,7 +403,7 @@ impl Fleet {
             |aot| Compiled { aot, code_bytes: 3, function_count: 1, stack_bytes: Some(64) };
         let result = result.map(to_compiled);
         let outcome = CompileOutcome { result, log: "all well".into(), compile_ms, threads: 2 };
-        self.app.finish_compile(job, outcome).unwrap();
+        unless_full(self.app.finish_compile(job, outcome), || self.app.defer_compile(job));
     }
 
     /// Every job succeeds.
