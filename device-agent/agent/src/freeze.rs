@@ -1,9 +1,10 @@
 //! Notices that newer documents are kept from this device.
 //!
 //! Two signs. A genuine heartbeat names a newer manifest or root document than the
-//! device has, and for some time none comes. Or heartbeats came, and then there are
-//! none although the broker is there. Only a heartbeat that is newer than all before
-//! is a sign of life: a recorded one names an earlier time.
+//! device has, and for some time none comes. Or there are no heartbeats although the
+//! broker is there. Only a heartbeat that is newer than all before, and than the
+//! manifest that the device has, is a sign of life: a recorded one names an earlier
+//! time.
 
 use crate::Moment;
 use module_package::Heartbeat;
@@ -78,7 +79,13 @@ impl FreezeWatch {
 
     /// A new connection: silence counts from here.
     pub fn note_connected(&mut self, now: Moment) {
-        self.silent_since = self.silent_since.map(|_| now);
+        self.silent_since = Some(now);
+    }
+
+    /// The device's manifest was made then: what was said before is known to be old,
+    /// also after a start, when no heartbeat was heard yet.
+    pub fn note_made(&mut self, time_ms: u64) {
+        self.newest_time_ms = self.newest_time_ms.max(time_ms);
     }
 
     /// Why the device says that it is frozen; once in a while, until it is not.
@@ -191,7 +198,22 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_that_never_sent_any_is_none_to_miss() {
-        assert_eq!(watch().deadline(), None);
+    fn a_device_that_hears_nothing_after_its_start_misses_it() {
+        let mut watch = watch();
+        assert_eq!(watch.deadline(), None, "there is no connection");
+        watch.note_connected(SECS(10));
+        assert_eq!(watch.take_alarm(held(5), SECS(309)), None);
+        assert!(watch.take_alarm(held(5), SECS(310)).unwrap().contains("no heartbeat"));
+    }
+
+    #[test]
+    fn what_was_said_before_the_manifest_was_made_is_no_sign_of_life_after_a_start() {
+        let mut watch = watch();
+        watch.note_made(1_000);
+        watch.note_connected(SECS(0));
+        watch.hear(&heartbeat(999, 4), false, held(5), SECS(200));
+        assert!(watch.take_alarm(held(5), SECS(300)).is_some());
+        watch.hear(&heartbeat(1_001, 5), false, held(5), SECS(400));
+        assert_eq!(watch.take_alarm(held(5), SECS(600)), None);
     }
 }

@@ -54,6 +54,9 @@ impl Agent {
         }
         if let Some(why) = self.freeze_watch.take_alarm(self.held(), now) {
             self.refuse(Refusal::new(RefusalCode::Frozen, why), None, now);
+            // An answer is a sign of life, also where a stolen key has set the time ahead
+            // and all other heartbeats look old.
+            self.clock.doubt();
             self.subscribe_root();
             self.ask_for_manifest();
         }

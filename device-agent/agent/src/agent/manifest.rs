@@ -93,6 +93,7 @@ impl Agent {
         );
         self.progress = progress;
         self.clock.note_signed_time(issued_at_ms);
+        self.freeze_watch.note_made(issued_at_ms);
         self.keep_time();
         self.freeze_watch.note_held(self.held(), now);
         self.refused = None;
@@ -110,7 +111,10 @@ impl Agent {
         let Some((accepted, sealed)) = &self.progress.accepted else { return };
         let enrolment = &self.parts.enrolment;
         match open_manifest(sealed, &enrolment.root, &enrolment.device, None) {
-            Ok((manifest, id)) if id == accepted.manifest => self.desired = manifest.apps,
+            Ok((manifest, id)) if id == accepted.manifest => {
+                self.freeze_watch.note_made(manifest.issued_at_ms);
+                self.desired = manifest.apps;
+            }
             Ok(_) => tracing::error!("the stored manifest is not the accepted one; nothing runs"),
             Err(error) => {
                 tracing::error!(

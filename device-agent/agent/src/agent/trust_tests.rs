@@ -178,6 +178,29 @@ fn a_device_that_hears_nothing_any_more_says_that_it_is_frozen() {
 }
 
 #[test]
+fn a_time_that_a_stolen_key_set_ahead_does_not_make_the_gateway_look_silent_for_long() {
+    let mut bench = Bench::with_clock(false);
+    bench.connect();
+    let first = Some(bench.nonce());
+    bench.give_heartbeat(Heartbeat { nonce: first, ..bench.heartbeat(DAY_MS, 0) }, 3);
+    bench.give_heartbeat(bench.heartbeat(3 * DAY_MS, 0), 3);
+    for minute in 1..6 {
+        bench.advance(60_000);
+        bench.give_heartbeat(bench.heartbeat(DAY_MS + minute * 60_000, 0), 3);
+    }
+    assert_eq!(refused_after(&mut bench), Some(31), "none is newer than three days");
+    let nonce = Some(bench.nonce());
+    assert_ne!(nonce, first, "it asks again");
+    bench.give_heartbeat(Heartbeat { nonce, ..bench.heartbeat(DAY_MS + 300_000, 0) }, 3);
+    bench.give_manifest(sealed_manifest(bench.manifest(1, &[]), 3));
+    for minute in 6..20 {
+        bench.give_heartbeat(bench.heartbeat(DAY_MS + minute * 60_000, 0), 3);
+        bench.advance(60_000);
+    }
+    assert_eq!(refused(&bench), None);
+}
+
+#[test]
 fn a_version_that_is_not_well_in_its_window_is_reported_and_the_old_one_runs() {
     let mut bench = running();
     bench.deploy(2, &[("filter", "sick 2")]);

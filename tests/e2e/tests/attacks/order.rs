@@ -129,7 +129,8 @@ async fn freeze() -> anyhow::Result<()> {
     scene.wait_settled(APP, "two").await?;
     scene.fleet.wait_device("the end of the alarm", DEVICE, no_alarm).await?;
 
-    // Everything is kept back, and old heartbeats play.
+    // Everything is kept back from a device that has just started, and old heartbeats
+    // play.
     let recorded = scene.tap.heard().documents.clone();
     let mut next = (0..).map(move |turn| recorded[turn % recorded.len()].clone());
     scene.tap.set_rule(move |way, topic, _| match (way, topic) {
@@ -139,6 +140,7 @@ async fn freeze() -> anyhow::Result<()> {
         }
         _ => Fate::Pass,
     });
+    scene.restart().await?;
     let since = scene.since();
     scene.deploy(APP, module("three", 0), DeviceSelector::All).await?;
     let report = scene.wait_report("the device's word", since, &frozen).await?;
