@@ -19,7 +19,7 @@ use module_package::{
     DeviceId, Domain, MEMBERSHIP_BYTES_MAX, Membership, TrustedRoot, open_membership, seal,
 };
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -44,6 +44,8 @@ pub struct MembershipKeeper {
     present: Mutex<Option<Arc<Membership>>>,
     /// What the gateway's clock is ahead of ours.
     clock_offset_ms: AtomicI64,
+    /// The broker has let us in since the last renewal.
+    was_connected: AtomicBool,
     wished: Notify,
     renewed: Notify,
 }
@@ -66,6 +68,7 @@ impl MembershipKeeper {
             root,
             present: Mutex::default(),
             clock_offset_ms: AtomicI64::new(0),
+            was_connected: AtomicBool::new(false),
             wished: Notify::new(),
             renewed: Notify::new(),
         };
@@ -91,6 +94,11 @@ impl MembershipKeeper {
     /// The broker has refused us: perhaps a new membership helps.
     pub fn wish_for_renewal(&self) {
         self.wished.notify_one();
+    }
+
+    /// The broker had let us in: whatever we ask for next is another matter.
+    pub fn note_connection(&self) {
+        self.was_connected.store(true, Ordering::Relaxed);
     }
 
     pub async fn renewed(&self) {
@@ -139,6 +147,10 @@ impl MembershipKeeper {
             if !is_wished && due > LOOK_AGAIN {
                 continue;
             }
+            // What was asked for before has helped.
+            if self.was_connected.swap(false, Ordering::Relaxed) {
+                delays.reset();
+            }
             match self.renew().await {
                 Ok(()) => {
                     tracing::info!(device.id = %self.device, "renewed the membership");
@@ -153,7 +165,7 @@ impl MembershipKeeper {
                 }
             }
             // Also after a success: a broker that refuses for another reason must not
-            // make us ask without end.
+            // make us ask without end. The delay grows until it lets us in.
             tokio::time::sleep(delays.next_delay()).await;
         }
     }

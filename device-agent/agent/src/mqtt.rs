@@ -113,7 +113,9 @@ pub async fn keep_connected(config: LinkConfig, events: mpsc::Sender<Event>) {
             tokio::time::sleep(delay).await;
             continue;
         };
-        if !was_connected {
+        if was_connected {
+            membership.note_connection();
+        } else {
             // The certificate may have ended, the clock be wrong, or the broker have moved.
             membership.wish_for_renewal();
         }
