@@ -73,6 +73,17 @@ pub async fn run(kit: &Kit, count: usize, compressed: bool) -> anyhow::Result<Ro
     let verified = seen.iter().filter_map(|seen| seen.verified);
     let (artifact_bytes, last) = verified.max_by_key(|(_, at)| *at).context("none verified")?;
     let first_manifest = seen.iter().filter_map(|seen| seen.first_manifest_at).min();
+    if let Some(first) = first_manifest {
+        let since = |at: Option<Instant>| at.map_or(Duration::ZERO, |at| at - first);
+        eprintln!(
+            "{count} devices: after the first manifest, the last came after {:.1?}, the first \
+             block after {:.1?}, the first device had all after {:.1?}, the last after {:.1?}",
+            since(seen.iter().filter_map(|seen| seen.first_manifest_at).max()),
+            since(seen.iter().filter_map(|seen| seen.first_block_at).min()),
+            since(seen.iter().filter_map(|seen| seen.verified).map(|(_, at)| at).min()),
+            since(Some(last)),
+        );
+    }
     let program = std::env::current_exe()?;
     eprintln!("{count} devices: the same bytes raw");
     let pieces = raw_pieces(artifact_bytes);

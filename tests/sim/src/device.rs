@@ -31,6 +31,7 @@ pub struct Seen {
     /// Bytes of all MQTT packets with a message for it.
     pub received_bytes: u64,
     pub blocks: u64,
+    pub first_block_at: Option<Instant>,
     /// Blocks that came before.
     pub repeated_blocks: u64,
     pub manifests: u64,
@@ -142,7 +143,7 @@ struct Counter {
 
 impl Counter {
     fn count(&mut self, event: &Event) {
-        let mut seen = self.seen.lock().unwrap_or_else(|e| e.into_inner());
+        let mut seen = look(&self.seen);
         let (topic, payload) = match event {
             Event::Link(LinkNews::Connected(_)) => {
                 seen.connected_at = Some(Instant::now());
@@ -161,6 +162,7 @@ impl Counter {
             }
             Topic::Blob(blob) | Topic::SiteBlob(blob, _) | Topic::OwnBlob(_, blob) => {
                 seen.blocks += 1;
+                seen.first_block_at.get_or_insert_with(Instant::now);
                 seen.blobs.insert(*blob);
                 if let Some(index) = index_of(payload)
                     && !self.blocks.entry(*blob).or_default().insert(index)
@@ -174,7 +176,7 @@ impl Counter {
 
     fn take_verified(&self, bench: &mut Bench) {
         for verified in bench.verified.drain(..) {
-            let mut seen = self.seen.lock().unwrap_or_else(|e| e.into_inner());
+            let mut seen = look(&self.seen);
             seen.verified = Some(verified);
             seen.verifications += 1;
         }
@@ -209,4 +211,4 @@ fn index_of(payload: &[u8]) -> Option<u32> {
 }
 
 /// How often a device may be asked about, while it runs elsewhere.
-pub const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub const LOOK_EVERY: Duration = Duration::from_millis(50);

@@ -1,7 +1,7 @@
 //! Devices on as many threads as there are processors.
 
 use crate::attack::Attack;
-use crate::device::{DeviceParts, LOOK_EVERY, Seen, Shared, run};
+use crate::device::{DeviceParts, LOOK_EVERY, Seen, Shared, look, run};
 use crate::disk::Pool;
 use anyhow::{Context, bail};
 use farrier_agent::config::Config;
@@ -86,7 +86,7 @@ impl SimFleet {
     }
 
     pub fn seen(&self) -> Vec<Seen> {
-        self.devices.iter().map(|d| d.lock().unwrap_or_else(|e| e.into_inner()).clone()).collect()
+        self.devices.iter().map(|device| look(device).clone()).collect()
     }
 
     pub async fn wait_for_all(
@@ -97,7 +97,7 @@ impl SimFleet {
     ) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {
-            let left = self.seen().iter().filter(|seen| !is_so(seen)).count();
+            let left = self.devices.iter().filter(|device| !is_so(&look(device))).count();
             if left == 0 {
                 return Ok(());
             }

@@ -5,14 +5,23 @@
 //! pass to know it. Only when nothing arrives any more does time decide, and then the
 //! device gets one block first and the more the more arrive, because all the others
 //! may only be late. If one of these comes, they all are.
+//!
+//! How much is on its way is what arrives within a few seconds: the answer to an
+//! agent's ping waits behind it, and after fifteen seconds the agent takes the
+//! connection for dead.
 
 use super::pace::Pace;
 use device_protocol::{Bitmap, Want};
 use std::collections::VecDeque;
 
-/// Blocks on their way to a device before it says that some have come: 1 MiB. An
-/// agent says so after half of it, or after a second.
-pub(super) const WINDOW_BLOCKS: usize = 32;
+/// Blocks on their way to a device before it says that some have come. An agent says
+/// so after sixteen, or after a second. Each that arrives in time makes it larger, up
+/// to 1 MiB.
+const WINDOW_BLOCKS_AT_FIRST: usize = 16;
+const WINDOW_BLOCKS_MIN: usize = 4;
+const WINDOW_BLOCKS_MAX: usize = 32;
+/// What takes longer makes the window smaller, by a quarter for each report.
+const SLOW_MS: u64 = 4_000;
 
 #[derive(Debug)]
 pub(super) struct Asker {
@@ -52,7 +61,7 @@ impl Asker {
             given_up: VecDeque::new(),
             doubtful: Bitmap(vec![0; lacks.0.len()]),
             lacks,
-            window_blocks: WINDOW_BLOCKS,
+            window_blocks: WINDOW_BLOCKS_AT_FIRST,
             heard_ms: now_ms,
             gained_ms: now_ms,
             reads_deflate: want.can(Want::READS_DEFLATE),
@@ -65,11 +74,11 @@ impl Asker {
         self.heard_ms = now_ms;
         self.reads_deflate = want.can(Want::READS_DEFLATE);
         self.has_own_topic = want.can(Want::HAS_OWN_TOPIC);
-        let got_some = self.lacks.iter().any(|index| !lacks.contains(index));
+        let gained = self.lacks.iter().filter(|index| !lacks.contains(*index)).count();
+        let got_some = gained > 0;
         self.lacks = lacks;
         if got_some {
             self.gained_ms = now_ms;
-            self.window_blocks = (self.window_blocks * 2).min(WINDOW_BLOCKS);
         }
         self.take_back_what_was_only_late();
         let came = |sent: &Sent| !self.lacks.contains(sent.index);
@@ -82,7 +91,30 @@ impl Asker {
         if now_ms >= oldest_ms.max(self.gained_ms) + pace.patience_ms(now_ms) {
             self.give_up_what_is_on_its_way();
         }
-        Heard { got_some, took_ms: newest.map(|newest| now_ms.saturating_sub(newest.at_ms)) }
+        let took_ms = newest.map(|newest| now_ms.saturating_sub(newest.at_ms));
+        if got_some {
+            self.adapt_window(gained, took_ms);
+        }
+        Heard { got_some, took_ms }
+    }
+
+    fn adapt_window(&mut self, gained: usize, took_ms: Option<u64>) {
+        let window = self.window_blocks;
+        self.window_blocks = match took_ms {
+            Some(SLOW_MS..) => (window - window / 4).max(WINDOW_BLOCKS_MIN),
+            _ => (window + gained).min(WINDOW_BLOCKS_MAX),
+        };
+    }
+
+    /// It begins anew. If that is because the answer to its ping did not come in time,
+    /// too much was on its way.
+    pub fn restart(self, lacks: Bitmap, want: &Want, now_ms: u64) -> Self {
+        let window = match self.on_its_way.is_empty() {
+            true => self.window_blocks,
+            false => self.window_blocks / 2,
+        };
+        let window_blocks = window.max(WINDOW_BLOCKS_MIN);
+        Self { window_blocks, ..Self::new(lacks, want, now_ms) }
     }
 
     fn give_up_what_is_on_its_way(&mut self) {
@@ -95,7 +127,7 @@ impl Asker {
     /// If one of these has come, it and what was sent after it was only late.
     fn take_back_what_was_only_late(&mut self) {
         if self.given_up.iter().any(|sent| !self.lacks.contains(sent.index)) {
-            self.window_blocks = WINDOW_BLOCKS;
+            self.window_blocks = WINDOW_BLOCKS_MIN;
             self.on_its_way.append(&mut self.given_up);
             self.on_its_way.make_contiguous().sort_by_key(|sent| sent.number);
         }
@@ -205,5 +237,29 @@ mod tests {
         assert!(asker.is_full(), "two after one");
         asker.hear(lacking(2..16), &want(), &pace, 30_200);
         assert!(!asker.needs(2) && asker.needs(3));
+    }
+
+    #[test]
+    fn no_more_is_on_its_way_than_comes_within_seconds() {
+        let (mut asker, pace) = (Asker::new(lacking(0..64), &want(), 0), Pace::new(0));
+        let mut now_ms = 0;
+        let mut next = 0;
+        let mut send_and_take = |asker: &mut Asker, took_ms: u64| {
+            let mut sent = 0;
+            while !asker.is_full() && next < 64 {
+                asker.send(u64::from(next), next, now_ms);
+                (next, sent) = (next + 1, sent + 1);
+            }
+            now_ms += took_ms;
+            asker.hear(lacking(next..64), &want(), &pace, now_ms);
+            sent
+        };
+        assert_eq!(send_and_take(&mut asker, 10_000), 16);
+        assert_eq!(send_and_take(&mut asker, 10_000), 12);
+        assert_eq!(send_and_take(&mut asker, 100), 9);
+        assert_eq!(send_and_take(&mut asker, 100), 18);
+        asker.send(64, 63, now_ms);
+        let asker = asker.restart(lacking(0..64), &want(), now_ms);
+        assert!(asker.needs(63) && asker.window_blocks == 16);
     }
 }

@@ -25,7 +25,8 @@ use std::collections::HashMap;
 /// The first request waits for more this long after the last new one, and in all.
 const GATHER_QUIET_MS: u64 = 250;
 const GATHER_MS_MAX: u64 = 3_000;
-/// What a minority lacks waits while the others get on, but not for ever.
+/// What a minority lacks waits while the others get on, but not for ever: sent to all,
+/// it goes also to those who only wait for what is on its way.
 const MINORITY_WAIT_MS: u64 = 1_500;
 const MINORITY_WAIT_MS_MAX: u64 = 15_000;
 /// Up to so many devices get a block on their own topics.
@@ -133,7 +134,7 @@ impl Transfer {
                 if old.is_none() && !is_over {
                     self.gather(now_ms);
                 }
-                self.join(lacks, want, now_ms)
+                self.join(old, lacks, want, now_ms)
             }
         };
         if is_over {
@@ -145,8 +146,8 @@ impl Transfer {
         }
     }
 
-    /// One that begins, or one that was forgotten here and has been listening.
-    fn join(&self, lacks: Bitmap, want: &Want, now_ms: u64) -> Asker {
+    /// One that begins, or begins anew, or was forgotten here and has been listening.
+    fn join(&self, old: Option<Asker>, lacks: Bitmap, want: &Want, now_ms: u64) -> Asker {
         let has_listened = want.abilities.is_some() && want.restarted.is_none();
         let patience_ms = self.pace.patience_ms(now_ms);
         let may_come: Vec<u32> = lacks
@@ -156,7 +157,10 @@ impl Transfer {
                 sent_ms.is_some_and(|sent_ms| now_ms < sent_ms + patience_ms)
             })
             .collect();
-        let mut asker = Asker::new(lacks, want, now_ms);
+        let mut asker = match old {
+            Some(old) => old.restart(lacks, want, now_ms),
+            None => Asker::new(lacks, want, now_ms),
+        };
         for index in may_come {
             asker.doubt(index);
             if has_listened {
@@ -228,8 +232,8 @@ impl Transfer {
         let is_minority = (needed_by as usize) * 2 < self.askers.len();
         if is_minority {
             let since_ms = *self.minority_since_ms.get_or_insert(now_ms);
-            let until_ms =
-                (self.pace.progress_ms() + MINORITY_WAIT_MS).min(since_ms + MINORITY_WAIT_MS_MAX);
+            let until_ms = self.pace.slack_ms()
+                + (self.pace.progress_ms() + MINORITY_WAIT_MS).min(since_ms + MINORITY_WAIT_MS_MAX);
             if now_ms < until_ms {
                 return Next::At(until_ms);
             }
