@@ -18,10 +18,10 @@ use std::collections::VecDeque;
 /// so after sixteen, or after a second. Each that arrives in time makes it larger, up
 /// to 1 MiB.
 const WINDOW_BLOCKS_AT_FIRST: usize = 16;
-const WINDOW_BLOCKS_MIN: usize = 4;
+const WINDOW_BLOCKS_MIN: usize = 8;
 const WINDOW_BLOCKS_MAX: usize = 32;
 /// What takes longer makes the window smaller, by a quarter for each report.
-const SLOW_MS: u64 = 4_000;
+const SLOW_MS: u64 = 8_000;
 
 #[derive(Debug)]
 pub(super) struct Asker {

@@ -22,13 +22,16 @@ use module_package::DeviceId;
 use pace::Pace;
 use std::collections::HashMap;
 
-/// The first request waits for more this long after the last new one, and in all.
+/// The first request waits for more this long after the last new one, and in all. Among
+/// many there are some who come later: a busy broker hands requests on in portions.
 const GATHER_QUIET_MS: u64 = 250;
+const CROWD: usize = 50;
+const CROWD_QUIET_MS: u64 = 1_000;
 const GATHER_MS_MAX: u64 = 3_000;
 /// What a minority lacks waits while the others get on, but not for ever: sent to all,
 /// it goes also to those who only wait for what is on its way.
 const MINORITY_WAIT_MS: u64 = 1_500;
-const MINORITY_WAIT_MS_MAX: u64 = 15_000;
+const MINORITY_WAIT_MS_MAX: u64 = 8_000;
 /// Up to so many devices get a block on their own topics.
 const OWN_MAX: u32 = 4;
 /// Between two looks whether a full window has opened, unless somebody asks.
@@ -197,7 +200,9 @@ impl Transfer {
         }
         let is_gathering = self.askers.is_empty() || now_ms < self.start_ms;
         if is_gathering {
-            self.start_ms = (now_ms + GATHER_QUIET_MS).min(self.first_ms + GATHER_MS_MAX);
+            let is_crowd = self.askers.len() >= CROWD;
+            let quiet_ms = if is_crowd { CROWD_QUIET_MS } else { GATHER_QUIET_MS };
+            self.start_ms = (now_ms + quiet_ms).min(self.first_ms + GATHER_MS_MAX);
         }
     }
 
@@ -232,8 +237,8 @@ impl Transfer {
         let is_minority = (needed_by as usize) * 2 < self.askers.len();
         if is_minority {
             let since_ms = *self.minority_since_ms.get_or_insert(now_ms);
-            let until_ms = self.pace.slack_ms()
-                + (self.pace.progress_ms() + MINORITY_WAIT_MS).min(since_ms + MINORITY_WAIT_MS_MAX);
+            let quiet_ms = self.pace.progress_ms() + self.pace.slack_ms() + MINORITY_WAIT_MS;
+            let until_ms = quiet_ms.min(since_ms + MINORITY_WAIT_MS_MAX);
             if now_ms < until_ms {
                 return Next::At(until_ms);
             }
