@@ -65,7 +65,9 @@ pub fn run(workspace: &Path) -> anyhow::Result<()> {
     stages.tests("fuzz targets", fuzz::tests(workspace));
     stages.tests("random modules in other engines", differential::tests(workspace));
     stages.check("fetch playwright-core from npm", fetch_browser_driver(workspace));
-    stages.tests("end-to-end tests", end_to_end(workspace));
+    for (what, files, threads) in end_to_end_parts(workspace)? {
+        stages.tests(what, end_to_end(workspace, &files, threads));
+    }
     stages.tests("faults, a few of each kind", faults::tests(workspace));
 
     let mut total = stages.total;
@@ -125,9 +127,31 @@ fn emulated_worker_test(workspace: &Path, id: &str) -> Command {
     command
 }
 
-/// One at a time: each starts a fleet of its own, and two cores hold one.
-fn end_to_end(workspace: &Path) -> Command {
-    let mut command = cargo_test(workspace, &["-p", "e2e", "--", "--test-threads=1"]);
+/// The tests of `tests/e2e` that wait most of the time, for an agent to refuse or to
+/// give up: several at once. The others come one at a time, because each fills two
+/// cores with a fleet of its own or measures.
+const PATIENT_TESTS: &str = "attacks";
+const PATIENT_THREADS: u32 = 3;
+
+type Part = (&'static str, Vec<String>, u32);
+
+fn end_to_end_parts(workspace: &Path) -> anyhow::Result<[Part; 2]> {
+    let dir = workspace.join("tests/e2e/tests");
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&dir).with_context(|| format!("list {}", dir.display()))? {
+        let name = entry.with_context(|| format!("list {}", dir.display()))?.file_name();
+        let name = name.to_string_lossy();
+        files.push(name.trim_end_matches(".rs").to_owned());
+    }
+    files.sort();
+    let (patient, others) = files.into_iter().partition(|name| name == PATIENT_TESTS);
+    Ok([("end-to-end tests", others, 1), ("attacks on an agent", patient, PATIENT_THREADS)])
+}
+
+fn end_to_end(workspace: &Path, files: &[String], threads: u32) -> Command {
+    let mut command = cargo_test(workspace, &["-p", "e2e"]);
+    command.args(files.iter().flat_map(|name| ["--test", name]));
+    command.args(["--", &format!("--test-threads={threads}")]);
     command.env("FARRIER_KIT", kit::directory(workspace));
     command
 }
