@@ -14,11 +14,17 @@ pub const GATEWAY: &str = "gateway";
 #[derive(Default)]
 pub struct Fleet {
     revoked: Mutex<HashSet<String>>,
+    refused: Mutex<Vec<String>>,
 }
 
 impl Fleet {
     pub fn revoke(&self, client_id: &str) {
         self.revoked.lock().unwrap().insert(client_id.to_owned());
+    }
+
+    /// Of whom something was refused since the last question.
+    pub fn take_refused(&self) -> Vec<String> {
+        std::mem::take(&mut self.refused.lock().unwrap())
     }
 }
 
@@ -49,6 +55,10 @@ impl AccessControl for Fleet {
     fn may_subscribe(&self, who: &Who, filter: &str) -> bool {
         let id = who.client_id();
         id == GATEWAY || filter.starts_with(&format!("d/{id}/down/")) || filter.starts_with("blob/")
+    }
+
+    fn refused(&self, who: &Who) {
+        self.refused.lock().unwrap().push(who.client_id().to_owned());
     }
 
     fn is_rate_limited(&self, who: &Who) -> bool {

@@ -1,6 +1,8 @@
 use crate::client::Client;
-use crate::fleet::{GATEWAY, broker};
+use crate::fleet::{Fleet, GATEWAY, broker, start};
+use embedded_broker::Limits;
 use rumqttc::QoS;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn a_message_to_a_foreign_topic_is_not_delivered() {
@@ -47,5 +49,22 @@ async fn subscriptions_beyond_the_own_topics_are_refused() {
     gateway.publish("d/two/down/manifest", "not yours").await;
     gateway.publish("d/one/down/manifest", "yours").await;
     assert_eq!(&*device.message().await.payload, b"yours");
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_is_told_with_its_client() {
+    let fleet = Arc::new(Fleet::default());
+    let broker = start(0, Limits::default(), fleet.clone()).await.unwrap();
+    let mut one = Client::login(&broker, "one").await;
+    assert!(one.subscribe("blob/1").await);
+    one.publish("d/one/up/report", "mine").await;
+    one.acked(1).await;
+    assert!(fleet.take_refused().is_empty());
+    assert!(!one.subscribe("#").await);
+    one.publish("d/two/up/report", "forged").await;
+    one.retain("d/one/up/report", "mine").await;
+    one.acked(2).await;
+    assert_eq!(fleet.take_refused(), ["one"; 3]);
     broker.stop().await;
 }

@@ -71,8 +71,12 @@ impl Authority {
 }
 
 async fn broker(authority: &Authority, limits: Limits) -> Broker {
+    broker_of(Arc::default(), authority, limits).await
+}
+
+async fn broker_of(fleet: Arc<Fleet>, authority: &Authority, limits: Limits) -> Broker {
     let config = BrokerConfig { listen: localhost(0), limits };
-    Broker::start_tls(config, authority.server(), Arc::new(Fleet::default())).await.unwrap()
+    Broker::start_tls(config, authority.server(), fleet).await.unwrap()
 }
 
 fn with(mut options: MqttOptions, tls: ClientConfig) -> MqttOptions {
@@ -97,7 +101,8 @@ async fn a_client_with_its_own_certificate_is_served() {
 #[tokio::test]
 async fn a_certificate_of_another_name_opens_nothing_even_with_the_password() {
     let authority = Authority::new();
-    let broker = broker(&authority, Limits::default()).await;
+    let fleet = Arc::new(Fleet::default());
+    let broker = broker_of(fleet.clone(), &authority, Limits::default()).await;
     for name in ["two", "", "gateway2"] {
         let tls = authority.client(Some((&authority, name)));
         let refused = Client::try_login(with(own_options(&broker, GATEWAY), tls)).await.err();
@@ -106,6 +111,8 @@ async fn a_certificate_of_another_name_opens_nothing_even_with_the_password() {
     let tls = authority.client(Some((&authority, "one")));
     let guess = Client::try_login(with(options(&broker, "one", "one", "guess"), tls)).await.err();
     assert_eq!(guess, Some(ConnectReturnCode::NotAuthorized), "the password still counts");
+    // Told of whoever has shown its certificate, not of whoever was named.
+    assert_eq!(fleet.take_refused(), ["two", "gateway2", "one"]);
     broker.stop().await;
 }
 

@@ -9,7 +9,7 @@ use harness::{DeviceClass, Fleet, GatewayOptions, Kit, wait_for};
 use module_package::PublicKey;
 use std::time::Duration;
 
-const CERTIFICATE_VALID_S: u64 = 6;
+const CERTIFICATE_VALID_S: u64 = 8;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_is_let_in_by_its_fingerprint_and_outlives_its_certificates() -> anyhow::Result<()>

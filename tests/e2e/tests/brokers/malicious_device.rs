@@ -182,6 +182,7 @@ async fn foreign_messages(
         (Topic::Log(own.clone()).to_string(), true),
         (format!("farrier/1/d/{own}/up/anything"), false),
         ("elsewhere".into(), false),
+        (format!("$delayed/1/{}", Topic::Log(victim.clone())), false),
     ];
     for (topic, retain) in attempts {
         session.publish(&topic, retain, forged_log()).await?;
