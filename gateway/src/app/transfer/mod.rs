@@ -22,11 +22,11 @@ use module_package::DeviceId;
 use pace::Pace;
 use std::collections::HashMap;
 
-/// The first request waits for more this long after the last new one, and in all. Among
-/// many there are some who come later: a busy broker hands requests on in portions.
-const GATHER_QUIET_MS: u64 = 250;
-const CROWD: usize = 50;
-const CROWD_QUIET_MS: u64 = 1_000;
+/// The first request waits for more this long after the last new one, and in all. Where
+/// the requests take longer to come, some come later still: a busy broker hands them on
+/// in portions. So it waits as long again as they have taken so far, within these bounds.
+const GATHER_QUIET_MS_MIN: u64 = 250;
+const GATHER_QUIET_MS_MAX: u64 = 1_000;
 const GATHER_MS_MAX: u64 = 3_000;
 /// What a minority lacks waits while the others get on, but not for ever: sent to all,
 /// it goes also to those who only wait for what is on its way.
@@ -200,8 +200,8 @@ impl Transfer {
         }
         let is_gathering = self.askers.is_empty() || now_ms < self.start_ms;
         if is_gathering {
-            let is_crowd = self.askers.len() >= CROWD;
-            let quiet_ms = if is_crowd { CROWD_QUIET_MS } else { GATHER_QUIET_MS };
+            let taken_ms = now_ms.saturating_sub(self.first_ms);
+            let quiet_ms = taken_ms.clamp(GATHER_QUIET_MS_MIN, GATHER_QUIET_MS_MAX);
             self.start_ms = (now_ms + quiet_ms).min(self.first_ms + GATHER_MS_MAX);
         }
     }
