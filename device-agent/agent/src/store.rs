@@ -6,8 +6,9 @@
 //! nothing is believed of them, each block is hashed again after a restart.
 //!
 //! The disk is not trusted later either: every read hashes the bytes, and a file
-//! that changed is removed. It does not check signatures and does not know what
-//! an artifact is.
+//! that changed is removed. Only an artifact that became whole a moment ago is not read
+//! and hashed once more to be started: its bytes are still in memory. It does not check
+//! signatures and does not know what an artifact is.
 
 use crate::refusal::Refusal;
 use device_protocol::{Bitmap, RefusalCode};
@@ -26,7 +27,13 @@ pub struct Store {
     whole: BTreeMap<BlobId, u64>,
     /// Room set aside, the size of the artifact when it is whole.
     partial: BTreeMap<BlobId, u64>,
+    /// The bytes that were hashed last, until the next read.
+    fresh: Option<(BlobId, Vec<u8>)>,
 }
+
+/// An artifact of more is read again to be started, so that memory is not held for it
+/// while others of its set arrive.
+const FRESH_BYTES_MAX: usize = 2 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -68,7 +75,7 @@ impl Store {
         let open = |source| StoreError::Open { dir: dir.into(), source };
         let whole = list(&blobs).map_err(open)?;
         let partial = list(&partials).map_err(open)?;
-        Ok(Self { disk, blobs, partials, bytes_max, whole, partial })
+        Ok(Self { disk, blobs, partials, bytes_max, whole, partial, fresh: None })
     }
 
     pub fn has(&self, blob: &BlobId) -> bool {
@@ -84,6 +91,11 @@ impl Store {
     pub fn read(&mut self, blob: &BlobId, bytes_max: u64) -> Result<Option<Vec<u8>>, StoreError> {
         if !self.has(blob) {
             return Ok(None);
+        }
+        if let Some((fresh, bytes)) = self.fresh.take()
+            && fresh == *blob
+        {
+            return Ok(Some(bytes));
         }
         let bytes = match self.disk.read(&self.whole_path(blob), bytes_max) {
             Err(e) if e.kind() == io::ErrorKind::FileTooLarge => None,
@@ -177,6 +189,7 @@ impl Store {
         put().map_err(on("store", &blob))?;
         self.partial.remove(&blob);
         self.whole.insert(blob, bytes.len() as u64);
+        self.fresh = (bytes.len() <= FRESH_BYTES_MAX).then_some((blob, bytes));
         Ok(())
     }
 

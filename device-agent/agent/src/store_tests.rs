@@ -123,6 +123,8 @@ fn an_artifact_changed_on_the_disk_is_refused_and_removed() {
     let bytes = artifact(0);
     fetch(&mut store, &bytes).unwrap();
     disk.damage(&blob_path(&bytes));
+    // The first read is of what was hashed a moment ago and is still in memory.
+    assert!(store.read(&BlobId::of(&bytes), 1 << 20).unwrap() == Some(bytes.clone()));
     let refused = store.read(&BlobId::of(&bytes), 1 << 20).unwrap_err();
     assert_eq!(Refusal::from(&refused).code, RefusalCode::DamagedArtifact);
     assert!(!disk.exists(&blob_path(&bytes)));
