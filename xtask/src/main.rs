@@ -112,7 +112,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Bench {
-    /// One artifact to 1, 10, 100 and 1,000 simulated devices, against the same bytes
+    /// One artifact to 1, 10, 100, 1,000 and 5,000 simulated devices, against the same bytes
     /// raw through the same broker.
     Delivery {
         /// Handed to the benchmark, such as `--devices 10,100 --write-docs`.

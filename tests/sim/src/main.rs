@@ -36,7 +36,7 @@ enum Command {
     },
     /// Deliver one artifact of a megabyte to fleets of these sizes.
     Bench {
-        #[arg(long, value_delimiter = ',', default_value = "1,10,100,1000")]
+        #[arg(long, value_delimiter = ',', default_value = "1,10,100,1000,5000")]
         devices: Vec<usize>,
         /// With blocks compressed, or only as they are; by default both.
         #[arg(long)]

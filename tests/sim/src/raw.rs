@@ -86,7 +86,6 @@ pub async fn measure(
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..count {
         let (client, event_loop) = client(broker, &format!("reader-{number}"));
-        client.try_subscribe(TOPIC, QoS::AtMostOnce)?;
         tasks.spawn(read(client, event_loop, total, counts.clone()));
     }
     wait_for(&counts.subscribed, count, "subscribed").await?;
@@ -110,14 +109,25 @@ fn client(broker: SocketAddr, id: &str) -> (AsyncClient, EventLoop) {
     AsyncClient::new(options, 64)
 }
 
+/// Subscribes at each connection, as the broker lets a crowd in by and by, and ends
+/// with the last byte or when a connection that had subscribed is lost.
 async fn read(client: AsyncClient, mut event_loop: EventLoop, total: u64, counts: Arc<Counts>) {
     let mut left = total;
-    while let Ok(event) = event_loop.poll().await {
-        match event {
-            Event::Incoming(Packet::SubAck(_)) => {
+    let mut is_subscribed = false;
+    loop {
+        match event_loop.poll().await {
+            Err(_) if is_subscribed => break,
+            Err(_) => tokio::time::sleep(Duration::from_millis(250)).await,
+            Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                if client.try_subscribe(TOPIC, QoS::AtMostOnce).is_err() {
+                    break;
+                }
+            }
+            Ok(Event::Incoming(Packet::SubAck(_))) => {
+                is_subscribed = true;
                 counts.subscribed.fetch_add(1, Ordering::Relaxed);
             }
-            Event::Incoming(Packet::Publish(message)) => {
+            Ok(Event::Incoming(Packet::Publish(message))) => {
                 counts.bytes.fetch_add(message.payload.len() as u64, Ordering::Relaxed);
                 left = left.saturating_sub(message.payload.len() as u64);
                 if left == 0 {
@@ -125,10 +135,9 @@ async fn read(client: AsyncClient, mut event_loop: EventLoop, total: u64, counts
                     break;
                 }
             }
-            _ => {}
+            Ok(_) => {}
         }
     }
-    drop(client);
 }
 
 async fn wait_for(counter: &AtomicUsize, count: usize, what: &str) -> anyhow::Result<()> {
