@@ -1,6 +1,6 @@
 //! The MQTT messages.
 
-use crate::{RefusalCode, SiteName};
+use crate::{GuestReport, RefusalCode, SiteName};
 use minicbor::{Decode, Encode};
 use module_package::{ArtifactId, BlobId, DeviceId, ManifestId, ModuleId, NONCE_BYTES, ReleaseId};
 
@@ -189,6 +189,9 @@ pub struct AppReport {
     /// The last answer of the module's own health export; 0 is healthy.
     #[n(26)]
     pub health: Option<i32>,
+    /// Of a module that called anything of the guest API.
+    #[n(30)]
+    pub guest: Option<GuestReport>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]

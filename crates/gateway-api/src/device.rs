@@ -131,6 +131,12 @@ pub struct AppStatus {
     /// Of a metered module, since its worker started.
     #[serde(default)]
     pub gas_used: Option<u64>,
+    /// Of the guest API's functions that it has called, since the agent's start.
+    #[serde(default)]
+    pub host_calls: Vec<HostCallStatus>,
+    /// The module's own numbers.
+    #[serde(default)]
+    pub metrics: Vec<MetricStatus>,
     pub emulated: bool,
     /// An earlier version runs because the wanted one was refused.
     pub fallback: bool,
@@ -142,6 +148,23 @@ pub struct AppStatus {
     /// Of the device: where it is not online, the rest is as it was when it last was.
     #[serde(default)]
     pub connection: Option<Connection>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostCallStatus {
+    /// As `farrier.publish`; `farrier.#` and a number where the device is newer than
+    /// the gateway.
+    pub import: String,
+    pub calls: u64,
+    /// Of the module's memory that were read and written.
+    pub bytes: u64,
+    pub time_ns: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricStatus {
+    pub name: String,
+    pub value: f64,
 }
 
 /// What a device's charts are drawn from, oldest first.

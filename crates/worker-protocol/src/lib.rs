@@ -16,9 +16,13 @@
 //! from the moment its hash was checked.
 
 mod frame;
+mod guest_api;
+mod guest_usage;
 mod message;
 
 pub use frame::{FRAME_BYTES_MAX, FrameError, read_frame, write_frame};
+pub use guest_api::{GUEST_API_MODULE, GUEST_API_VERSION, GuestCall, GuestType};
+pub use guest_usage::*;
 pub use message::*;
 
 /// Raised with every change that one end must not miss; a figure that a worker may

@@ -1,5 +1,6 @@
 //! The messages. Field numbers are only ever added.
 
+use crate::GuestUsage;
 use known_answer::Step;
 use minicbor::{Decode, Encode};
 
@@ -29,6 +30,10 @@ pub enum Command {
     /// End the process after the current call. Answered by closing the socket.
     #[n(4)]
     Stop,
+    /// What time it is, as far as the device knows; given again now and then. Not
+    /// answered.
+    #[n(5)]
+    SetClock(#[n(0)] WallClock),
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -43,6 +48,36 @@ pub struct Load {
     pub limits: Limits,
     #[n(3)]
     pub grants: Grants,
+    /// None: the time is unknown.
+    #[n(4)]
+    pub clock: Option<WallClock>,
+}
+
+/// The time at the moment when the message was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct WallClock {
+    #[n(0)]
+    pub trust: ClockTrust,
+    /// Milliseconds since 1970. While the time is unknown, a lower bound that does not
+    /// run, and 0 where nothing at all is known.
+    #[n(1)]
+    pub time_ms: u64,
+}
+
+/// How the device knows the time. The numbers are what modules see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum ClockTrust {
+    #[default]
+    #[n(0)]
+    Unknown,
+    /// Its owner says that the system's clock is right.
+    #[n(1)]
+    Configured,
+    /// The gateway told it.
+    #[n(2)]
+    Gateway,
 }
 
 /// What a module may use at most.
@@ -225,7 +260,7 @@ pub struct FailedStep {
 }
 
 /// Counters since the worker started. They survive a fresh instance.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub struct Usage {
     /// CPU time of the thread that runs the module.
@@ -271,6 +306,9 @@ pub struct Usage {
     /// Of a module with a health export that was asked.
     #[n(16)]
     pub health: Option<Health>,
+    /// Of a module that has called anything.
+    #[n(30)]
+    pub guest: Option<GuestUsage>,
 }
 
 /// What a module's own health export answered.
@@ -340,3 +378,6 @@ pub struct Published {
 pub const LOG_LINE_BYTES_MAX: usize = 1024;
 pub const PUBLISH_BYTES_MAX: usize = 1024;
 pub const NAME_BYTES_MAX: usize = 64;
+pub const RANDOM_BYTES_MAX: usize = 256;
+/// Most metrics of one module.
+pub const METRICS_MAX: usize = 16;

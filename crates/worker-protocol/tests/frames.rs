@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use worker_protocol::{
-    Command, Event, FRAME_BYTES_MAX, FrameError, Grants, Limits, Load, LogLevel, LogLine,
-    PROTOCOL_VERSION, Published, Sensor, SensorSource, Usage, read_frame, write_frame,
+    ClockTrust, Command, Event, FRAME_BYTES_MAX, FrameError, Grants, Limits, Load, LogLevel, LogLine,
+    PROTOCOL_VERSION, Published, Sensor, SensorSource, Usage, WallClock,
+    read_frame, write_frame,
 };
 
 fn example_load() -> Command {
@@ -23,7 +24,9 @@ fn example_load() -> Command {
                 source: SensorSource::Simulated { seed: 42 },
             }],
             channels: vec!["average".into()],
+            ..Grants::default()
         },
+        clock: Some(WallClock { trust: ClockTrust::Gateway, time_ms: 5 }),
     })
 }
 

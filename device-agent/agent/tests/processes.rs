@@ -132,6 +132,7 @@ fn load(artifact: &str) -> Command {
             publishes_per_s_max: 0,
         },
         grants: Grants::default(),
+        clock: None,
     })
 }
 

@@ -54,7 +54,7 @@ pub fn spawn(
 }
 
 fn run(runtime: &Runtime, shared: &Arc<Shared>, load: Load, requests: &Receiver<Request>) {
-    if let Err(error) = guest_api::register(runtime) {
+    if let Err(error) = guest_api::register(runtime, shared) {
         return shared.send_log(LogLevel::Error, error.to_string());
     }
     let loaded = load_module(runtime, shared, &load);
@@ -67,7 +67,7 @@ fn run(runtime: &Runtime, shared: &Arc<Shared>, load: Load, requests: &Receiver<
     drop(artifact);
     let meters = Meters::new(Arc::clone(shared), &limits);
     let new_instance = || {
-        let state = GuestState::new(&grants.sensors, &grants.channels, meters.clone());
+        let state = GuestState::new(&grants, meters.clone());
         let memory_bytes_max = Some(limits.memory_bytes_max);
         shared.begin_call(START_FUNCTION);
         let config = InstanceConfig {

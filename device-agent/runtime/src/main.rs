@@ -70,7 +70,7 @@ fn profile_text() -> String {
         "runtime {}\n{}guest-api {}\nimports {imports}\n",
         version(),
         Profile::of_this_build(),
-        guest_api::VERSION
+        worker_protocol::GUEST_API_VERSION
     )
 }
 

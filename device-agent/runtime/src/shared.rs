@@ -1,15 +1,19 @@
 //! What the three threads share: the way out, the counters, the running call.
 
+use crate::guest_api::{HostCallTally, unknown_time};
 use std::os::unix::net::UnixStream;
 use std::process;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use worker_protocol::{Event, LogLevel, LogLine, Usage, write_frame};
+use worker_protocol::{Event, LogLevel, LogLine, Usage, WallClock, write_frame};
 
 pub struct Shared {
     outbox: Mutex<UnixStream>,
     usage: Mutex<Usage>,
     call: Mutex<Option<RunningCall>>,
+    /// What the starter told of the time, and when.
+    wall_clock: Mutex<(WallClock, Instant)>,
+    pub host_calls: HostCallTally,
 }
 
 /// A call into the module that has not returned.
@@ -21,8 +25,9 @@ pub struct RunningCall {
 
 impl Shared {
     pub fn new(socket: UnixStream) -> Self {
-        let (usage, call) = Default::default();
-        Self { outbox: Mutex::new(socket), usage, call }
+        let (usage, call, host_calls) = Default::default();
+        let wall_clock = Mutex::new(unknown_time());
+        Self { outbox: Mutex::new(socket), usage, call, wall_clock, host_calls }
     }
 
     /// Sends one event. If the starter has gone there is nothing left to do, and
@@ -42,10 +47,24 @@ impl Shared {
         update(&mut lock(&self.usage));
     }
 
-    /// The counters, with the present call's time filled in.
+    /// The counters, with the present call's time and the calls from the module filled in.
     pub fn usage(&self) -> Usage {
         let running = self.running_call().map(|call| to_ms(call.since.elapsed()));
-        Usage { call_running_ms: running, ..lock(&self.usage).clone() }
+        let mut usage = Usage { call_running_ms: running, ..lock(&self.usage).clone() };
+        let host_calls = self.host_calls.usage();
+        if !host_calls.is_empty() {
+            usage.guest.get_or_insert_default().host_calls = host_calls;
+        }
+        usage
+    }
+
+    pub fn set_wall_clock(&self, clock: WallClock) {
+        *lock(&self.wall_clock) = (clock, Instant::now());
+    }
+
+    /// The time as it was told, and when that was.
+    pub fn wall_clock(&self) -> (WallClock, Instant) {
+        *lock(&self.wall_clock)
     }
 
     pub fn begin_call(&self, export: &str) {

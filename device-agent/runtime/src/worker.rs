@@ -67,7 +67,12 @@ fn serve(incoming: &UnixStream, shared: &Arc<Shared>) -> ExitCode {
                 shared.send(&Event::Usage(shared.usage()));
                 continue;
             }
+            Command::SetClock(clock) => {
+                shared.set_wall_clock(clock);
+                continue;
+            }
             Command::Load(load) if guest.is_none() => {
+                shared.set_wall_clock(load.clock.unwrap_or_default());
                 let call_max = Duration::from_millis(load.limits.call_ms_max.max(1).into());
                 let (sender, requests) = mpsc::channel();
                 let started = guest::spawn(Arc::clone(shared), load, requests)

@@ -1,5 +1,7 @@
 //! The worker as its starter sees it: a real process behind a socket.
 
+#[path = "worker/guest_calls.rs"]
+mod guest_calls;
 mod support;
 
 use known_answer::{Step, Value};
@@ -12,7 +14,7 @@ use std::time::Duration;
 use support::{SEED, Worker, compile_for, expected_target, limits, misbehaving, runtime};
 use target_spec::{BoundsChecks, Registry};
 use worker_protocol::{
-    Activity, Command, Event, Limits, LoadFailure, LogLevel, PROTOCOL_VERSION, Published, Usage,
+    Activity, Command, Event, GuestCall, Limits, LoadFailure, LogLevel, PROTOCOL_VERSION, Published, Usage,
 };
 
 const START: Command = Command::Start { interval_ms: 10 };
@@ -49,7 +51,7 @@ fn the_hello_says_what_the_worker_is() {
     assert_eq!(hello.target, expected_target());
     assert_eq!((hello.wamr_version.as_str(), hello.aot_version), ("2.4.3", 6));
     assert_eq!(hello.self_test_failure, None);
-    assert_eq!(hello.imports.len(), 5);
+    assert_eq!(hello.imports.len(), GuestCall::ALL.len());
     assert!(hello.imports.contains(&"farrier.publish".to_owned()));
     // Every feature that the compiler may use for this target is here.
     let target = Registry::built_in().find(&hello.target).unwrap();

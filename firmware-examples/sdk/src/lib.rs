@@ -13,9 +13,13 @@
 //! }
 //! ```
 //!
-//! The README beside this crate says what each function promises.
+//! `docs/guest-api.md` of Farrier says what each function promises.
 
 #![cfg_attr(target_arch = "wasm32", no_std)]
+
+#[cfg_attr(target_arch = "wasm32", path = "host/wasm.rs")]
+#[cfg_attr(not(target_arch = "wasm32"), path = "host/elsewhere.rs")]
+mod host;
 
 /// How much a log line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,14 +36,18 @@ pub enum Level {
 pub enum Error {
     /// The name is not UTF-8, is empty, or is longer than 64 bytes.
     Name,
-    /// No such sensor or channel is granted to this module.
+    /// Nothing of this name is granted to this module.
     Denied,
     /// The handle is not one of `Sensor::open`.
     Handle,
-    /// The message is longer than 1,024 bytes.
+    /// More bytes than the function takes.
     TooLong,
-    /// More messages in this second than this module may publish.
+    /// More of this in this second than this module may do.
     TooMany,
+    /// There is no room for one more.
+    Full,
+    /// The number is not finite, or out of its range.
+    Value,
     /// A number that this version of the crate does not know.
     Other(i32),
 }
@@ -53,6 +61,8 @@ impl Error {
             -3 => Self::Handle,
             -4 => Self::TooLong,
             -5 => Self::TooMany,
+            -6 => Self::Full,
+            -8 => Self::Value,
             other => Self::Other(other),
         })
     }
@@ -66,6 +76,39 @@ pub fn log(level: Level, text: &str) {
 /// Nanoseconds since some fixed moment before the first call; never goes back.
 pub fn clock_monotonic_ns() -> i64 {
     host::clock_monotonic_ns()
+}
+
+/// How the device knows what time it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockTrust {
+    /// It does not: the time is a lower bound, and 0 where nothing at all is known.
+    Unknown,
+    /// Its owner says that its clock is right.
+    Configured,
+    /// The gateway told it.
+    Gateway,
+}
+
+/// Milliseconds since 1970, and what they are worth.
+pub fn clock_wall_ms() -> (u64, ClockTrust) {
+    let mut time = [0; 8];
+    let trust = match host::clock_wall_ms(&mut time) {
+        1 => ClockTrust::Configured,
+        2 => ClockTrust::Gateway,
+        _ => ClockTrust::Unknown,
+    };
+    (u64::from_le_bytes(time), trust)
+}
+
+/// Fills the whole slice with random bytes, fit for keys.
+pub fn random(bytes: &mut [u8]) -> Result<(), Error> {
+    const AT_ONCE: usize = 256;
+    bytes.chunks_mut(AT_ONCE).try_for_each(|part| Error::check(host::random(part)).map(drop))
+}
+
+/// Sets one of the module's own numbers, at most 16, which people see beside its usage.
+pub fn metric_set(name: &str, value: f64) -> Result<(), Error> {
+    Error::check(host::metric_set(name.as_bytes(), &value.to_le_bytes())).map(drop)
 }
 
 /// Sends a message on a channel that the module may publish on.
@@ -87,73 +130,5 @@ impl Sensor {
         let mut sample = [0; 8];
         Error::check(host::sensor_read(self.0, &mut sample))?;
         Ok(f64::from_le_bytes(sample))
-    }
-}
-
-#[cfg(target_arch = "wasm32")]
-mod host {
-    // An address is an i32 on this target, which is what the API takes.
-    mod imports {
-        #[link(wasm_import_module = "farrier")]
-        unsafe extern "C" {
-            pub fn log(level: i32, text: *const u8, text_len: usize);
-            pub safe fn clock_monotonic_ns() -> i64;
-            pub fn sensor_open(name: *const u8, name_len: usize) -> i32;
-            pub fn sensor_read(handle: i32, sample: *mut u8) -> i32;
-            pub fn publish(
-                channel: *const u8,
-                channel_len: usize,
-                payload: *const u8,
-                payload_len: usize,
-            ) -> i32;
-        }
-    }
-
-    pub use imports::clock_monotonic_ns;
-
-    pub fn log(level: i32, text: &[u8]) {
-        // SAFETY: the host reads exactly these bytes, during the call.
-        unsafe { imports::log(level, text.as_ptr(), text.len()) }
-    }
-
-    pub fn sensor_open(name: &[u8]) -> i32 {
-        // SAFETY: the host reads exactly these bytes, during the call.
-        unsafe { imports::sensor_open(name.as_ptr(), name.len()) }
-    }
-
-    pub fn sensor_read(handle: i32, sample: &mut [u8; 8]) -> i32 {
-        // SAFETY: the host writes eight bytes there, during the call.
-        unsafe { imports::sensor_read(handle, sample.as_mut_ptr()) }
-    }
-
-    pub fn publish(channel: &[u8], payload: &[u8]) -> i32 {
-        // SAFETY: the host reads exactly these bytes, during the call.
-        unsafe {
-            imports::publish(channel.as_ptr(), channel.len(), payload.as_ptr(), payload.len())
-        }
-    }
-}
-
-/// Lets a module's own unit tests run where it is developed: nothing is granted.
-#[cfg(not(target_arch = "wasm32"))]
-mod host {
-    const DENIED: i32 = -2;
-
-    pub fn log(_level: i32, _text: &[u8]) {}
-
-    pub fn clock_monotonic_ns() -> i64 {
-        0
-    }
-
-    pub fn sensor_open(_name: &[u8]) -> i32 {
-        DENIED
-    }
-
-    pub fn sensor_read(_handle: i32, _sample: &mut [u8; 8]) -> i32 {
-        DENIED
-    }
-
-    pub fn publish(_channel: &[u8], _payload: &[u8]) -> i32 {
-        DENIED
     }
 }

@@ -10,16 +10,7 @@ use known_answer::{Step, Value};
 use module_package::ModuleId;
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
-
-/// What agents offer while no configured runtime has said more: version 1 of the
-/// guest API.
-const GUEST_API_IMPORTS: [&str; 5] = [
-    "farrier.log",
-    "farrier.clock_monotonic_ns",
-    "farrier.sensor_open",
-    "farrier.sensor_read",
-    "farrier.publish",
-];
+use worker_protocol::GuestCall;
 
 const NAME_CHARS_MAX: usize = 64;
 
@@ -123,7 +114,9 @@ impl App {
 
     fn offered_imports(&self) -> BTreeSet<String> {
         let offered = self.offered_imports.read().unwrap_or_else(PoisonError::into_inner);
-        offered.clone().unwrap_or_else(|| GUEST_API_IMPORTS.map(str::to_owned).into())
+        // Until a configured runtime has said what it has, version 1 of the guest API.
+        let guest_api = || GuestCall::ALL.iter().map(|call| call.import_name()).collect();
+        offered.clone().unwrap_or_else(guest_api)
     }
 
     fn check_imports(&self, census: &Census) -> Result<(), AppError> {
@@ -132,7 +125,10 @@ impl App {
             let name = format!("{}.{}", import.module, import.name);
             let offers = offered.iter().cloned().collect::<Vec<_>>().join(", ");
             let what = match import.kind {
-                ExternKind::Function if offered.contains(&name) => continue,
+                ExternKind::Function if offered.contains(&name) => {
+                    check_type(&name, &import.signature)?;
+                    continue;
+                }
                 ExternKind::Function => "function",
                 kind => kind.as_str(),
             };
@@ -192,6 +188,22 @@ impl App {
 }
 
 /// The names of applications and modules.
+/// The runtime compares types as well, but only once it has loaded the artifact.
+fn check_type(import: &str, signature: &str) -> Result<(), AppError> {
+    let expected = GuestCall::from_import_name(import).map(GuestCall::signature);
+    match expected {
+        Some(expected) if expected != signature => Err(AppError::refused(
+            ProblemCode::UnknownImport,
+            format!(
+                "The module imports {import} as {}, and the guest API has it as {expected}. Declare \
+                 it with that type; docs/guest-api.md lists them all.",
+                shorten(signature)
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn check_name(name: &str) -> Result<(), AppError> {
     let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !name.is_empty() && name.len() <= NAME_CHARS_MAX && name.chars().all(is_allowed) {

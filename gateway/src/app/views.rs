@@ -11,12 +11,15 @@ use crate::store::record::{
     ArtifactKey, CompileRecord, DeploymentRecord, DeviceRecord, ExternRecord, ModuleRecord,
 };
 use crate::telemetry::{AppFigures, DeviceTelemetry, StoredLog, StoredPublished, Telemetry};
+use device_protocol::{HostCallReport, MetricReport};
 use gateway_api::{
     AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, Device, DeviceProgress,
-    DeviceSample, DeviceSelector, Event, LogLine, Module, ModuleExtern, ModuleMemory, Published,
+    DeviceSample, DeviceSelector, Event, HostCallStatus, LogLine, MetricStatus, Module,
+    ModuleExtern, ModuleMemory, Published,
 };
 use module_package::{CompilePolicy, DeviceId, NO_POLICY};
 use target_spec::Registry;
+use worker_protocol::{GUEST_API_MODULE, GuestCall};
 
 /// What a view depends on beside the state.
 #[derive(Debug, Clone, Copy)]
@@ -327,6 +330,7 @@ fn app_status(
 ) -> AppStatus {
     let AppFigures { report: app, cpu_percent } = app;
     let report = of_device.report();
+    let guest = app.guest.clone().unwrap_or_default();
     let built = app.artifact.and_then(|artifact| state.model.artifact(artifact));
     AppStatus {
         device: record.device.to_string(),
@@ -356,6 +360,8 @@ fn app_status(
         checks_passed: app.checks_passed,
         checks_failed: app.checks_failed,
         gas_used: app.gas_used,
+        host_calls: guest.host_calls.iter().map(host_call).collect(),
+        metrics: guest.metrics.into_iter().map(metric).collect(),
         emulated: report.is_some_and(|r| r.emulated),
         fallback: app.fallback,
         report_boot_id: report.map(|r| hex::encode(r.boot_id)).unwrap_or_default(),
@@ -363,6 +369,17 @@ fn app_status(
         reported_at_ms: of_device.last_seen_ms().unwrap_or_default(),
         connection: Some(connection),
     }
+}
+
+fn host_call(call: &HostCallReport) -> HostCallStatus {
+    let HostCallReport { number, calls, bytes, time_ns } = *call;
+    let known = GuestCall::from_number(number).map(GuestCall::import_name);
+    let import = known.unwrap_or_else(|| format!("{GUEST_API_MODULE}.#{number}"));
+    HostCallStatus { import, calls, bytes, time_ns }
+}
+
+fn metric(metric: MetricReport) -> MetricStatus {
+    MetricStatus { name: metric.name, value: metric.value }
 }
 
 /// The points that the last report added.

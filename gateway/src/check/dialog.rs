@@ -138,7 +138,12 @@ fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<Ent
         artifact: input.artifact,
         app: input.app,
         limits,
-        grants: Grants { sensors: sensors.collect(), channels: input.channels },
+        grants: Grants {
+            sensors: sensors.collect(),
+            channels: input.channels,
+            ..Grants::default()
+        },
+        clock: None,
     };
     write_frame(socket, &Command::Load(load))?;
     match next_answer(socket, deadline)? {
@@ -261,7 +266,7 @@ mod tests {
             Command::RunChecks { .. } => vec![Event::ChecksDone { passed: 3, failed: None }],
             Command::Start { .. } => vec![log(), Event::Started],
             Command::ReportUsage => vec![log(), Event::Usage(Usage { calls, ..Usage::default() })],
-            Command::Stop => vec![],
+            Command::Stop | Command::SetClock(_) => vec![],
         }
     }
 

@@ -1,9 +1,10 @@
 //! One device: its last report, what follows from the last two, and its past.
 
 use super::{LOG_LINES_KEPT, OFFLINE_AFTER_MS, POINTS_MAX, PUBLISHED_KEPT, Ring, cpu};
-use device_protocol::Report;
+use device_protocol::{GuestReport, Report};
 use module_package::MANIFEST_APPS_MAX;
 use std::collections::HashMap;
+use worker_protocol::METRICS_MAX;
 
 /// Starts of the agent that are remembered, so that their reports are not
 /// replayed as new ones.
@@ -17,6 +18,8 @@ const ALARM_KEPT_MS: u64 = 10 * 60 * 1_000;
 /// Longest text of a report that is kept; a device may send more.
 const DETAIL_BYTES_MAX: usize = 1_024;
 const NAME_BYTES_MAX: usize = 64;
+/// A newer runtime may have more functions than this gateway knows.
+const HOST_CALLS_MAX: usize = 64;
 
 pub struct DeviceTelemetry {
     last: Option<Report>,
@@ -257,10 +260,21 @@ fn bound(report: &mut Report) {
     for app in &mut report.apps {
         cut(&mut app.app, NAME_BYTES_MAX);
         cut(&mut app.detail, DETAIL_BYTES_MAX);
+        if let Some(guest) = &mut app.guest {
+            bound_guest(guest);
+        }
     }
     if let Some(refused) = &mut report.refused {
         cut(&mut refused.detail, DETAIL_BYTES_MAX);
     }
+}
+
+/// JSON has no number that is not finite.
+fn bound_guest(guest: &mut GuestReport) {
+    guest.host_calls.truncate(HOST_CALLS_MAX);
+    guest.metrics.retain(|metric| metric.value.is_finite());
+    guest.metrics.truncate(METRICS_MAX);
+    guest.metrics.iter_mut().for_each(|metric| cut(&mut metric.name, NAME_BYTES_MAX));
 }
 
 /// Shortens text to at most so many bytes, at the end of a character.
@@ -306,6 +320,7 @@ mod tests {
             trial_left_ms: None,
             health: None,
             fallback: false,
+            guest: None,
         }
     }
 

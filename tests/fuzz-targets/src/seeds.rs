@@ -152,7 +152,8 @@ pub(crate) fn frames() -> Vec<Vec<u8>> {
             log_lines_per_s_max: 10,
             publishes_per_s_max: 10,
         },
-        grants: Grants { sensors: Vec::new(), channels: vec!["average".into()] },
+        grants: Grants { channels: vec!["average".into()], ..Grants::default() },
+        clock: None,
     };
     let step = Step::Read { address: 3, bytes: vec![1, 2] };
     let failed = LoadFailure::UnknownImport;

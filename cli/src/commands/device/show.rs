@@ -1,5 +1,6 @@
 //! `farrier device show`: one device with its figures and applications.
 
+use super::guest;
 use super::ls::{generation, memory};
 use crate::args::OutputArgs;
 use crate::commands::ps;
@@ -74,6 +75,7 @@ fn view(device: &Device, look: &Look) -> String {
     }
     if !device.apps.is_empty() {
         text += &format!("\n{}", ps::view(&device.apps, look));
+        text += &guest::view(&device.apps, look);
     }
     text
 }

@@ -140,7 +140,7 @@ pub fn answers(live: &mut FakeWorker, command: Command) -> Vec<Message> {
             }
             vec![Message::Usage(live.usage.clone())]
         }
-        Command::Stop => vec![],
+        Command::Stop | Command::SetClock(_) => vec![],
     }
 }
 

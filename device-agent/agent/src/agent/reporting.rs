@@ -13,7 +13,9 @@ impl Agent {
     pub(super) fn report_if_due(&mut self, now: Moment) {
         if self.pace.begin_round(now) {
             self.asked = self.speaking.clone();
+            let clock = self.wall_clock_of_workers(now);
             for worker in &self.asked {
+                self.parts.workers.send(*worker, Command::SetClock(clock));
                 self.parts.workers.send(*worker, Command::ReportUsage);
             }
             if self.asked.is_empty() {
@@ -59,12 +61,7 @@ impl Agent {
             root_version: Some(self.root_version()),
             clock: Some(self.clock.trust()),
         };
-        let Ok(payload) = minicbor::to_vec(&report) else { return };
-        let sealed = seal(Domain::Report, payload, &self.parts.key);
-        if sealed.len() > REPORT_BYTES_MAX {
-            tracing::error!(bytes = sealed.len(), "the report is too long to be sent");
-            return;
-        }
+        let Some(sealed) = self.seal_report(report) else { return };
         let topic = Topic::Report(self.parts.enrolment.device.clone());
         if let Some(broker) = &mut self.broker {
             if broker.publish(&topic, sealed) {
@@ -76,6 +73,24 @@ impl Agent {
                 self.pace.note_change(now);
             }
         }
+    }
+
+    /// Without what modules did through the guest API where there is no room for it: the
+    /// rest is what people need most.
+    fn seal_report(&self, mut report: Report) -> Option<Vec<u8>> {
+        let seal_it = |report: &Report| {
+            let sealed = seal(Domain::Report, minicbor::to_vec(report).ok()?, &self.parts.key);
+            Some(sealed).filter(|sealed| sealed.len() <= REPORT_BYTES_MAX)
+        };
+        if let Some(sealed) = seal_it(&report) {
+            return Some(sealed);
+        }
+        report.apps.iter_mut().for_each(|app| app.guest = None);
+        let sealed = seal_it(&report);
+        if sealed.is_none() {
+            tracing::error!(apps = report.apps.len(), "the report is too long to be sent");
+        }
+        sealed
     }
 
     fn app_reports(&self, now: Moment) -> Vec<AppReport> {

@@ -9,8 +9,8 @@ use crate::workers::{WorkerNews, info_of};
 use device_protocol::{LogLine, MESSAGE_VERSION, PublishedMessage, RefusalCode};
 use module_package::{AppEntry, Release};
 use worker_protocol::{
-    Activity, Command, Event as Message, Grants, Hello, LOG_LINE_BYTES_MAX, Limits, Load, LogLevel,
-    PUBLISH_BYTES_MAX, Published, Usage,
+    Activity, ClockTrust, Command, Event as Message, Grants, Hello, LOG_LINE_BYTES_MAX, Limits,
+    Load, LogLevel, PUBLISH_BYTES_MAX, Published, Usage, WallClock,
 };
 
 impl Agent {
@@ -49,7 +49,7 @@ impl Agent {
         let blob = release.artifact.into();
         match self.parts.store.read(&blob, release.artifact_bytes) {
             Ok(Some(artifact)) => {
-                let load = self.load_of(&release, &entry, artifact);
+                let load = self.load_of(&release, &entry, artifact, now);
                 self.parts.workers.send(worker, Command::Load(load));
                 None
             }
@@ -66,7 +66,13 @@ impl Agent {
         }
     }
 
-    fn load_of(&self, release: &Release, entry: &AppEntry, artifact: Vec<u8>) -> Load {
+    fn load_of(
+        &self,
+        release: &Release,
+        entry: &AppEntry,
+        artifact: Vec<u8>,
+        now: Moment,
+    ) -> Load {
         let limits = release.limits;
         let sensors = self.parts.config.sensors.iter();
         let granted = sensors.filter(|sensor| entry.sensors.iter().any(|n| n == sensor.name()));
@@ -83,8 +89,21 @@ impl Agent {
             grants: Grants {
                 sensors: granted.map(|sensor| sensor.to_grant()).collect(),
                 channels: entry.channels.clone(),
+                ..Grants::default()
             },
+            clock: Some(self.wall_clock_of_workers(now)),
         }
+    }
+
+    /// The time as workers are told it.
+    pub(super) fn wall_clock_of_workers(&self, now: Moment) -> WallClock {
+        let trust = match self.clock.trust() {
+            device_protocol::ClockTrust::Unknown => ClockTrust::Unknown,
+            device_protocol::ClockTrust::Configured => ClockTrust::Configured,
+            device_protocol::ClockTrust::Heartbeat => ClockTrust::Gateway,
+        };
+        let time_ms = self.clock.at_least_ms(now, (self.parts.wall_clock_ms)());
+        WallClock { trust, time_ms: time_ms.unwrap_or(0) }
     }
 
     fn hear_message(

@@ -4,9 +4,10 @@
 //! ends, so that a counter of an application never goes back while the agent
 //! lives, whichever and however many workers have served it.
 
+use super::guest;
 use crate::install::WorkerId;
 use std::collections::BTreeMap;
-use worker_protocol::Usage;
+use worker_protocol::{GuestUsage, Usage};
 
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -23,7 +24,10 @@ struct AppCounters {
 }
 
 impl Counters {
-    pub fn note_usage(&mut self, app: &str, worker: WorkerId, usage: Usage) {
+    pub fn note_usage(&mut self, app: &str, worker: WorkerId, mut usage: Usage) {
+        if let Some(of_guest) = &mut usage.guest {
+            guest::bound(of_guest);
+        }
         let app = self.apps.entry(app.to_owned()).or_default();
         app.live.insert(worker, usage);
     }
@@ -49,7 +53,7 @@ impl Counters {
         self.apps.retain(|name, app| is_kept(name) || !app.live.is_empty());
     }
 
-    /// Sums of all workers; memory of the serving one alone.
+    /// Sums of all workers; memory and the module's metrics of the serving one alone.
     pub fn total(&self, app: &str, serving: Option<WorkerId>) -> Usage {
         let Some(app) = self.apps.get(app) else { return Usage::default() };
         let mut total = app.ended.clone();
@@ -59,6 +63,10 @@ impl Counters {
         if let Some(usage) = serving.and_then(|worker| app.live.get(&worker)) {
             total.memory_bytes = usage.memory_bytes;
             total.memory_peak_bytes = usage.memory_peak_bytes;
+            if let Some(serving) = &usage.guest {
+                let host_calls = total.guest.take().unwrap_or_default().host_calls;
+                total.guest = Some(GuestUsage { host_calls, ..serving.clone() });
+            }
         }
         total
     }
@@ -68,6 +76,9 @@ impl Counters {
 fn add(total: &mut Usage, usage: &Usage) {
     if let Some(gas) = usage.gas_used {
         total.gas_used = Some(total.gas_used.unwrap_or(0).saturating_add(gas));
+    }
+    if let Some(of_guest) = &usage.guest {
+        guest::add(total.guest.get_or_insert_default(), of_guest);
     }
     for (sum, more) in [
         (&mut total.cpu_us, usage.cpu_us),
@@ -88,6 +99,7 @@ fn add(total: &mut Usage, usage: &Usage) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use worker_protocol::{HostCallUsage, Metric};
 
     #[test]
     fn counters_do_not_go_back_when_a_worker_is_replaced() {
@@ -106,5 +118,25 @@ mod tests {
         counters.end_worker(WorkerId(2));
         counters.keep_only(|_| false);
         assert_eq!(counters.total("a", None), Usage::default());
+    }
+
+    #[test]
+    fn calls_of_all_workers_are_added_and_metrics_are_those_of_the_serving_one() {
+        let mut counters = Counters::default();
+        let usage = |calls, value| Usage {
+            guest: Some(GuestUsage {
+                host_calls: vec![HostCallUsage { number: 4, calls, bytes: 8, time_ns: 9 }],
+                metrics: vec![Metric { name: "rpm".into(), value }],
+                ..GuestUsage::default()
+            }),
+            ..Usage::default()
+        };
+        counters.note_usage("a", WorkerId(1), usage(10, 1.0));
+        counters.end_worker(WorkerId(1));
+        counters.note_usage("a", WorkerId(2), usage(5, 2.0));
+        let total = counters.total("a", Some(WorkerId(2))).guest.unwrap();
+        assert_eq!((total.host_calls[0].calls, total.host_calls[0].bytes), (15, 16));
+        assert_eq!(total.metrics, [Metric { name: "rpm".into(), value: 2.0 }]);
+        assert_eq!(counters.total("a", None).guest.unwrap().metrics, []);
     }
 }

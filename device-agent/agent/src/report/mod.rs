@@ -3,6 +3,7 @@
 
 mod counters;
 mod device_usage;
+mod guest;
 
 pub use counters::Counters;
 pub use device_usage::DeviceMeter;
@@ -174,6 +175,7 @@ fn fill_usage(report: &mut AppReport, usage: &Usage) {
     report.checks_passed = usage.checks_passed;
     report.checks_failed = usage.checks_failed;
     report.gas_used = usage.gas_used;
+    report.guest = usage.guest.as_ref().map(guest::to_report);
 }
 
 fn empty_report(entry: &AppEntry) -> AppReport {
@@ -205,6 +207,7 @@ fn empty_report(entry: &AppEntry) -> AppReport {
         gas_used: None,
         trial_left_ms: None,
         health: None,
+        guest: None,
     }
 }
 

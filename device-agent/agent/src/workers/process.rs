@@ -212,7 +212,7 @@ impl Watch {
                 self.stopping = true;
                 self.stop_by.get_or_insert(now + self.patience.stop);
             }
-            Command::RunChecks { .. } | Command::Start { .. } => {}
+            Command::RunChecks { .. } | Command::Start { .. } | Command::SetClock(_) => {}
         }
     }
 

@@ -72,7 +72,8 @@ impl Worker {
 
     /// Sends the artifact and returns the answer.
     pub fn load(&mut self, artifact: Vec<u8>, limits: Limits) -> Event {
-        self.send(&Command::Load(Load { artifact, app: "test".into(), limits, grants: grants() }));
+        let (app, grants) = ("test".into(), grants());
+        self.send(&Command::Load(Load { artifact, app, limits, grants, clock: None }));
         self.find(|event| matches!(event, Event::Loaded { .. } | Event::LoadFailed { .. }))
     }
 
@@ -193,5 +194,6 @@ fn grants() -> Grants {
     Grants {
         sensors: vec![Sensor { name: "temperature".into(), source }],
         channels: vec!["average".into(), "flood".into()],
+        ..Grants::default()
     }
 }

@@ -262,6 +262,7 @@ pub fn app_report(app: &str, release: module_package::ReleaseId, state: AppState
         checks_failed: 0,
         worker_rss_bytes: 0,
         gas_used: None,
+        guest: None,
         trial_left_ms: None,
         health: None,
         fallback: false,

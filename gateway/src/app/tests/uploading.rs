@@ -77,6 +77,21 @@ fn what_a_runtime_offers_widens_what_may_be_imported() {
     assert!(fleet.app.upload_module("m", &wasm).is_ok());
 }
 
+#[test]
+fn an_import_of_the_guest_api_has_its_type() {
+    let fleet = Fleet::new();
+    let upload = |name: &str, func: &str| {
+        let text = format!("(module (import \"farrier\" \"{name}\" (func {func})))");
+        fleet.app.upload_module(name, &wat::parse_str(text).unwrap())
+    };
+    assert!(upload("random", "(param i32 i32) (result i32)").is_ok());
+    assert!(upload("clock_wall_ms", "(param i32) (result i32)").is_ok());
+    let (code, detail) = refusal(upload("metric_set", "(param i32 i32 f64) (result i32)"));
+    assert_eq!(code, ProblemCode::UnknownImport);
+    assert!(detail.contains("as (i32, i32, f64) -> i32"), "{detail}");
+    assert!(detail.contains("as (i32, i32, i32) -> i32"), "{detail}");
+}
+
 proptest! {
     /// A fault here would be an HTTP 500.
     #[test]

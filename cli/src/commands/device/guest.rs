@@ -1,0 +1,103 @@
+//! What the modules of a device do through the guest API: a part of `farrier device show`.
+
+use crate::format;
+use crate::grid::{Align, Grid, Look, plain};
+use gateway_api::AppStatus;
+
+/// Empty where no module has called anything.
+pub fn view(apps: &[AppStatus], look: &Look) -> String {
+    host_calls(apps, look) + &metrics(apps, look)
+}
+
+fn host_calls(apps: &[AppStatus], look: &Look) -> String {
+    let columns = [
+        ("MODULE", Align::Left),
+        ("IMPORT", Align::Left),
+        ("CALLS", Align::Right),
+        ("BYTES", Align::Right),
+        ("TIME", Align::Right),
+        ("PER CALL", Align::Right),
+    ];
+    let mut grid = Grid::new(look, &columns);
+    let calls = apps.iter().flat_map(|app| app.host_calls.iter().map(move |call| (app, call)));
+    let mut is_empty = true;
+    for (app, call) in calls {
+        is_empty = false;
+        grid.row(vec![
+            plain(name_of(app)),
+            plain(&call.import),
+            plain(call.calls.to_string()),
+            plain(format::bytes(call.bytes)),
+            plain(nanos(call.time_ns)),
+            plain(nanos(call.time_ns / call.calls.max(1))),
+        ]);
+    }
+    if is_empty { String::new() } else { format!("\n{}", grid.to_text()) }
+}
+
+fn metrics(apps: &[AppStatus], look: &Look) -> String {
+    let columns = [("MODULE", Align::Left), ("METRIC", Align::Left), ("VALUE", Align::Right)];
+    let mut grid = Grid::new(look, &columns);
+    let metrics = apps.iter().flat_map(|app| app.metrics.iter().map(move |metric| (app, metric)));
+    let mut is_empty = true;
+    for (app, metric) in metrics {
+        is_empty = false;
+        grid.row(vec![
+            plain(name_of(app)),
+            plain(&metric.name),
+            plain(metric.value.to_string()),
+        ]);
+    }
+    if is_empty { String::new() } else { format!("\n{}", grid.to_text()) }
+}
+
+fn name_of(app: &AppStatus) -> String {
+    format!("{}@{}", app.app, app.version)
+}
+
+/// Three digits are enough for people; `-o json` has them all.
+fn nanos(time_ns: u64) -> String {
+    match time_ns {
+        0..1_000 => format!("{time_ns} ns"),
+        1_000..1_000_000 => format!("{:.1} µs", time_ns as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", time_ns as f64 / 1e6),
+        _ => format!("{:.1} s", time_ns as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+    use expect_test::expect;
+    use gateway_api::{HostCallStatus, MetricStatus};
+
+    #[test]
+    fn calls_and_metrics_take_a_line_each() {
+        let mut apps = sample::apps();
+        assert_eq!(view(&apps, &Look::plain(false)), "");
+        let (import, calls) = ("farrier.publish".to_owned(), 120);
+        let call = HostCallStatus { import, calls, bytes: 2_048, time_ns: 360_000 };
+        apps[0].host_calls = vec![call];
+        apps[0].metrics = vec![MetricStatus { name: "rpm\x1b[2J".into(), value: -1.5 }];
+        let shown = view(&apps, &Look::plain(false));
+        assert!(!shown.contains('\x1b'), "a module's text cannot drive the terminal");
+        expect![[r#"
+
+            MODULE    IMPORT           CALLS    BYTES      TIME  PER CALL
+            filter@2  farrier.publish    120  2.0 KiB  360.0 µs    3.0 µs
+
+            MODULE    METRIC     VALUE
+            filter@2  rpm�[2J     -1.5
+        "#]]
+        .assert_eq(&shown);
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(nanos(999), "999 ns");
+        assert_eq!(nanos(1_500), "1.5 µs");
+        assert_eq!(nanos(2_000_000), "2.0 ms");
+        assert_eq!(nanos(3_000_000_000), "3.0 s");
+    }
+}

@@ -1,0 +1,57 @@
+//! What a module did through the guest API, as a report tells it.
+//!
+//! Functions go by number (`worker_protocol::GuestCall`) and entries are arrays: this
+//! is said again in every report.
+
+use minicbor::{Decode, Encode};
+
+#[derive(Debug, Clone, Default, PartialEq, Encode, Decode)]
+#[cbor(map)]
+pub struct GuestReport {
+    /// Of the functions that were called at all, over all workers since the agent's
+    /// start.
+    #[n(0)]
+    pub host_calls: Vec<HostCallReport>,
+    /// The module's own numbers.
+    #[n(1)]
+    pub metrics: Vec<MetricReport>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct HostCallReport {
+    #[n(0)]
+    pub number: u8,
+    #[n(1)]
+    pub calls: u64,
+    /// Of the module's memory that were read and written.
+    #[n(2)]
+    pub bytes: u64,
+    #[n(3)]
+    pub time_ns: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[cbor(array)]
+pub struct MetricReport {
+    #[n(0)]
+    pub name: String,
+    #[n(1)]
+    pub value: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Agents in the field write these bytes.
+    #[test]
+    fn the_bytes_are_what_they_have_been() {
+        let report = GuestReport {
+            host_calls: vec![HostCallReport { number: 4, calls: 500, bytes: 2, time_ns: 3 }],
+            metrics: vec![MetricReport { name: "rpm".into(), value: 1.5 }],
+        };
+        let bytes = minicbor::to_vec(report).unwrap();
+        assert_eq!(hex::encode(bytes), "a2008184041901f402030181826372706dfb3ff8000000000000");
+    }
+}

@@ -1,0 +1,117 @@
+//! The functions that modules may import: numbers, names and types.
+//!
+//! The worker registers them by this table, the gateway compares uploads with it, and
+//! figures of calls travel by number.
+
+/// Numbers are only ever added, and so are functions; a change of one that is here
+/// would need another version.
+pub const GUEST_API_VERSION: u32 = 1;
+
+/// What all of them are imported from.
+pub const GUEST_API_MODULE: &str = "farrier";
+
+/// The types that cross. No f32: WAMR passes it wrongly on RISC-V in its usual
+/// convention, so samples and the like travel through memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestType {
+    I32,
+    I64,
+}
+
+macro_rules! guest_calls {
+    ($($number:literal $variant:ident $name:literal ($($param:ident)*) $(-> $result:ident)?;)*) => {
+        /// One function of the guest API.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum GuestCall {
+            $($variant = $number,)*
+        }
+
+        impl GuestCall {
+            pub const ALL: &[GuestCall] = &[$(Self::$variant),*];
+
+            /// Its name in [`GUEST_API_MODULE`].
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            pub fn params(self) -> &'static [GuestType] {
+                match self {
+                    $(Self::$variant => &[$(GuestType::$param),*],)*
+                }
+            }
+
+            pub fn result(self) -> Option<GuestType> {
+                match self {
+                    $(Self::$variant => [$(GuestType::$result)?].first().copied(),)*
+                }
+            }
+        }
+    };
+}
+
+guest_calls! {
+    0 Log "log" (I32 I32 I32);
+    1 ClockMonotonicNs "clock_monotonic_ns" () -> I64;
+    2 SensorOpen "sensor_open" (I32 I32) -> I32;
+    3 SensorRead "sensor_read" (I32 I32) -> I32;
+    4 Publish "publish" (I32 I32 I32 I32) -> I32;
+    5 ClockWallMs "clock_wall_ms" (I32) -> I32;
+    6 Random "random" (I32 I32) -> I32;
+    7 MetricSet "metric_set" (I32 I32 I32) -> I32;
+}
+
+impl GuestCall {
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// `None` for a function that this build does not know.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.iter().copied().find(|call| call.number() == number)
+    }
+
+    /// As releases list it: `farrier.log`.
+    pub fn import_name(self) -> String {
+        format!("{GUEST_API_MODULE}.{}", self.name())
+    }
+
+    pub fn from_import_name(import: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|call| call.import_name() == import)
+    }
+
+    /// As the compiler describes an import of this type: `(i32, i32) -> i32`.
+    pub fn signature(self) -> String {
+        let params: Vec<&str> = self.params().iter().map(|t| t.name()).collect();
+        let result = self.result().map_or("()", GuestType::name);
+        format!("({}) -> {result}", params.join(", "))
+    }
+}
+
+impl GuestType {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_are_distinct_and_count_from_zero() {
+        for (index, call) in GuestCall::ALL.iter().enumerate() {
+            assert_eq!(usize::from(call.number()), index);
+            assert_eq!(GuestCall::from_number(call.number()), Some(*call));
+            assert_eq!(GuestCall::from_import_name(&call.import_name()), Some(*call));
+        }
+        assert_eq!(GuestCall::from_number(200), None);
+        assert_eq!(GuestCall::from_import_name("farrier.fly"), None);
+        assert_eq!(GuestCall::Publish.signature(), "(i32, i32, i32, i32) -> i32");
+        assert_eq!(GuestCall::Log.signature(), "(i32, i32, i32) -> ()");
+    }
+}

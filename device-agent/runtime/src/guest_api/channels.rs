@@ -1,0 +1,35 @@
+//! Messages on named channels.
+
+use super::error::GuestError;
+use super::host_call::{Answer, HostCall, done, numbers};
+use std::time::Instant;
+use wamr::Value;
+use worker_protocol::{Event, PUBLISH_BYTES_MAX, Published};
+
+pub fn publish(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
+    let [name_address, name_len, address, len] = numbers(args)?;
+    let channel = call.name(name_address, name_len)?;
+    let payload = call.slice(address, len)?;
+    let payload = (payload.len() <= PUBLISH_BYTES_MAX).then(|| payload.to_vec());
+    let Some(channel) = channel else { return GuestError::Name.into() };
+    let state = call.state()?;
+    if !state.channels.contains(&channel) {
+        return GuestError::Denied.into();
+    }
+    let meters = &state.meters;
+    let refuse = |error: GuestError| {
+        meters.shared.update_usage(|usage| usage.publishes_dropped += 1);
+        error.into()
+    };
+    let Some(payload) = payload else { return refuse(GuestError::TooLong) };
+    if !meters.rates().publish.admits(Instant::now()) {
+        return refuse(GuestError::TooMany);
+    }
+    let mut seq = 0;
+    meters.shared.update_usage(|usage| {
+        usage.published += 1;
+        seq = usage.published;
+    });
+    meters.shared.send(&Event::Published(Published { channel, seq, payload }));
+    done(0)
+}

@@ -1,0 +1,29 @@
+//! Answers below zero.
+
+use super::host_call::Answer;
+use wamr::Value;
+
+/// Part of the API: numbers are only ever added.
+#[derive(Debug, Clone, Copy)]
+pub enum GuestError {
+    /// The name is not UTF-8, is empty, or is longer than 64 bytes.
+    Name = -1,
+    /// Nothing of this name is granted to the module.
+    Denied = -2,
+    /// `sensor_open` never returned this handle.
+    Handle = -3,
+    /// More bytes than the function takes.
+    TooLong = -4,
+    /// More of this in this second than the module may do.
+    TooMany = -5,
+    /// No room for one more.
+    Full = -6,
+    /// The number is not finite, or out of its range.
+    Value = -8,
+}
+
+impl From<GuestError> for Answer {
+    fn from(error: GuestError) -> Self {
+        Ok(Some(Value::I32(error as i32)))
+    }
+}

@@ -1,0 +1,120 @@
+//! Guest API version 1: what a module may import, all of it in module `farrier`.
+//!
+//! `worker_protocol::GuestCall` has the names and types, `docs/guest-api.md` documents
+//! them for developers of modules; the three change together. One file here is one
+//! subject.
+//!
+//! A pointer that leaves the linear memory traps the module, as its own access
+//! would. Everything else that goes wrong is a negative number for it to handle.
+
+mod channels;
+mod clocks;
+mod error;
+mod host_call;
+mod logging;
+mod metrics;
+mod random;
+mod sensors;
+mod tally;
+
+pub use clocks::unknown_time;
+pub use tally::HostCallTally;
+
+use crate::rate::RateLimit;
+use crate::shared::Shared;
+use host_call::{Answer, HostCall};
+use sensors::OpenSensor;
+use std::sync::Arc;
+use std::time::Instant;
+use wamr::{FuncType, HostFunction, Runtime, ValueType};
+use worker_protocol::{GUEST_API_MODULE, Grants, GuestCall, GuestType, Limits};
+
+/// What host functions know of the instance that calls them. Made afresh with it,
+/// except for what `Meters` holds.
+pub struct GuestState {
+    sensors: Vec<OpenSensor>,
+    channels: Vec<String>,
+    meters: Meters,
+}
+
+/// Rates and the way out. They outlive an instance: a trap must not refill them.
+#[derive(Clone)]
+pub struct Meters {
+    shared: Arc<Shared>,
+    rates: Arc<std::sync::Mutex<Rates>>,
+    started: Instant,
+}
+
+struct Rates {
+    log: RateLimit,
+    publish: RateLimit,
+}
+
+impl Meters {
+    pub fn new(shared: Arc<Shared>, limits: &Limits) -> Self {
+        let log = RateLimit::new(limits.log_lines_per_s_max);
+        let publish = RateLimit::new(limits.publishes_per_s_max);
+        let rates = Arc::new(std::sync::Mutex::new(Rates { log, publish }));
+        Self { shared, rates, started: Instant::now() }
+    }
+
+    fn rates(&self) -> std::sync::MutexGuard<'_, Rates> {
+        self.rates.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl GuestState {
+    pub fn new(grants: &Grants, meters: Meters) -> Self {
+        let sensors = grants.sensors.iter().map(OpenSensor::new).collect();
+        Self { sensors, channels: grants.channels.clone(), meters }
+    }
+}
+
+type Body = fn(&mut HostCall<'_, '_>, &[wamr::Value]) -> Answer;
+
+fn body_of(call: GuestCall) -> Body {
+    match call {
+        GuestCall::Log => logging::log,
+        GuestCall::ClockMonotonicNs => clocks::monotonic_ns,
+        GuestCall::ClockWallMs => clocks::wall_ms,
+        GuestCall::SensorOpen => sensors::open,
+        GuestCall::SensorRead => sensors::read,
+        GuestCall::Publish => channels::publish,
+        GuestCall::Random => random::random,
+        GuestCall::MetricSet => metrics::set,
+    }
+}
+
+/// `farrier.log` and so on, for the hello.
+pub fn import_names() -> Vec<String> {
+    GuestCall::ALL.iter().map(|call| call.import_name()).collect()
+}
+
+pub fn register(runtime: &Runtime, shared: &Arc<Shared>) -> Result<(), wamr::RegisterError> {
+    for call in GuestCall::ALL.iter().copied() {
+        let (body, shared) = (body_of(call), Arc::clone(shared));
+        let params = call.params().iter().map(to_wamr).collect::<Vec<_>>();
+        let func_type = FuncType::new(params, call.result().iter().map(to_wamr).collect::<Vec<_>>());
+        runtime.register(HostFunction::new(
+            GUEST_API_MODULE,
+            call.name(),
+            func_type,
+            move |caller, args| {
+                let began = Instant::now();
+                let mut host_call = HostCall::new(caller);
+                let answer = body(&mut host_call, args);
+                // One that traps counts like any other.
+                shared.host_calls.note(call, host_call.bytes(), began.elapsed());
+                answer
+            },
+        ))?;
+    }
+    Ok(())
+}
+
+fn to_wamr(guest_type: &GuestType) -> ValueType {
+    match guest_type {
+        GuestType::I32 => ValueType::I32,
+        GuestType::I64 => ValueType::I64,
+    }
+}

@@ -1,0 +1,45 @@
+//! Samples of sensors that the device declares and the deployment grants.
+
+use super::error::GuestError;
+use super::host_call::{Answer, HostCall, done, numbers};
+use simulated_sensor::SimulatedSensor;
+use wamr::Value;
+use worker_protocol::{Sensor, SensorSource};
+
+pub struct OpenSensor {
+    name: String,
+    source: SimulatedSensor,
+    next_sample: u64,
+    is_open: bool,
+}
+
+impl OpenSensor {
+    pub fn new(sensor: &Sensor) -> Self {
+        let SensorSource::Simulated { seed } = sensor.source;
+        let (name, source) = (sensor.name.clone(), SimulatedSensor { seed });
+        Self { name, source, next_sample: 0, is_open: false }
+    }
+}
+
+pub fn open(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
+    let [address, len] = numbers(args)?;
+    let Some(name) = call.name(address, len)? else { return GuestError::Name.into() };
+    let sensors = &mut call.state()?.sensors;
+    let Some(index) = sensors.iter().position(|sensor| sensor.name == name) else {
+        return GuestError::Denied.into();
+    };
+    sensors[index].is_open = true;
+    done(index)
+}
+
+pub fn read(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
+    let [handle, address] = numbers(args)?;
+    // The address first: a bad one traps even with a bad handle and uses up no sample.
+    call.check(address, size_of::<f64>() as u32)?;
+    let sensor = call.state()?.sensors.get_mut(handle as usize).filter(|sensor| sensor.is_open);
+    let Some(sensor) = sensor else { return GuestError::Handle.into() };
+    let sample = sensor.source.sample(sensor.next_sample);
+    sensor.next_sample += 1;
+    call.write(address, &sample.to_le_bytes())?;
+    done(0)
+}
