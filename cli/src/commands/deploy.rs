@@ -4,12 +4,13 @@ use crate::args::OutputArgs;
 use crate::commands::deployment;
 use crate::commands::tail::telling;
 use crate::console::Console;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::progress::DeployProgress;
 use crate::wait;
 use clap::{ArgGroup, Args};
-use gateway_api::{DeviceEligibility, DeviceSelector, NewDeployment};
+use gateway_api::{DeviceEligibility, DeviceSelector, NewDeployment, Provisions};
 use gateway_client::Client;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -17,7 +18,8 @@ use std::time::Duration;
 Examples:
   farrier deploy filter --all
   farrier deploy filter@2 --device pi --device gate --wait --timeout 60
-  farrier deploy filter --all --sensor temperature --channel average --interval-ms 500")]
+  farrier deploy filter --all --sensor temperature --channel average --interval-ms 500
+  farrier deploy alarm --all --sensor temperature --config high=30 --config unit=celsius")]
 pub struct DeployArgs {
     /// NAME@VERSION, NAME for its newest, or an id
     module: String,
@@ -42,6 +44,9 @@ pub struct DeployArgs {
     /// A channel that it may publish on; can be given several times
     #[arg(long = "channel", value_name = "CHANNEL")]
     channels: Vec<String>,
+    /// Text that it can look up by the key; can be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_config)]
+    config: Vec<(String, String)>,
     /// Count what it does in gas, the same on every architecture; `farrier ps --wide` shows it
     #[arg(long)]
     metering: bool,
@@ -75,6 +80,7 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
         metering: args.metering,
         canonical_nans: args.canonical_nans,
         health_window_ms: args.health_window,
+        provisions: Provisions { config: config_of(args.config)? },
     };
     warn_of_obstacles(client, &new, console).await;
     let format = args.output.format();
@@ -121,6 +127,23 @@ async fn create(client: &Client, new: &NewDeployment) -> Result<gateway_api::Dep
     created.map_err(|e| Failure::from(e).if_not_found_try("farrier module ls; farrier device ls"))
 }
 
+/// The gateway knows the bounds.
+fn parse_config(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("give KEY=VALUE, such as unit=celsius")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn config_of(entries: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Failure> {
+    let mut config = BTreeMap::new();
+    for (key, value) in entries {
+        if config.contains_key(&key) {
+            return Err(Failure::new(Exit::Usage, format!("--config gives {key:?} twice; give it once")));
+        }
+        config.insert(key, value);
+    }
+    Ok(config)
+}
+
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(digits_end);
@@ -152,6 +175,16 @@ fn parse_time_ms(text: &str) -> Result<u32, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_of_the_configuration_may_hold_an_equals_sign() {
+        let entry = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        assert_eq!(parse_config("a=b=c"), Ok(entry("a", "b=c")));
+        assert_eq!(parse_config("a="), Ok(entry("a", "")));
+        assert!(parse_config("a").is_err());
+        assert!(config_of(vec![entry("a", "1"), entry("b", "2")]).is_ok());
+        assert!(config_of(vec![entry("a", "1"), entry("a", "2")]).is_err());
+    }
 
     #[test]
     fn times_need_a_unit() {

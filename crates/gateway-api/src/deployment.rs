@@ -1,5 +1,6 @@
 //! Deployments: which module shall run where.
 
+use crate::Provisions;
 use serde::{Deserialize, Serialize};
 
 /// What a user asks for. A later deployment of the same application replaces an
@@ -35,6 +36,9 @@ pub struct NewDeployment {
     /// keeps it, 0 to 86,400,000; 30,000 unless given.
     #[serde(default)]
     pub health_window_ms: Option<u32>,
+    /// What else the module gets.
+    #[serde(default, skip_serializing_if = "Provisions::is_empty")]
+    pub provisions: Provisions,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +63,8 @@ pub struct Deployment {
     pub memory_bytes_max: u64,
     pub sensors: Vec<String>,
     pub channels: Vec<String>,
+    #[serde(default, skip_serializing_if = "Provisions::is_empty")]
+    pub provisions: Provisions,
     pub created_at_ms: u64,
     pub state: DeploymentState,
     /// One for each device that it concerns.

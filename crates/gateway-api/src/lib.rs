@@ -55,6 +55,7 @@ mod eligibility;
 mod event;
 mod module;
 mod problem;
+mod provisions;
 mod session;
 mod trust;
 
@@ -64,12 +65,13 @@ pub use deployment::{
 };
 pub use device::{
     AcceptedEnrolment, Alarm, AppSample, AppStatus, Connection, Device, DeviceSample, History,
-    LogLine, PendingEnrolment, PendingEnrolments, Published, Refusal,
+    HostCallStatus, LogLine, MetricStatus, PendingEnrolment, PendingEnrolments, Published, Refusal,
 };
 pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacle, TableNeeds};
 pub use event::Event;
 pub use module::{Artifact, ArtifactState, CompileRecord, Module, ModuleExtern, ModuleMemory};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
+pub use provisions::Provisions;
 pub use session::{ClaimToken, Delivery, LoginLink, NewClaimToken, Overview, Session};
 pub use trust::{
     AcceptedRelease, GatewayKeyRole, NewGatewayKey, ReleaseKeyPlace, SignerStatus, Trust,

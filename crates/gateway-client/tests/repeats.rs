@@ -2,7 +2,7 @@
 
 mod stub;
 
-use gateway_api::{DeviceSelector, NewDeployment};
+use gateway_api::{DeviceSelector, NewDeployment, Provisions};
 use gateway_client::Upload;
 use std::sync::{Arc, Mutex};
 use stub::{NO_ITEMS, Stub, answer, json, problem};
@@ -19,6 +19,7 @@ fn deployment() -> NewDeployment {
         metering: false,
         canonical_nans: false,
         health_window_ms: None,
+        provisions: Provisions::default(),
     }
 }
 

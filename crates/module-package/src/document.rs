@@ -6,7 +6,7 @@
 
 use crate::{
     ARTIFACT_BYTES_MAX, ArtifactId, BLOCK_BYTES, BlobId, DOCUMENT_VERSION, DeviceId, Domain, KeyId,
-    ManifestId, ModuleId, ReleaseId, SealError, TrustedRoot, open,
+    ManifestId, ModuleId, Provisions, ReleaseId, SealError, TrustedRoot, open,
 };
 use known_answer::Step;
 use minicbor::{Decode, Encode};
@@ -170,6 +170,8 @@ pub struct AppEntry {
     /// kept; the device's own default where it is not said.
     #[n(8)]
     pub health_window_ms: Option<u32>,
+    #[n(9)]
+    pub provisions: Option<Provisions>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -247,6 +249,9 @@ fn check_apps(apps: &[AppEntry]) -> Result<(), DocumentError> {
         }
         if entry.interval_ms == 0 {
             return inconsistent(format!("{} has an interval of 0 ms", entry.app));
+        }
+        if let Some(Err(why)) = entry.provisions.as_ref().map(Provisions::check) {
+            return inconsistent(format!("{}: {why}", entry.app));
         }
     }
     Ok(())

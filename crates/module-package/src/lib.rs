@@ -24,6 +24,7 @@ mod id;
 mod membership;
 mod module_statement;
 mod order;
+mod provisions;
 mod root;
 mod root_signing;
 mod seal;
@@ -43,6 +44,10 @@ pub use id::{
 pub use membership::{MEMBERSHIP_BYTES_MAX, Membership, open_membership};
 pub use module_statement::{MODULE_STATEMENT_BYTES_MAX, ModuleStatement, open_module_statement};
 pub use order::{Accepted, Order, OrderRefusal, order_manifest};
+pub use provisions::{
+    CONFIG_BYTES_MAX, CONFIG_ENTRIES_MAX, CONFIG_KEY_BYTES_MAX, CONFIG_VALUE_BYTES_MAX, ConfigEntry,
+    Provisions,
+};
 pub use root::{Floor, ROOT_BYTES_MAX, Root, TrustedRoot, seal_root};
 pub use root_signing::{RootDraft, add_root_signature};
 pub use seal::{Domain, PublicKey, SealError, Signer, open, read_unverified, seal};

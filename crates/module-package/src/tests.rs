@@ -88,6 +88,7 @@ fn manifest() -> Manifest {
             class: "best-effort".into(),
             deployment: 1,
             health_window_ms: None,
+            provisions: None,
         }],
     }
 }

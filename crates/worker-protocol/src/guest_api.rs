@@ -60,6 +60,7 @@ guest_calls! {
     5 ClockWallMs "clock_wall_ms" (I32) -> I32;
     6 Random "random" (I32 I32) -> I32;
     7 MetricSet "metric_set" (I32 I32 I32) -> I32;
+    8 ConfigGet "config_get" (I32 I32 I32 I32) -> I32;
 }
 
 impl GuestCall {

@@ -110,6 +110,18 @@ pub struct Grants {
     /// Names of channels that the module may publish on.
     #[n(1)]
     pub channels: Vec<String>,
+    /// Its configuration.
+    #[n(2)]
+    pub config: Vec<ConfigEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct ConfigEntry {
+    #[n(0)]
+    pub key: String,
+    #[n(1)]
+    pub value: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]

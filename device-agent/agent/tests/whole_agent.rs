@@ -99,6 +99,7 @@ fn enrolled_device(data: &Path, artifact: &str) -> State {
         class: "best-effort".into(),
         deployment: 1,
         health_window_ms: None,
+        provisions: None,
     };
     let manifest = Manifest {
         version: DOCUMENT_VERSION,

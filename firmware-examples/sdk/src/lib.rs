@@ -44,10 +44,14 @@ pub enum Error {
     TooLong,
     /// More of this in this second than this module may do.
     TooMany,
-    /// There is no room for one more.
-    Full,
+    /// The device cannot do it now.
+    Unavailable,
+    /// There is nothing under this key.
+    Absent,
     /// The number is not finite, or out of its range.
     Value,
+    /// There is no room for one more.
+    Full,
     /// A number that this version of the crate does not know.
     Other(i32),
 }
@@ -61,8 +65,10 @@ impl Error {
             -3 => Self::Handle,
             -4 => Self::TooLong,
             -5 => Self::TooMany,
-            -6 => Self::Full,
+            -6 => Self::Unavailable,
+            -7 => Self::Absent,
             -8 => Self::Value,
+            -9 => Self::Full,
             other => Self::Other(other),
         })
     }
@@ -109,6 +115,18 @@ pub fn random(bytes: &mut [u8]) -> Result<(), Error> {
 /// Sets one of the module's own numbers, at most 16, which people see beside its usage.
 pub fn metric_set(name: &str, value: f64) -> Result<(), Error> {
     Error::check(host::metric_set(name.as_bytes(), &value.to_le_bytes())).map(drop)
+}
+
+/// Looks a key of the deployment's configuration up; what is longer than the buffer is
+/// an error.
+pub fn config_get<'b>(key: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
+    let len = Error::check(host::config_get(key.as_bytes(), buffer))?;
+    filled(buffer, len)
+}
+
+/// The part of a buffer that the host has filled, where the whole value fitted.
+fn filled(buffer: &[u8], len: i32) -> Result<&[u8], Error> {
+    buffer.get(..len as usize).ok_or(Error::TooLong)
 }
 
 /// Sends a message on a channel that the module may publish on.

@@ -13,7 +13,7 @@ use super::{App, State};
 use crate::store::record::{ArtifactKey, KeyHash, ReleaseRecord};
 use crate::store::{Change, StoreError};
 use known_answer::Step;
-use module_package::{BlobId, CompilePolicy, ModuleId, ReleaseLimits};
+use module_package::{BlobId, CompilePolicy, ModuleId, Provisions, ReleaseLimits};
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
@@ -110,6 +110,7 @@ pub struct CheckInput {
     pub known_answers: Vec<Step>,
     pub sensors: Vec<String>,
     pub channels: Vec<String>,
+    pub provisions: Provisions,
 }
 
 impl State {
@@ -199,7 +200,7 @@ impl App {
         drop(state);
         let Some(artifact) = artifact else { return Ok(None) };
         let artifact = self.rooms.blobs.get(artifact.into())?;
-        let Build { key, app, limits, known_answers, sensors, channels, .. } = build;
+        let Build { key, app, limits, known_answers, sensors, channels, provisions, .. } = build;
         let ArtifactKey { target, bounds_checks, .. } = key;
         Ok(Some(CheckInput {
             artifact,
@@ -210,6 +211,7 @@ impl App {
             known_answers,
             sensors,
             channels,
+            provisions: provisions.unwrap_or_default(),
         }))
     }
 

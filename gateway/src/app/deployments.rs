@@ -6,7 +6,8 @@ use crate::store::Change;
 use crate::store::record::{CounterRecord, DeploymentRecord, ModuleRecord};
 use gateway_api::{Deployment, DeviceSelector, Event, NewDeployment};
 use module_package::{
-    CompilePolicy, DeviceId, METERING_GAS, NAN_CANONICAL, NO_POLICY, ReleaseLimits,
+    CompilePolicy, ConfigEntry, DeviceId, METERING_GAS, NAN_CANONICAL, NO_POLICY, Provisions,
+    ReleaseLimits,
 };
 use std::sync::atomic::Ordering;
 
@@ -56,6 +57,7 @@ impl App {
             removed: false,
             policy: Some(policy_of(new)),
             health_window_ms: new.health_window_ms,
+            provisions: provisions_of(&new.provisions)?,
         };
         let needed = self.admit(&state, &module, &record)?;
         let counter = CounterRecord { last_deployment: record.number };
@@ -151,6 +153,16 @@ fn policy_of(new: &NewDeployment) -> CompilePolicy {
         metering: choose(new.metering, METERING_GAS),
         nan_canonicalization: choose(new.canonical_nans, NAN_CANONICAL),
     }
+}
+
+fn provisions_of(new: &gateway_api::Provisions) -> Result<Option<Provisions>, AppError> {
+    let entry = |(key, value): (&String, &String)| ConfigEntry {
+        key: key.clone(),
+        value: value.clone(),
+    };
+    let provisions = Provisions { config: new.config.iter().map(entry).collect() };
+    provisions.check().map_err(|why| AppError::bad_request(format!("Not deployed: {why}.")))?;
+    Ok(provisions.non_empty())
 }
 
 pub(super) fn limits_of(

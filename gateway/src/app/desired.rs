@@ -12,8 +12,8 @@ use crate::store::record::{
 use device_protocol::RefusalCode;
 use minicbor::Encode;
 use module_package::{
-    ArtifactId, BLOCK_BYTES, BlobId, CompilePolicy, DOCUMENT_VERSION, KeyId, Mismatch, Release,
-    ReleaseLimits, ReleaseTarget, RuntimeProfile,
+    ArtifactId, BLOCK_BYTES, BlobId, CompilePolicy, DOCUMENT_VERSION, KeyId, Mismatch, Provisions,
+    Release, ReleaseLimits, ReleaseTarget, RuntimeProfile,
 };
 use std::collections::BTreeMap;
 use target_spec::Registry;
@@ -43,6 +43,8 @@ pub struct Build {
     /// Whose signature came with the module; the release names it.
     #[n(8)]
     pub developer: Option<KeyId>,
+    #[n(9)]
+    pub provisions: Option<Provisions>,
 }
 
 impl Build {
@@ -150,6 +152,7 @@ fn to_build(module: &ModuleRecord, deployment: &DeploymentRecord, device: &Devic
         channels: deployment.channels.clone(),
         imports: module.imports.iter().map(|i| format!("{}.{}", i.module, i.name)).collect(),
         developer: module.developer,
+        provisions: deployment.provisions.clone(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::store::record::{DeploymentRecord, DeviceRecord, ModuleRecord};
 use crate::telemetry::{DeviceTelemetry, Telemetry};
 use gateway_api::{
     DeviceEligibility, DeviceSelector, ModuleEligibility, ModuleNeeds, NewDeployment, Obstacle,
-    TableNeeds,
+    Provisions, TableNeeds,
 };
 
 impl App {
@@ -35,6 +35,7 @@ impl App {
             metering: false,
             canonical_nans: false,
             health_window_ms: None,
+            provisions: Provisions::default(),
         };
         let deployment = DeploymentRecord {
             number: 0,
@@ -50,6 +51,7 @@ impl App {
             removed: false,
             policy: None,
             health_window_ms: None,
+            provisions: None,
         };
         let telemetry = self.telemetry();
         let on_device = |device| on_device(&state, &telemetry, module, &deployment, device);

@@ -169,6 +169,7 @@ fn to_entry(deployment: &DeploymentRecord, release: &ReleaseRecord) -> AppEntry 
         class: "best-effort".into(),
         deployment: deployment.number,
         health_window_ms: deployment.health_window_ms,
+        provisions: deployment.provisions.clone(),
     }
 }
 

@@ -15,7 +15,7 @@ use device_protocol::{HostCallReport, MetricReport};
 use gateway_api::{
     AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, Device, DeviceProgress,
     DeviceSample, DeviceSelector, Event, HostCallStatus, LogLine, MetricStatus, Module,
-    ModuleExtern, ModuleMemory, Published,
+    ModuleExtern, ModuleMemory, Provisions, Published,
 };
 use module_package::{CompilePolicy, DeviceId, NO_POLICY};
 use target_spec::Registry;
@@ -250,10 +250,16 @@ pub fn deployment(record: &DeploymentRecord, progress: Vec<DeviceProgress>) -> D
         memory_bytes_max: record.limits.memory_bytes_max,
         sensors: record.sensors.clone(),
         channels: record.channels.clone(),
+        provisions: provisions(record.provisions.clone().unwrap_or_default()),
         created_at_ms: record.created_at_ms,
         state: state_of(&progress),
         progress,
     }
+}
+
+fn provisions(provisions: module_package::Provisions) -> Provisions {
+    let config = provisions.config.into_iter();
+    Provisions { config: config.map(|entry| (entry.key, entry.value)).collect() }
 }
 
 pub fn device(state: &State, telemetry: &Telemetry, record: &DeviceRecord, now_ms: u64) -> Device {

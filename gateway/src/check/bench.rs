@@ -209,6 +209,7 @@ mod tests {
             known_answers: vec![],
             sensors: vec![],
             channels: vec![],
+            provisions: module_package::Provisions::default(),
         }
     }
 

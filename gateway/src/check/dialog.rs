@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use target_spec::Registry;
 use worker_protocol::{
-    Command, Event, FrameError, Grants, Hello, Limits, Load, PROTOCOL_VERSION, Sensor,
+    Command, ConfigEntry, Event, FrameError, Grants, Hello, Limits, Load, PROTOCOL_VERSION, Sensor,
     SensorSource, Usage, read_frame, write_frame,
 };
 
@@ -122,6 +122,10 @@ struct Entries {
     has_tick: bool,
 }
 
+fn config_of(config: Vec<module_package::ConfigEntry>) -> Vec<ConfigEntry> {
+    config.into_iter().map(|entry| ConfigEntry { key: entry.key, value: entry.value }).collect()
+}
+
 fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<Entries, DialogError> {
     let sensors = input
         .sensors
@@ -141,7 +145,7 @@ fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<Ent
         grants: Grants {
             sensors: sensors.collect(),
             channels: input.channels,
-            ..Grants::default()
+            config: config_of(input.provisions.config),
         },
         clock: None,
     };
@@ -218,7 +222,7 @@ fn unexpected(event: &Event) -> DialogError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use module_package::ReleaseLimits;
+    use module_package::{Provisions, ReleaseLimits};
     use worker_protocol::{FailedStep, LoadFailure, LogLevel, LogLine};
 
     fn input() -> CheckInput {
@@ -237,6 +241,7 @@ mod tests {
             known_answers: vec![],
             sensors: vec!["temperature".into()],
             channels: vec![],
+            provisions: Provisions::default(),
         }
     }
 

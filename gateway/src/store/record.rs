@@ -7,8 +7,8 @@
 use known_answer::Step;
 use minicbor::{Decode, Encode};
 use module_package::{
-    AppEntry, ArtifactId, BlobId, CompilePolicy, DeviceId, KeyId, ModuleId, PublicKey, ReleaseId,
-    ReleaseLimits,
+    AppEntry, ArtifactId, BlobId, CompilePolicy, DeviceId, KeyId, ModuleId, Provisions, PublicKey,
+    ReleaseId, ReleaseLimits,
 };
 
 /// Names a compile job or a build: the SHA-256 of all that decides its result.
@@ -178,6 +178,8 @@ pub struct DeploymentRecord {
     /// `None`: the devices' own default.
     #[n(12)]
     pub health_window_ms: Option<u32>,
+    #[n(13)]
+    pub provisions: Option<Provisions>,
 }
 
 impl DeploymentRecord {

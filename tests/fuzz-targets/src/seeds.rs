@@ -128,6 +128,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
         class: "best-effort".into(),
         deployment: 1,
         health_window_ms: None,
+        provisions: None,
     };
     let manifest = Manifest {
         version: DOCUMENT_VERSION,

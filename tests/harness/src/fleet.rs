@@ -5,7 +5,7 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use gateway_api::{
-    AppStatus, Connection, Deployment, DeviceSelector, NewClaimToken, NewDeployment,
+    AppStatus, Connection, Deployment, DeviceSelector, NewClaimToken, NewDeployment, Provisions,
 };
 use gateway_client::{Client, PublishedQuery, Upload};
 use std::net::SocketAddr;
@@ -225,6 +225,7 @@ impl Fleet {
             canonical_nans: false,
             // Tests and the demo do not wait half a minute for each upgrade.
             health_window_ms: Some(2_000),
+            provisions: Provisions::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What stands in the deploy dialog, before it is a request.
 
-use gateway_api::{Deployment, Device, DeviceSelector, Module, NewDeployment};
+use gateway_api::{Deployment, Device, DeviceSelector, Module, NewDeployment, Provisions};
 use std::collections::BTreeSet;
 
 const GUEST_API: &str = "farrier";
@@ -48,6 +48,7 @@ impl Draft {
             metering: false,
             canonical_nans: false,
             health_window_ms: None,
+            provisions: Provisions::default(),
         })
     }
 }

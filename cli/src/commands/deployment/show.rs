@@ -8,7 +8,7 @@ use crate::format::{self, maybe};
 use crate::grid::{Align, Grid, Look, facts, plain};
 use crate::{refusal, state};
 use clap::Args;
-use gateway_api::{Deployment, DeviceProgress};
+use gateway_api::{Deployment, DeviceProgress, Provisions};
 use gateway_client::Client;
 
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ fn view(deployment: &Deployment, look: &Look) -> String {
     let or_none = |list: &[String]| {
         if list.is_empty() { "none".to_owned() } else { list.join(", ") }
     };
-    let mut text = facts(&[
+    let mut lines = vec![
         ("deployment", deployment.id.clone()),
         ("module", format!("{}@{}", deployment.app, deployment.module_version)),
         ("state", state::deployment(deployment.state).0),
@@ -50,8 +50,10 @@ fn view(deployment: &Deployment, look: &Look) -> String {
         ("memory at most", format::bytes(deployment.memory_bytes_max)),
         ("sensors", or_none(&deployment.sensors)),
         ("channels", or_none(&deployment.channels)),
-        ("made", format::ago(look.now_ms, deployment.created_at_ms)),
-    ]);
+    ];
+    lines.extend(given(&deployment.provisions));
+    lines.push(("made", format::ago(look.now_ms, deployment.created_at_ms)));
+    let mut text = facts(&lines);
     if deployment.progress.is_empty() {
         return text + "\nno device is concerned yet\n";
     }
@@ -62,6 +64,14 @@ fn view(deployment: &Deployment, look: &Look) -> String {
         }
     }
     text
+}
+
+/// Lines for what was given only.
+fn given(provisions: &Provisions) -> Vec<(&'static str, String)> {
+    let config: Vec<String> =
+        provisions.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let lines = [("config", config.join(", "))];
+    lines.into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }
 
 fn progress_view(progress: &[DeviceProgress], look: &Look) -> String {

@@ -41,6 +41,7 @@ pub fn entry(app: &str) -> AppEntry {
         class: "best-effort".into(),
         deployment: 1,
         health_window_ms: None,
+        provisions: None,
     }
 }
 

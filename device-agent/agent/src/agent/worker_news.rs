@@ -9,7 +9,7 @@ use crate::workers::{WorkerNews, info_of};
 use device_protocol::{LogLine, MESSAGE_VERSION, PublishedMessage, RefusalCode};
 use module_package::{AppEntry, Release};
 use worker_protocol::{
-    Activity, ClockTrust, Command, Event as Message, Grants, Hello, LOG_LINE_BYTES_MAX, Limits,
+    Activity, ClockTrust, Command, ConfigEntry, Event as Message, Grants, Hello, LOG_LINE_BYTES_MAX, Limits,
     Load, LogLevel, PUBLISH_BYTES_MAX, Published, Usage, WallClock,
 };
 
@@ -76,6 +76,9 @@ impl Agent {
         let limits = release.limits;
         let sensors = self.parts.config.sensors.iter();
         let granted = sensors.filter(|sensor| entry.sensors.iter().any(|n| n == sensor.name()));
+        let provisions = entry.provisions.clone().unwrap_or_default();
+        let config = provisions.config.into_iter();
+        let config = config.map(|entry| ConfigEntry { key: entry.key, value: entry.value });
         Load {
             artifact,
             app: entry.app.clone(),
@@ -89,7 +92,7 @@ impl Agent {
             grants: Grants {
                 sensors: granted.map(|sensor| sensor.to_grant()).collect(),
                 channels: entry.channels.clone(),
-                ..Grants::default()
+                config: config.collect(),
             },
             clock: Some(self.wall_clock_of_workers(now)),
         }

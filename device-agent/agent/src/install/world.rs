@@ -64,6 +64,7 @@ pub fn entry(app: &str, version: u32) -> AppEntry {
         class: "best-effort".into(),
         deployment: 1,
         health_window_ms: None,
+        provisions: None,
     }
 }
 

@@ -16,10 +16,14 @@ pub enum GuestError {
     TooLong = -4,
     /// More of this in this second than the module may do.
     TooMany = -5,
-    /// No room for one more.
-    Full = -6,
+    /// The device cannot do it now.
+    Unavailable = -6,
+    /// There is nothing under this key.
+    Absent = -7,
     /// The number is not finite, or out of its range.
     Value = -8,
+    /// No room for one more.
+    Full = -9,
 }
 
 impl From<GuestError> for Answer {

@@ -9,6 +9,7 @@
 
 mod channels;
 mod clocks;
+mod config;
 mod error;
 mod host_call;
 mod logging;
@@ -27,13 +28,14 @@ use sensors::OpenSensor;
 use std::sync::Arc;
 use std::time::Instant;
 use wamr::{FuncType, HostFunction, Runtime, ValueType};
-use worker_protocol::{GUEST_API_MODULE, Grants, GuestCall, GuestType, Limits};
+use worker_protocol::{ConfigEntry, GUEST_API_MODULE, Grants, GuestCall, GuestType, Limits};
 
 /// What host functions know of the instance that calls them. Made afresh with it,
 /// except for what `Meters` holds.
 pub struct GuestState {
     sensors: Vec<OpenSensor>,
     channels: Vec<String>,
+    config: Vec<ConfigEntry>,
     meters: Meters,
 }
 
@@ -66,7 +68,8 @@ impl Meters {
 impl GuestState {
     pub fn new(grants: &Grants, meters: Meters) -> Self {
         let sensors = grants.sensors.iter().map(OpenSensor::new).collect();
-        Self { sensors, channels: grants.channels.clone(), meters }
+        let (channels, config) = (grants.channels.clone(), grants.config.clone());
+        Self { sensors, channels, config, meters }
     }
 }
 
@@ -82,6 +85,7 @@ fn body_of(call: GuestCall) -> Body {
         GuestCall::Publish => channels::publish,
         GuestCall::Random => random::random,
         GuestCall::MetricSet => metrics::set,
+        GuestCall::ConfigGet => config::get,
     }
 }
 

@@ -8,16 +8,24 @@ use worker_protocol::{Sensor, SensorSource};
 
 pub struct OpenSensor {
     name: String,
-    source: SimulatedSensor,
+    source: SensorSource,
     next_sample: u64,
     is_open: bool,
 }
 
 impl OpenSensor {
     pub fn new(sensor: &Sensor) -> Self {
-        let SensorSource::Simulated { seed } = sensor.source;
-        let (name, source) = (sensor.name.clone(), SimulatedSensor { seed });
+        let (name, source) = (sensor.name.clone(), sensor.source.clone());
         Self { name, source, next_sample: 0, is_open: false }
+    }
+
+    fn read(&mut self) -> Option<f64> {
+        let index = self.next_sample;
+        let sample = match &self.source {
+            SensorSource::Simulated { seed } => SimulatedSensor { seed: *seed }.sample(index),
+        };
+        self.next_sample += 1;
+        Some(sample)
     }
 }
 
@@ -38,8 +46,7 @@ pub fn read(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
     call.check(address, size_of::<f64>() as u32)?;
     let sensor = call.state()?.sensors.get_mut(handle as usize).filter(|sensor| sensor.is_open);
     let Some(sensor) = sensor else { return GuestError::Handle.into() };
-    let sample = sensor.source.sample(sensor.next_sample);
-    sensor.next_sample += 1;
+    let Some(sample) = sensor.read() else { return GuestError::Unavailable.into() };
     call.write(address, &sample.to_le_bytes())?;
     done(0)
 }

@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use target_spec::{BoundsChecks, Registry};
 use worker_protocol::{
-    Command, Event, Grants, Hello, Limits, Load, Sensor, SensorSource, Usage, read_frame,
+    Command, ConfigEntry, Event, Grants, Hello, Limits, Load, Sensor, SensorSource, Usage, read_frame,
     write_frame,
 };
 
@@ -194,6 +194,6 @@ fn grants() -> Grants {
     Grants {
         sensors: vec![Sensor { name: "temperature".into(), source }],
         channels: vec!["average".into(), "flood".into()],
-        ..Grants::default()
+        config: vec![ConfigEntry { key: "unit".into(), value: "celsius".into() }],
     }
 }

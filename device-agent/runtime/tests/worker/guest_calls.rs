@@ -158,7 +158,7 @@ fn metrics_are_bounded_in_number_and_finite_and_outlive_a_trap() {
         script = script.call(GuestCall::MetricSet, &[index, 1, 100], 0);
     }
     script
-        .call(GuestCall::MetricSet, &[METRICS_MAX as i32, 1, 100], -6)
+        .call(GuestCall::MetricSet, &[METRICS_MAX as i32, 1, 100], -9)
         .write(100, &(-2.0_f64).to_le_bytes())
         .call(GuestCall::MetricSet, &[0, 1, 100], 0)
         .call(GuestCall::MetricSet, &[0, 0, 100], -1)
@@ -182,4 +182,19 @@ fn metrics_are_bounded_in_number_and_finite_and_outlive_a_trap() {
     assert_eq!(metrics.len(), METRICS_MAX);
     assert_eq!(metrics[0], Metric { name: "a".into(), value: -2.0 });
     assert_eq!(metrics[1], Metric { name: "b".into(), value: 1.5 });
+}
+
+#[test]
+fn a_value_of_the_configuration_is_written_where_it_fits() {
+    let worker = Worker::with(&forwarder(), limits());
+    Script::default()
+        .write(0, b"unitunix")
+        .call(GuestCall::ConfigGet, &[0, 4, 100, 6], 7)
+        .read(100, &[0; 7])
+        .call(GuestCall::ConfigGet, &[0, 4, 100, 7], 7)
+        .read(100, b"celsius\0")
+        .call(GuestCall::ConfigGet, &[0, 4, 0, 0], 7)
+        .call(GuestCall::ConfigGet, &[4, 4, 100, 100], -7)
+        .call(GuestCall::ConfigGet, &[0, 0, 100, 100], -1)
+        .holds(&worker);
 }

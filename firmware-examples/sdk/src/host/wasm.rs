@@ -9,6 +9,7 @@ mod imports {
         pub fn clock_wall_ms(time: *mut u8) -> i32;
         pub fn random(bytes: *mut u8, len: usize) -> i32;
         pub fn metric_set(name: *const u8, name_len: usize, value: *const u8) -> i32;
+        pub fn config_get(key: *const u8, key_len: usize, value: *mut u8, value_len: usize) -> i32;
         pub fn sensor_open(name: *const u8, name_len: usize) -> i32;
         pub fn sensor_read(handle: i32, sample: *mut u8) -> i32;
         pub fn publish(
@@ -40,6 +41,12 @@ pub fn random(bytes: &mut [u8]) -> i32 {
 pub fn metric_set(name: &[u8], value: &[u8; 8]) -> i32 {
     // SAFETY: the host reads exactly these bytes, during the call.
     unsafe { imports::metric_set(name.as_ptr(), name.len(), value.as_ptr()) }
+}
+
+pub fn config_get(key: &[u8], buffer: &mut [u8]) -> i32 {
+    // SAFETY: the host reads the key and writes at most the buffer's length, during the
+    // call.
+    unsafe { imports::config_get(key.as_ptr(), key.len(), buffer.as_mut_ptr(), buffer.len()) }
 }
 
 pub fn sensor_open(name: &[u8]) -> i32 {

@@ -16,7 +16,7 @@ use device_protocol::{
 };
 use ed25519_dalek::SigningKey;
 use gateway_api::{
-    Deployment, DeviceSelector, NewClaimToken, NewDeployment, ProblemCode, ProgressState,
+    Deployment, DeviceSelector, NewClaimToken, NewDeployment, ProblemCode, ProgressState, Provisions,
 };
 use module_package::{
     DeviceId, Domain, Manifest, Release, RootId, Signer, TrustedRoot, open_manifest, open_release,
@@ -467,6 +467,7 @@ pub fn deployment_of(module: &str) -> NewDeployment {
         metering: false,
         canonical_nans: false,
         health_window_ms: None,
+        provisions: Provisions::default(),
     }
 }
 

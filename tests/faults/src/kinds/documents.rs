@@ -3,8 +3,8 @@
 use ed25519_dalek::SigningKey;
 use fastrand::Rng;
 use module_package::{
-    AppEntry, ArtifactId, BLOCK_BYTES, BlobId, CompilePolicy, DOCUMENT_VERSION, DeviceId, Domain,
-    Manifest, ModuleId, Release, ReleaseId, ReleaseLimits, ReleaseTarget, Root, RootId, Signer,
+    AppEntry, ArtifactId, BLOCK_BYTES, BlobId, CompilePolicy, ConfigEntry, DOCUMENT_VERSION,
+    DeviceId, Domain, Manifest, ModuleId, Provisions, Release, ReleaseId, ReleaseLimits, ReleaseTarget, Root, RootId, Signer,
     TrustedRoot, seal, seal_root,
 };
 
@@ -50,6 +50,12 @@ pub fn device(random: &mut Rng) -> DeviceId {
     DeviceId::of_key(&std::array::from_fn(|_| random.u8(..)))
 }
 
+fn provisions(random: &mut Rng) -> Option<Provisions> {
+    let entry = |number| ConfigEntry { key: format!("k{number}"), value: "v".into() };
+    let config = (0..random.usize(0..3)).map(entry).collect();
+    Provisions { config }.non_empty()
+}
+
 /// With up to five applications.
 pub fn manifest(random: &mut Rng, device: &DeviceId, seq: u64) -> Manifest {
     let count = random.usize(0..6);
@@ -63,6 +69,7 @@ pub fn manifest(random: &mut Rng, device: &DeviceId, seq: u64) -> Manifest {
         class: "best-effort".into(),
         deployment: random.u64(1..1_000),
         health_window_ms: Some(random.u32(0..60_000)),
+        provisions: random.bool().then(|| provisions(random)).flatten(),
     });
     let apps = apps.collect();
     Manifest {

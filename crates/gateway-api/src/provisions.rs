@@ -1,0 +1,19 @@
+//! What a deployment gives its module beside sensors and channels to publish on.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provisions {
+    /// Text that the module can look up by its key: at most 32 entries, 64 bytes a key,
+    /// 512 bytes a value, 4,096 bytes in all.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, String>,
+}
+
+impl Provisions {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}

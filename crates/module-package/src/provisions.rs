@@ -1,0 +1,114 @@
+//! What a deployment gives its module beside sensors and channels to publish on.
+
+use minicbor::{Decode, Encode};
+
+/// Most entries of a configuration, and the bytes of a key, of a value, and of all keys
+/// and values together. A manifest has 16 KiB for all applications.
+pub const CONFIG_ENTRIES_MAX: usize = 32;
+pub const CONFIG_KEY_BYTES_MAX: usize = 64;
+pub const CONFIG_VALUE_BYTES_MAX: usize = 512;
+pub const CONFIG_BYTES_MAX: usize = 4 * 1024;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Provisions {
+    /// Text that the module can look up by its key.
+    #[cbor(n(0), skip_if = "Vec::is_empty")]
+    pub config: Vec<ConfigEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct ConfigEntry {
+    #[n(0)]
+    pub key: String,
+    #[n(1)]
+    pub value: String,
+}
+
+impl Provisions {
+    /// `None` for what gives nothing, so that it takes no room.
+    pub fn non_empty(self) -> Option<Self> {
+        (self != Self::default()).then_some(self)
+    }
+
+    /// What is beyond its bounds, in words.
+    pub fn check(&self) -> Result<(), String> {
+        check_config(&self.config)
+    }
+}
+
+fn check_config(config: &[ConfigEntry]) -> Result<(), String> {
+    if config.len() > CONFIG_ENTRIES_MAX {
+        return Err(format!(
+            "the configuration has {} entries; the most is {CONFIG_ENTRIES_MAX}",
+            config.len()
+        ));
+    }
+    let mut bytes = 0;
+    for (index, ConfigEntry { key, value }) in config.iter().enumerate() {
+        if key.is_empty() || key.len() > CONFIG_KEY_BYTES_MAX || key.contains(char::is_control) {
+            return Err(format!(
+                "a key of the configuration has {} bytes; it needs 1 to {CONFIG_KEY_BYTES_MAX} \
+                 without control characters",
+                key.len()
+            ));
+        }
+        if value.len() > CONFIG_VALUE_BYTES_MAX {
+            return Err(format!(
+                "the configuration's value of {key:?} has {} bytes; the most is \
+                 {CONFIG_VALUE_BYTES_MAX}",
+                value.len()
+            ));
+        }
+        if config[..index].iter().any(|other| other.key == *key) {
+            return Err(format!("the configuration has {key:?} twice"));
+        }
+        bytes += key.len() + value.len();
+    }
+    if bytes > CONFIG_BYTES_MAX {
+        return Err(format!("the configuration has {bytes} bytes; the most is {CONFIG_BYTES_MAX}"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(key: &str, value: &str) -> ConfigEntry {
+        ConfigEntry { key: key.into(), value: value.into() }
+    }
+
+    fn check(config: Vec<ConfigEntry>) -> Result<(), String> {
+        Provisions { config }.check()
+    }
+
+    #[test]
+    fn the_bytes_are_what_they_have_been() {
+        let bytes = |provisions: Provisions| hex::encode(minicbor::to_vec(provisions).unwrap());
+        assert_eq!(bytes(Provisions::default()), "a0");
+        let config = vec![entry("unit", "K"), entry("high", "30")];
+        assert_eq!(
+            bytes(Provisions { config }),
+            "a100828264756e6974614b826468696768623330"
+        );
+    }
+
+    #[test]
+    fn a_configuration_has_bounds() {
+        let text = |bytes| "x".repeat(bytes);
+        assert_eq!(check(vec![entry(&text(64), &text(512))]), Ok(()));
+        assert!(check(vec![entry(&text(65), "")]).unwrap_err().contains("65 bytes"));
+        assert!(check(vec![entry("", "")]).is_err());
+        assert!(check(vec![entry("a\n", "")]).is_err());
+        assert!(check(vec![entry("a", &text(513))]).unwrap_err().contains("\"a\""));
+        assert!(check(vec![entry("a", ""), entry("a", "")]).unwrap_err().contains("twice"));
+        let many = |count: usize, bytes| -> Vec<ConfigEntry> {
+            (0..count).map(|n| entry(&format!("{n:02}"), &text(bytes))).collect()
+        };
+        assert_eq!(check(many(32, 126)), Ok(()));
+        assert!(check(many(33, 0)).unwrap_err().contains("33 entries"));
+        assert!(check(many(32, 127)).unwrap_err().contains("4128 bytes"));
+    }
+}
