@@ -47,6 +47,9 @@ pub struct DeployArgs {
     /// Text that it can look up by the key; can be given several times
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_config)]
     config: Vec<(String, String)>,
+    /// What it may store on each device, such as 4096 or 64KiB, at most 256KiB [default: nothing]
+    #[arg(long, value_name = "BYTES", value_parser = parse_storage)]
+    storage: Option<u32>,
     /// Count what it does in gas, the same on every architecture; `farrier ps --wide` shows it
     #[arg(long)]
     metering: bool,
@@ -80,7 +83,7 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
         metering: args.metering,
         canonical_nans: args.canonical_nans,
         health_window_ms: args.health_window,
-        provisions: Provisions { config: config_of(args.config)? },
+        provisions: Provisions { config: config_of(args.config)?, storage_bytes: args.storage },
     };
     warn_of_obstacles(client, &new, console).await;
     let format = args.output.format();
@@ -127,6 +130,10 @@ async fn create(client: &Client, new: &NewDeployment) -> Result<gateway_api::Dep
     created.map_err(|e| Failure::from(e).if_not_found_try("farrier module ls; farrier device ls"))
 }
 
+fn parse_storage(text: &str) -> Result<u32, String> {
+    parse_bytes(text)?.try_into().map_err(|_| "that is more than a device can grant".to_owned())
+}
+
 /// The gateway knows the bounds.
 fn parse_config(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("give KEY=VALUE, such as unit=celsius")?;
@@ -137,7 +144,10 @@ fn config_of(entries: Vec<(String, String)>) -> Result<BTreeMap<String, String>,
     let mut config = BTreeMap::new();
     for (key, value) in entries {
         if config.contains_key(&key) {
-            return Err(Failure::new(Exit::Usage, format!("--config gives {key:?} twice; give it once")));
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("--config gives {key:?} twice; give it once"),
+            ));
         }
         config.insert(key, value);
     }

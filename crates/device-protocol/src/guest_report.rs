@@ -15,6 +15,18 @@ pub struct GuestReport {
     /// The module's own numbers.
     #[n(1)]
     pub metrics: Vec<MetricReport>,
+    /// Of a module that may store something.
+    #[n(2)]
+    pub storage: Option<StorageReport>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct StorageReport {
+    #[n(0)]
+    pub used_bytes: u64,
+    #[n(1)]
+    pub quota_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -50,8 +62,12 @@ mod tests {
         let report = GuestReport {
             host_calls: vec![HostCallReport { number: 4, calls: 500, bytes: 2, time_ns: 3 }],
             metrics: vec![MetricReport { name: "rpm".into(), value: 1.5 }],
+            storage: Some(StorageReport { used_bytes: 5, quota_bytes: 6 }),
         };
         let bytes = minicbor::to_vec(report).unwrap();
-        assert_eq!(hex::encode(bytes), "a2008184041901f402030181826372706dfb3ff8000000000000");
+        assert_eq!(
+            hex::encode(bytes),
+            "a3008184041901f402030181826372706dfb3ff800000000000002820506"
+        );
     }
 }

@@ -81,6 +81,8 @@ refusals! {
     30 RootRefused "A root document does not follow the one that this device trusts." "Publish the root documents one by one, each signed by a threshold of the one before; look for whoever else publishes them.";
     31 Frozen "Something keeps newer documents from this device." "Look at the broker and whatever stands between it and the device.";
     37 FetchGivenUp "Blocks came too slowly or not at all, and the device stopped asking." "Check that the gateway serves blobs and that its broker lets the device read them; then deploy again.";
+    50 StorageNotGranted "The applications want to store more than the device's owner allows." "Deploy with less storage, or raise app_storage_bytes_max in the device's configuration.";
+    51 StoredValuesDamaged "What an application had stored was changed on the disk, and is lost." "Check the device's disk; the file was put aside there.";
 }
 
 impl<C> Encode<C> for RefusalCode {

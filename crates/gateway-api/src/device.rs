@@ -137,6 +137,9 @@ pub struct AppStatus {
     /// The module's own numbers.
     #[serde(default)]
     pub metrics: Vec<MetricStatus>,
+    /// Of a module that may store something.
+    #[serde(default)]
+    pub storage: Option<StorageStatus>,
     pub emulated: bool,
     /// An earlier version runs because the wanted one was refused.
     pub fallback: bool,
@@ -165,6 +168,12 @@ pub struct HostCallStatus {
 pub struct MetricStatus {
     pub name: String,
     pub value: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageStatus {
+    pub used_bytes: u64,
+    pub quota_bytes: u64,
 }
 
 /// What a device's charts are drawn from, oldest first.

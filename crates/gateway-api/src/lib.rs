@@ -66,6 +66,7 @@ pub use deployment::{
 pub use device::{
     AcceptedEnrolment, Alarm, AppSample, AppStatus, Connection, Device, DeviceSample, History,
     HostCallStatus, LogLine, MetricStatus, PendingEnrolment, PendingEnrolments, Published, Refusal,
+    StorageStatus,
 };
 pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacle, TableNeeds};
 pub use event::Event;

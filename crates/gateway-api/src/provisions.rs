@@ -10,6 +10,9 @@ pub struct Provisions {
     /// 512 bytes a value, 4,096 bytes in all.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, String>,
+    /// What it may store on each device, at most 262,144; nothing unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_bytes: Option<u32>,
 }
 
 impl Provisions {

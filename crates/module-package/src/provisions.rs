@@ -8,6 +8,8 @@ pub const CONFIG_ENTRIES_MAX: usize = 32;
 pub const CONFIG_KEY_BYTES_MAX: usize = 64;
 pub const CONFIG_VALUE_BYTES_MAX: usize = 512;
 pub const CONFIG_BYTES_MAX: usize = 4 * 1024;
+/// Most that an application may store on a device.
+pub const STORAGE_BYTES_MAX: u32 = 256 * 1024;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -15,6 +17,9 @@ pub struct Provisions {
     /// Text that the module can look up by its key.
     #[cbor(n(0), skip_if = "Vec::is_empty")]
     pub config: Vec<ConfigEntry>,
+    /// What it may store; nothing where it is not said.
+    #[n(1)]
+    pub storage_bytes: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -34,7 +39,13 @@ impl Provisions {
 
     /// What is beyond its bounds, in words.
     pub fn check(&self) -> Result<(), String> {
-        check_config(&self.config)
+        check_config(&self.config)?;
+        match self.storage_bytes {
+            Some(bytes) if bytes > STORAGE_BYTES_MAX => Err(format!(
+                "it asks for {bytes} bytes of storage; the most is {STORAGE_BYTES_MAX}"
+            )),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -81,7 +92,7 @@ mod tests {
     }
 
     fn check(config: Vec<ConfigEntry>) -> Result<(), String> {
-        Provisions { config }.check()
+        Provisions { config, ..Provisions::default() }.check()
     }
 
     #[test]
@@ -90,9 +101,17 @@ mod tests {
         assert_eq!(bytes(Provisions::default()), "a0");
         let config = vec![entry("unit", "K"), entry("high", "30")];
         assert_eq!(
-            bytes(Provisions { config }),
+            bytes(Provisions { config, ..Provisions::default() }),
             "a100828264756e6974614b826468696768623330"
         );
+    }
+
+    #[test]
+    fn storage_has_a_bound() {
+        let of = |storage_bytes| Provisions { storage_bytes, ..Provisions::default() };
+        assert_eq!(of(Some(STORAGE_BYTES_MAX)).check(), Ok(()));
+        assert!(of(Some(STORAGE_BYTES_MAX + 1)).check().is_err());
+        assert_eq!(hex::encode(minicbor::to_vec(of(Some(5))).unwrap()), "a10105");
     }
 
     #[test]

@@ -61,6 +61,9 @@ guest_calls! {
     6 Random "random" (I32 I32) -> I32;
     7 MetricSet "metric_set" (I32 I32 I32) -> I32;
     8 ConfigGet "config_get" (I32 I32 I32 I32) -> I32;
+    9 KvGet "kv_get" (I32 I32 I32 I32) -> I32;
+    10 KvSet "kv_set" (I32 I32 I32 I32) -> I32;
+    11 KvDelete "kv_delete" (I32 I32) -> I32;
 }
 
 impl GuestCall {

@@ -11,6 +11,18 @@ pub struct GuestUsage {
     /// The module's own, in the order of their first use.
     #[n(1)]
     pub metrics: Vec<Metric>,
+    /// Of a module that was granted one.
+    #[n(2)]
+    pub storage: Option<StorageUsage>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct StorageUsage {
+    #[n(0)]
+    pub used_bytes: u64,
+    #[n(1)]
+    pub quota_bytes: u64,
 }
 
 /// Calls of one function of the guest API.

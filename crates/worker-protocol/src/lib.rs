@@ -15,11 +15,13 @@
 //! The artifact travels inside [`Load`]: the worker's copy is private to it
 //! from the moment its hash was checked.
 
+mod ask;
 mod frame;
 mod guest_api;
 mod guest_usage;
 mod message;
 
+pub use ask::*;
 pub use frame::{FRAME_BYTES_MAX, FrameError, read_frame, write_frame};
 pub use guest_api::{GUEST_API_MODULE, GUEST_API_VERSION, GuestCall, GuestType};
 pub use guest_usage::*;

@@ -1,6 +1,6 @@
 //! The messages. Field numbers are only ever added.
 
-use crate::GuestUsage;
+use crate::{Answer, Asked, GuestUsage, StoredValue};
 use known_answer::Step;
 use minicbor::{Decode, Encode};
 
@@ -23,6 +23,9 @@ pub enum Command {
     Start {
         #[n(0)]
         interval_ms: u32,
+        /// What the module has stored. None: nothing is kept, as in a check.
+        #[n(1)]
+        stored: Option<Vec<StoredValue>>,
     },
     /// Answered by `Usage`, also while a call runs.
     #[n(3)]
@@ -34,6 +37,9 @@ pub enum Command {
     /// answered.
     #[n(5)]
     SetClock(#[n(0)] WallClock),
+    /// Answers `Asked`. Not answered itself.
+    #[n(6)]
+    Answer(#[n(0)] Answer),
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -113,6 +119,9 @@ pub struct Grants {
     /// Its configuration.
     #[n(2)]
     pub config: Vec<ConfigEntry>,
+    /// What it may store; 0 is nothing.
+    #[cbor(n(3), default)]
+    pub storage_bytes: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -201,6 +210,9 @@ pub enum Event {
         #[n(1)]
         elapsed_ms: u32,
     },
+    /// In the middle of a call. Answered by `Answer`.
+    #[n(25)]
+    Asked(#[n(0)] Asked),
     /// The command cannot be carried out now, such as `Start` before `Load`.
     #[n(10)]
     Rejected {

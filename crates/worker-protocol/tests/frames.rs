@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use worker_protocol::{
-    ClockTrust, Command, Event, FRAME_BYTES_MAX, FrameError, Grants, Limits, Load, LogLevel, LogLine,
-    PROTOCOL_VERSION, Published, Sensor, SensorSource, Usage, WallClock,
-    read_frame, write_frame,
+    ClockTrust, Command, Event, FRAME_BYTES_MAX, FrameError, Grants, Limits, Load, LogLevel,
+    LogLine, PROTOCOL_VERSION, Published, Sensor, SensorSource, Usage, WallClock, read_frame,
+    write_frame,
 };
 
 fn example_load() -> Command {

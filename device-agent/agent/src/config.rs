@@ -56,6 +56,9 @@ pub struct Config {
     pub reconnect_s_max: u64,
     #[serde(default = "default_store_bytes_max")]
     pub store_bytes_max: u64,
+    /// What all applications together may be granted to store on this device.
+    #[serde(default = "default_app_storage_bytes_max")]
+    pub app_storage_bytes_max: u64,
     /// PEM certificates to trust for `https` and `mqtts` in place of the usual ones.
     pub ca_file: Option<PathBuf>,
     /// Whether the clock is right whenever the agent runs. Otherwise the device asks
@@ -130,6 +133,10 @@ fn default_fetch_bytes_per_s_min() -> u64 {
 
 fn default_store_bytes_max() -> u64 {
     256 * 1024 * 1024
+}
+
+fn default_app_storage_bytes_max() -> u64 {
+    1024 * 1024
 }
 
 impl Config {

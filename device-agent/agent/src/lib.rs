@@ -8,6 +8,7 @@
 //! | [`fetch`] | which blocks to ask for, and when again: pure |
 //! | [`clock`], [`freeze`] | what time it is, and whether newer documents are kept away: pure |
 //! | [`store`], [`state`] | files, written so that a power cut leaves the old or the new ones |
+//! | [`app_storage`] | what modules store, the same way |
 //! | [`workers`] | processes of `farrier-runtime`, started through a launcher |
 //! | [`mqtt`], [`enrol`] | the two ways to the gateway |
 //! | [`membership`], [`tls`] | whom to trust as the broker, and the certificate for it |
@@ -20,6 +21,7 @@
 //! disk: documents are opened and artifacts hashed again at every start.
 
 pub mod agent;
+pub mod app_storage;
 pub mod clock;
 pub mod config;
 pub mod delay;

@@ -2,6 +2,7 @@
 //! enrolment, then the loop.
 
 use crate::agent::{Agent, Event, Parts};
+use crate::app_storage::AppStorage;
 use crate::config::Config;
 use crate::delay::{Delays, random_seed};
 use crate::enrol::{Applicant, enrol};
@@ -60,14 +61,25 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     let membership = Arc::new(membership_keeper(&config, &enrolment, &key, &state));
     let link = link_config(&config, &enrolment, &key, &membership)?;
+    let app_storage = AppStorage::open(disk.clone(), &config.data_dir.join("app-storage"))?;
     let store = Store::open(disk, &config.data_dir.join("store"), config.store_bytes_max)?;
     let workers = Box::new(ProcessWorkers::new(launcher, events.clone()));
     let seed = random_seed();
     let mut boot_id = [0; 16];
     getrandom::fill(&mut boot_id).context("make a boot id")?;
     let wall_clock_ms = crate::wall_clock_ms;
-    let parts =
-        Parts { config, key, enrolment, state, store, workers, seed, boot_id, wall_clock_ms };
+    let parts = Parts {
+        config,
+        key,
+        enrolment,
+        state,
+        store,
+        app_storage,
+        workers,
+        seed,
+        boot_id,
+        wall_clock_ms,
+    };
     let agent = Agent::new(parts)?;
     tokio::spawn(membership.keep());
     tokio::spawn(keep_connected(link, events.clone()));

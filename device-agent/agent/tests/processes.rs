@@ -98,7 +98,7 @@ impl Floor {
         assert!(matches!(floor.news().await, WorkerNews::Hello(_)));
         floor.workers.send(WORKER, load(artifact));
         assert!(matches!(floor.news().await, WorkerNews::Event(Message::Loaded { .. })));
-        floor.workers.send(WORKER, Command::Start { interval_ms: 1_000 });
+        floor.workers.send(WORKER, Command::Start { interval_ms: 1_000, stored: None });
         assert!(matches!(floor.news().await, WorkerNews::Event(Message::Started)));
         floor
     }

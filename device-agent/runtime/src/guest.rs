@@ -20,7 +20,7 @@ use wamr::{
     CallError, FuncType, Instance, InstanceConfig, InstantiateError, LoadError, Module, Runtime,
     RuntimeError, Trap, Value, ValueType,
 };
-use worker_protocol::{Activity, Event, Load, LoadFailure, LogLevel, Usage};
+use worker_protocol::{Activity, Event, Load, LoadFailure, LogLevel, StoredValue, Usage};
 
 /// Room for host functions and WAMR below what the module may use itself.
 const HOST_STACK_BYTES: usize = 128 * 1024;
@@ -65,7 +65,7 @@ fn run(runtime: &Runtime, shared: &Arc<Shared>, load: Load, requests: &Receiver<
     let Load { limits, grants, artifact, .. } = load;
     // The module has its own copy.
     drop(artifact);
-    let meters = Meters::new(Arc::clone(shared), &limits);
+    let meters = Meters::new(Arc::clone(shared), &limits, &grants);
     let new_instance = || {
         let state = GuestState::new(&grants, meters.clone());
         let memory_bytes_max = Some(limits.memory_bytes_max);
@@ -202,7 +202,7 @@ impl Guest<'_, '_> {
             match request {
                 Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Request::RunChecks(steps)) => self.run_asked_checks(steps),
-                Ok(Request::Start { interval }) => self.start(interval),
+                Ok(Request::Start { interval, stored }) => self.start(interval, stored),
                 Err(RecvTimeoutError::Timeout) => self.resume(),
             }
             self.meter();
@@ -218,11 +218,15 @@ impl Guest<'_, '_> {
         self.shared.send(&Event::ChecksDone { passed, failed });
     }
 
-    fn start(&mut self, interval: Duration) {
+    fn start(&mut self, interval: Duration, stored: Option<Vec<StoredValue>>) {
         if self.interval.is_some() {
             let detail = "the module has been started".to_owned();
             return self.shared.send(&Event::Rejected { detail });
         }
+        if let Some(stored) = stored {
+            self.meters.storage().begin(stored);
+        }
+        self.meters.show_storage();
         self.interval = Some(interval);
         if self.instance.is_some() {
             self.resume_at = Instant::now();

@@ -3,9 +3,14 @@
 use crate::guest_api::{HostCallTally, unknown_time};
 use std::os::unix::net::UnixStream;
 use std::process;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use worker_protocol::{Event, LogLevel, LogLine, Usage, WallClock, write_frame};
+use worker_protocol::{
+    Answer, Ask, Asked, Event, LogLevel, LogLine, Outcome, Usage, WallClock, write_frame,
+};
+
+/// How long a module waits for its starter.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 pub struct Shared {
     outbox: Mutex<UnixStream>,
@@ -14,6 +19,15 @@ pub struct Shared {
     /// What the starter told of the time, and when.
     wall_clock: Mutex<(WallClock, Instant)>,
     pub host_calls: HostCallTally,
+    question: Mutex<Question>,
+    answered: Condvar,
+}
+
+/// What was asked last.
+#[derive(Default)]
+struct Question {
+    id: u32,
+    outcome: Option<Outcome>,
 }
 
 /// A call into the module that has not returned.
@@ -21,13 +35,25 @@ pub struct Shared {
 pub struct RunningCall {
     pub export: String,
     pub since: Instant,
+    /// Of the time since then, what was spent waiting for the starter.
+    waited: Duration,
+    waits_since: Option<Instant>,
+}
+
+impl RunningCall {
+    /// How long the module itself has been running: it is not to blame for a slow disk.
+    pub fn elapsed(&self) -> Duration {
+        let waits = self.waits_since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.since.elapsed().saturating_sub(self.waited + waits)
+    }
 }
 
 impl Shared {
     pub fn new(socket: UnixStream) -> Self {
         let (usage, call, host_calls) = Default::default();
         let wall_clock = Mutex::new(unknown_time());
-        Self { outbox: Mutex::new(socket), usage, call, wall_clock, host_calls }
+        let (question, answered) = Default::default();
+        Self { outbox: Mutex::new(socket), usage, call, wall_clock, host_calls, question, answered }
     }
 
     /// Sends one event. If the starter has gone there is nothing left to do, and
@@ -68,12 +94,51 @@ impl Shared {
     }
 
     pub fn begin_call(&self, export: &str) {
-        let call = RunningCall { export: export.to_owned(), since: Instant::now() };
+        let (export, since) = (export.to_owned(), Instant::now());
+        let call = RunningCall { export, since, waited: Duration::ZERO, waits_since: None };
         *lock(&self.call) = Some(call);
     }
 
     pub fn end_call(&self) {
         *lock(&self.call) = None;
+    }
+
+    /// Asks the starter, from the guest thread, and waits for the answer. Where none
+    /// comes, it may have done it all the same.
+    pub fn ask(&self, ask: Ask) -> Outcome {
+        let mut question = lock(&self.question);
+        question.id = question.id.wrapping_add(1);
+        question.outcome = None;
+        let id = question.id;
+        drop(question);
+        let began = Instant::now();
+        self.note_wait(Some(began));
+        self.send(&Event::Asked(Asked { id, ask }));
+        let (mut question, _) = self
+            .answered
+            .wait_timeout_while(lock(&self.question), ANSWER_WITHIN, |q| q.outcome.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        let outcome = question.outcome.take();
+        drop(question);
+        self.note_wait(None);
+        outcome.unwrap_or(Outcome::Unavailable)
+    }
+
+    /// One that comes too late is for nobody.
+    pub fn take_answer(&self, answer: Answer) {
+        let mut question = lock(&self.question);
+        if question.id == answer.id {
+            question.outcome = Some(answer.outcome);
+            self.answered.notify_all();
+        }
+    }
+
+    fn note_wait(&self, since: Option<Instant>) {
+        if let Some(call) = lock(&self.call).as_mut() {
+            let waited = call.waits_since.map_or(Duration::ZERO, |since| since.elapsed());
+            call.waited += waited;
+            call.waits_since = since;
+        }
     }
 
     pub fn running_call(&self) -> Option<RunningCall> {

@@ -35,7 +35,7 @@ fn watch(shared: &Shared, guest: &GuestThread, call_max: Duration) {
             thread::sleep(call_max);
             continue;
         };
-        let elapsed = call.since.elapsed();
+        let elapsed = call.elapsed();
         if elapsed < call_max {
             thread::sleep(call_max - elapsed);
             continue;

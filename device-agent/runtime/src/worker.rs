@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::time::Duration;
 use wamr::Profile;
-use worker_protocol::{Command, Event, FrameError, Hello, LogLevel, PROTOCOL_VERSION, read_frame};
+use worker_protocol::{
+    Command, Event, FrameError, Hello, LogLevel, PROTOCOL_VERSION, StoredValue, read_frame,
+};
 
 /// What the guest thread is asked to do, in order.
 pub enum Request {
     RunChecks(Vec<known_answer::Step>),
-    Start { interval: Duration },
+    Start { interval: Duration, stored: Option<Vec<StoredValue>> },
     Stop,
 }
 
@@ -71,6 +73,10 @@ fn serve(incoming: &UnixStream, shared: &Arc<Shared>) -> ExitCode {
                 shared.set_wall_clock(clock);
                 continue;
             }
+            Command::Answer(answer) => {
+                shared.take_answer(answer);
+                continue;
+            }
             Command::Load(load) if guest.is_none() => {
                 shared.set_wall_clock(load.clock.unwrap_or_default());
                 let call_max = Duration::from_millis(load.limits.call_ms_max.max(1).into());
@@ -95,8 +101,9 @@ fn serve(incoming: &UnixStream, shared: &Arc<Shared>) -> ExitCode {
                     continue;
                 }
             },
-            Command::Start { interval_ms } => {
-                Request::Start { interval: Duration::from_millis(interval_ms.max(1).into()) }
+            Command::Start { interval_ms, stored } => {
+                let interval = Duration::from_millis(interval_ms.max(1).into());
+                Request::Start { interval, stored }
             }
             Command::Stop => match &guest {
                 // The guest thread ends the process once its call has returned.

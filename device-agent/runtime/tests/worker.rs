@@ -14,10 +14,11 @@ use std::time::Duration;
 use support::{SEED, Worker, compile_for, expected_target, limits, misbehaving, runtime};
 use target_spec::{BoundsChecks, Registry};
 use worker_protocol::{
-    Activity, Command, Event, GuestCall, Limits, LoadFailure, LogLevel, PROTOCOL_VERSION, Published, Usage,
+    Activity, Command, Event, GuestCall, Limits, LoadFailure, LogLevel, PROTOCOL_VERSION,
+    Published, Usage,
 };
 
-const START: Command = Command::Start { interval_ms: 10 };
+const START: Command = Command::Start { interval_ms: 10, stored: None };
 
 /// Reads a sample on each tick and publishes it, and the number of ticks before it.
 const SENSOR_MODULE: &str = r#"
@@ -303,7 +304,7 @@ fn memory_grows_to_its_limit_and_no_further() {
 #[test]
 fn logs_and_messages_beyond_their_rates_are_counted_and_dropped() {
     let worker = Worker::with(&misbehaving("flood"), limits());
-    worker.send(&Command::Start { interval_ms: 60_000 });
+    worker.send(&Command::Start { interval_ms: 60_000, stored: None });
     let usage = worker.usage_when(|usage| usage.calls == 1 && usage.call_running_ms.is_none());
     // Emulated and on a loaded machine the 100 rounds may take more than a second,
     // and each second admits as many again.

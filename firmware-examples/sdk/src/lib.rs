@@ -124,6 +124,22 @@ pub fn config_get<'b>(key: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Error
     filled(buffer, len)
 }
 
+/// Looks up what is stored under a key; what is longer than the buffer is an error.
+pub fn kv_get<'b>(key: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
+    let len = Error::check(host::kv_get(key.as_bytes(), buffer))?;
+    filled(buffer, len)
+}
+
+/// Stores a value, which has survived a power cut once this has returned.
+pub fn kv_set(key: &str, value: &[u8]) -> Result<(), Error> {
+    Error::check(host::kv_set(key.as_bytes(), value)).map(drop)
+}
+
+/// Stores nothing under the key any more.
+pub fn kv_delete(key: &str) -> Result<(), Error> {
+    Error::check(host::kv_delete(key.as_bytes())).map(drop)
+}
+
 /// The part of a buffer that the host has filled, where the whole value fitted.
 fn filled(buffer: &[u8], len: i32) -> Result<&[u8], Error> {
     buffer.get(..len as usize).ok_or(Error::TooLong)

@@ -156,11 +156,12 @@ fn policy_of(new: &NewDeployment) -> CompilePolicy {
 }
 
 fn provisions_of(new: &gateway_api::Provisions) -> Result<Option<Provisions>, AppError> {
-    let entry = |(key, value): (&String, &String)| ConfigEntry {
-        key: key.clone(),
-        value: value.clone(),
+    let entry =
+        |(key, value): (&String, &String)| ConfigEntry { key: key.clone(), value: value.clone() };
+    let provisions = Provisions {
+        config: new.config.iter().map(entry).collect(),
+        storage_bytes: new.storage_bytes.filter(|bytes| *bytes > 0),
     };
-    let provisions = Provisions { config: new.config.iter().map(entry).collect() };
     provisions.check().map_err(|why| AppError::bad_request(format!("Not deployed: {why}.")))?;
     Ok(provisions.non_empty())
 }

@@ -11,11 +11,11 @@ use crate::store::record::{
     ArtifactKey, CompileRecord, DeploymentRecord, DeviceRecord, ExternRecord, ModuleRecord,
 };
 use crate::telemetry::{AppFigures, DeviceTelemetry, StoredLog, StoredPublished, Telemetry};
-use device_protocol::{HostCallReport, MetricReport};
+use device_protocol::{HostCallReport, MetricReport, StorageReport};
 use gateway_api::{
     AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, Device, DeviceProgress,
     DeviceSample, DeviceSelector, Event, HostCallStatus, LogLine, MetricStatus, Module,
-    ModuleExtern, ModuleMemory, Provisions, Published,
+    ModuleExtern, ModuleMemory, Provisions, Published, StorageStatus,
 };
 use module_package::{CompilePolicy, DeviceId, NO_POLICY};
 use target_spec::Registry;
@@ -259,7 +259,10 @@ pub fn deployment(record: &DeploymentRecord, progress: Vec<DeviceProgress>) -> D
 
 fn provisions(provisions: module_package::Provisions) -> Provisions {
     let config = provisions.config.into_iter();
-    Provisions { config: config.map(|entry| (entry.key, entry.value)).collect() }
+    Provisions {
+        config: config.map(|entry| (entry.key, entry.value)).collect(),
+        storage_bytes: provisions.storage_bytes,
+    }
 }
 
 pub fn device(state: &State, telemetry: &Telemetry, record: &DeviceRecord, now_ms: u64) -> Device {
@@ -368,6 +371,7 @@ fn app_status(
         gas_used: app.gas_used,
         host_calls: guest.host_calls.iter().map(host_call).collect(),
         metrics: guest.metrics.into_iter().map(metric).collect(),
+        storage: guest.storage.map(storage),
         emulated: report.is_some_and(|r| r.emulated),
         fallback: app.fallback,
         report_boot_id: report.map(|r| hex::encode(r.boot_id)).unwrap_or_default(),
@@ -382,6 +386,11 @@ fn host_call(call: &HostCallReport) -> HostCallStatus {
     let known = GuestCall::from_number(number).map(GuestCall::import_name);
     let import = known.unwrap_or_else(|| format!("{GUEST_API_MODULE}.#{number}"));
     HostCallStatus { import, calls, bytes, time_ns }
+}
+
+fn storage(storage: StorageReport) -> StorageStatus {
+    let StorageReport { used_bytes, quota_bytes } = storage;
+    StorageStatus { used_bytes, quota_bytes }
 }
 
 fn metric(metric: MetricReport) -> MetricStatus {

@@ -146,6 +146,7 @@ fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<Ent
             sensors: sensors.collect(),
             channels: input.channels,
             config: config_of(input.provisions.config),
+            storage_bytes: input.provisions.storage_bytes.unwrap_or(0),
         },
         clock: None,
     };
@@ -163,7 +164,7 @@ fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<Ent
 /// `tick` have returned. What a later tick does is the device's business.
 fn await_tick(socket: &UnixStream, deadline: Instant, has_init: bool) -> Result<(), DialogError> {
     let before = usage(socket, deadline)?;
-    write_frame(socket, &Command::Start { interval_ms: TICK_INTERVAL_MS })?;
+    write_frame(socket, &Command::Start { interval_ms: TICK_INTERVAL_MS, stored: None })?;
     match next_answer(socket, deadline)? {
         Event::Started => {}
         other => return Err(unexpected(&other)),
@@ -271,7 +272,7 @@ mod tests {
             Command::RunChecks { .. } => vec![Event::ChecksDone { passed: 3, failed: None }],
             Command::Start { .. } => vec![log(), Event::Started],
             Command::ReportUsage => vec![log(), Event::Usage(Usage { calls, ..Usage::default() })],
-            Command::Stop | Command::SetClock(_) => vec![],
+            Command::Stop | Command::SetClock(_) | Command::Answer(_) => vec![],
         }
     }
 

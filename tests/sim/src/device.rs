@@ -5,6 +5,7 @@ use crate::disk::{MemoryDisk, Pool};
 use crate::workers::{Bench, SimWorkers};
 use device_protocol::Topic;
 use farrier_agent::agent::{Agent, Event, Parts};
+use farrier_agent::app_storage::AppStorage;
 use farrier_agent::config::Config;
 use farrier_agent::enrol::{Applicant, enrol};
 use farrier_agent::mqtt::{LinkNews, keep_connected};
@@ -80,6 +81,7 @@ pub async fn run(parts: DeviceParts) -> anyhow::Result<()> {
     if let Some(attack) = attack {
         return attack.run(link, enrolment.device, seen).await;
     }
+    let app_storage = AppStorage::open(disk.clone(), Path::new("/app-storage"))?;
     let store = Store::open(disk, Path::new("/store"), STORE_BYTES_MAX)?;
     let bench = Rc::new(RefCell::new(Bench::default()));
     let workers = Box::new(SimWorkers { bench: bench.clone(), runtime: runtime.clone() });
@@ -92,6 +94,7 @@ pub async fn run(parts: DeviceParts) -> anyhow::Result<()> {
         enrolment,
         state,
         store,
+        app_storage,
         workers,
         seed,
         boot_id,

@@ -70,7 +70,7 @@ impl Workers for SimWorkers {
             Command::ReportUsage => {
                 Event::Usage(Usage { activity: Activity::Running, ..Usage::default() })
             }
-            Command::SetClock(_) => return,
+            Command::SetClock(_) | Command::Answer(_) => return,
             Command::Stop => {
                 drop(bench);
                 return self.end(worker);

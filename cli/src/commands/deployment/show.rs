@@ -70,7 +70,8 @@ fn view(deployment: &Deployment, look: &Look) -> String {
 fn given(provisions: &Provisions) -> Vec<(&'static str, String)> {
     let config: Vec<String> =
         provisions.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let lines = [("config", config.join(", "))];
+    let storage = provisions.storage_bytes.map(|bytes| format::bytes(bytes.into()));
+    let lines = [("config", config.join(", ")), ("storage", storage.unwrap_or_default())];
     lines.into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }
 

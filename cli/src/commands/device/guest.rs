@@ -6,7 +6,7 @@ use gateway_api::AppStatus;
 
 /// Empty where no module has called anything.
 pub fn view(apps: &[AppStatus], look: &Look) -> String {
-    host_calls(apps, look) + &metrics(apps, look)
+    host_calls(apps, look) + &metrics(apps, look) + &storage(apps)
 }
 
 fn host_calls(apps: &[AppStatus], look: &Look) -> String {
@@ -42,13 +42,18 @@ fn metrics(apps: &[AppStatus], look: &Look) -> String {
     let mut is_empty = true;
     for (app, metric) in metrics {
         is_empty = false;
-        grid.row(vec![
-            plain(name_of(app)),
-            plain(&metric.name),
-            plain(metric.value.to_string()),
-        ]);
+        grid.row(vec![plain(name_of(app)), plain(&metric.name), plain(metric.value.to_string())]);
     }
     if is_empty { String::new() } else { format!("\n{}", grid.to_text()) }
+}
+
+fn storage(apps: &[AppStatus]) -> String {
+    let line = |app: &AppStatus| {
+        let storage = app.storage?;
+        let (used, quota) = (format::bytes(storage.used_bytes), format::bytes(storage.quota_bytes));
+        Some(format!("\n{} stores {used} of {quota}\n", format::printable(&name_of(app))))
+    };
+    apps.iter().filter_map(line).collect()
 }
 
 fn name_of(app: &AppStatus) -> String {
@@ -70,12 +75,13 @@ mod tests {
     use super::*;
     use crate::sample;
     use expect_test::expect;
-    use gateway_api::{HostCallStatus, MetricStatus};
+    use gateway_api::{HostCallStatus, MetricStatus, StorageStatus};
 
     #[test]
     fn calls_and_metrics_take_a_line_each() {
         let mut apps = sample::apps();
         assert_eq!(view(&apps, &Look::plain(false)), "");
+        apps[0].storage = Some(StorageStatus { used_bytes: 100, quota_bytes: 4_096 });
         let (import, calls) = ("farrier.publish".to_owned(), 120);
         let call = HostCallStatus { import, calls, bytes: 2_048, time_ns: 360_000 };
         apps[0].host_calls = vec![call];
@@ -89,6 +95,8 @@ mod tests {
 
             MODULE    METRIC     VALUE
             filter@2  rpm�[2J     -1.5
+
+            filter@2 stores 100 B of 4.0 KiB
         "#]]
         .assert_eq(&shown);
     }

@@ -10,7 +10,6 @@ use device_protocol::RefusalCode;
 use module_package::{AppEntry, RELEASE_BYTES_MAX, Release, open_release};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use worker_protocol::Command;
 
 impl Agent {
     /// Lets the installer decide and does what it says, until it has no more to say.
@@ -35,7 +34,7 @@ impl Agent {
                 self.parts.workers.spawn(worker, &app);
             }
             Action::Begin { worker, interval_ms } => {
-                self.parts.workers.send(worker, Command::Start { interval_ms });
+                return self.begin(worker, interval_ms, now);
             }
             Action::Stop(worker) => {
                 if self.speaking.contains(&worker) {
@@ -83,7 +82,29 @@ impl Agent {
             let detail = format!("no sensor {lacking}; this device has [{}]", has.join(", "));
             return Err(Refusal::new(RefusalCode::NotGranted, detail));
         }
+        self.check_storage(entry)?;
         Ok(Rc::new(release))
+    }
+
+    /// Against the sum of what the manifest grants up to this application, so that adding
+    /// one takes nothing from those before it in the alphabet.
+    fn check_storage(&self, entry: &AppEntry) -> Result<(), Refusal> {
+        let bytes_of = |entry: &AppEntry| {
+            let provisions = entry.provisions.as_ref();
+            u64::from(provisions.and_then(|given| given.storage_bytes).unwrap_or(0))
+        };
+        let wanted_bytes = bytes_of(entry);
+        let others = self.desired.iter().filter(|other| other.app < entry.app);
+        let sum_bytes = others.map(bytes_of).sum::<u64>() + wanted_bytes;
+        let bytes_max = self.parts.config.app_storage_bytes_max;
+        if wanted_bytes == 0 || sum_bytes <= bytes_max {
+            return Ok(());
+        }
+        let detail = format!(
+            "{wanted_bytes} bytes of storage are asked for, {sum_bytes} together with other \
+             applications; this device allows {bytes_max}"
+        );
+        Err(Refusal::new(RefusalCode::StorageNotGranted, detail))
     }
 
     fn obtain_artifact(&mut self, slot: SlotId, now: Moment) -> Option<Input> {

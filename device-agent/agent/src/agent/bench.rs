@@ -5,19 +5,20 @@
 
 use super::super::*;
 use super::bench_workers::{FakeWorkers, Hands, Order, answers, hello, to_news};
+use crate::app_storage::AppStorage;
 use crate::samples;
 use device_protocol::{AppReport, Bitmap, Block, LogMessage, PublishedMessage, Report, Want};
 use durable_disk::sim::SimDisk;
 use module_package::{
-    BLOCK_BYTES, BlobId, DOCUMENT_VERSION, DeviceId, Domain, Floor, Heartbeat, Manifest, Release,
-    ReleaseId, Root, RootId, Signer, TrustedRoot, open, seal, seal_root,
+    BLOCK_BYTES, BlobId, DOCUMENT_VERSION, DeviceId, Domain, Floor, Heartbeat, Manifest,
+    Provisions, Release, ReleaseId, Root, RootId, Signer, TrustedRoot, open, seal, seal_root,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-use worker_protocol::Event as Message;
+use worker_protocol::{Event as Message, Outcome, StoredValue};
 
 const STORE_BYTES_MAX: u64 = 200_000;
 
@@ -145,6 +146,7 @@ fn boot(disk: &Rc<SimDisk>, hands: &Rc<RefCell<Hands>>, clock_trusted: bool) -> 
         enrolment: state.enrolment().unwrap().unwrap_or_else(first_enrolment),
         state,
         store: Store::open(disk.clone(), &data.join("store"), STORE_BYTES_MAX).unwrap(),
+        app_storage: AppStorage::open(disk.clone(), &data.join("app-storage")).unwrap(),
         workers: Box::new(FakeWorkers(hands.clone())),
         seed: 1,
         boot_id: [0; 16],
@@ -425,6 +427,35 @@ impl Bench {
             entries.push(AppEntry { release: self.offer_release(&release), ..entry(app) });
         }
         self.give(seq, entries);
+    }
+
+    /// One application with what else its module gets.
+    pub fn deploy_with(&mut self, seq: u64, app: &str, artifact: &str, provisions: Provisions) {
+        let release = self.release(app, seq, artifact);
+        let release = self.offer_release(&release);
+        let provisions = provisions.non_empty();
+        self.give(seq, vec![AppEntry { release, provisions, ..entry(app) }]);
+    }
+
+    /// What a worker says on its own, by the order of their ids.
+    pub fn say(&mut self, index: usize, message: Message) {
+        let worker = *self.hands.borrow().live.keys().nth(index).unwrap();
+        self.handle(Event::Worker(worker, to_news(message)));
+        self.pump();
+    }
+
+    /// What the last module to begin was given as stored.
+    pub fn last_start(&self) -> Vec<StoredValue> {
+        self.hands.borrow().starts.last().expect("a module has begun").clone()
+    }
+
+    pub fn outcomes(&self) -> Vec<Outcome> {
+        self.hands.borrow().outcomes.clone()
+    }
+
+    pub fn damage_stored(&mut self, app: &str) {
+        let file = BlobId::of(app.as_bytes()).to_string();
+        self.disk.damage(&Path::new("/data/app-storage").join(file));
     }
 
     pub fn deploy_release(&mut self, seq: u64, artifact: &str, change: impl FnOnce(&mut Release)) {

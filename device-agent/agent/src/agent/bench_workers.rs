@@ -8,8 +8,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use worker_protocol::{
-    Activity, Command, Event as Message, FailedStep, Hello, LoadFailure, LogLevel, LogLine,
-    PROTOCOL_VERSION, Published, Usage,
+    Activity, Ask, Asked, Command, Event as Message, FailedStep, Grants, Hello, LoadFailure,
+    LogLevel, LogLine, Outcome, PROTOCOL_VERSION, Published, StoredValue, Usage,
 };
 
 pub enum Order {
@@ -34,6 +34,11 @@ pub struct Hands {
     pub spawned: usize,
     /// What the agent did with workers, by the order of their start.
     pub history: Vec<String>,
+    /// What modules were given as stored when they began.
+    pub starts: Vec<Vec<StoredValue>>,
+    pub outcomes: Vec<Outcome>,
+    /// What modules may use.
+    pub loads: Vec<Grants>,
 }
 
 impl Hands {
@@ -58,8 +63,14 @@ impl Workers for FakeWorkers {
 
     fn send(&mut self, worker: WorkerId, command: Command) {
         let mut hands = self.0.borrow_mut();
-        if matches!(command, Command::Start { .. }) {
-            hands.note("begin", worker);
+        match &command {
+            Command::Start { stored, .. } => {
+                hands.note("begin", worker);
+                hands.starts.push(stored.clone().expect("an agent keeps what is stored"));
+            }
+            Command::Answer(answer) => hands.outcomes.push(answer.outcome),
+            Command::Load(load) => hands.loads.push(load.grants.clone()),
+            _ => {}
         }
         hands.orders.push_back((worker, Order::Send(Box::new(command))));
     }
@@ -81,6 +92,11 @@ impl Workers for FakeWorkers {
     fn pids(&self) -> Vec<(WorkerId, u32)> {
         self.0.borrow().live.keys().map(|worker| (*worker, std::process::id())).collect()
     }
+}
+
+pub fn keep(key: &str, value: &[u8]) -> Message {
+    let ask = Ask::Keep(StoredValue { key: key.into(), value: value.into() });
+    Message::Asked(Asked { id: 1, ask })
 }
 
 pub fn to_news(message: Message) -> WorkerNews {
@@ -126,7 +142,7 @@ pub fn answers(live: &mut FakeWorker, command: Command) -> Vec<Message> {
             let failed = fails.then(|| FailedStep { number: 2, detail: "5 is not 4".into() });
             vec![Message::ChecksDone { passed: 1, failed }]
         }
-        Command::Start { .. } => begin(live),
+        Command::Start { stored, .. } => begin(live, &stored.unwrap_or_default()),
         Command::ReportUsage => {
             live.usage.calls += u64::from(live.begun);
             live.usage.cpu_us += 1_000;
@@ -140,11 +156,11 @@ pub fn answers(live: &mut FakeWorker, command: Command) -> Vec<Message> {
             }
             vec![Message::Usage(live.usage.clone())]
         }
-        Command::Stop | Command::SetClock(_) => vec![],
+        Command::Stop | Command::SetClock(_) | Command::Answer(_) => vec![],
     }
 }
 
-fn begin(live: &mut FakeWorker) -> Vec<Message> {
+fn begin(live: &mut FakeWorker, stored: &[StoredValue]) -> Vec<Message> {
     live.begun = true;
     let value = |channel: &str| {
         let (channel, payload) = (channel.into(), b"20.5".to_vec());
@@ -161,6 +177,12 @@ fn begin(live: &mut FakeWorker) -> Vec<Message> {
             live.usages_until_recovery = 5;
             let (export, detail) = ("tick".into(), "unreachable".into());
             said.push(Message::Trapped { export, detail, restart_in_ms: 100 });
+        }
+        // Counts its starts.
+        "stores" => {
+            let earlier = stored.iter().find(|kept| kept.key == "starts");
+            let count = earlier.map_or(0, |kept| kept.value[0]);
+            said.push(keep("starts", &[count + 1]));
         }
         _ => said.extend([Message::Log(line), value("average"), value("not-granted")]),
     }

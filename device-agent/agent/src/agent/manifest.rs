@@ -98,6 +98,7 @@ impl Agent {
         self.freeze_watch.note_held(self.held(), now);
         self.refused = None;
         self.desired = apps;
+        self.forget_left_storage(now);
         self.counters.keep_only(|app| self.desired.iter().any(|entry| entry.app == app));
         if self.installer.is_some() {
             self.act(Input::Desired(self.desired.clone()), now);
@@ -114,6 +115,7 @@ impl Agent {
             Ok((manifest, id)) if id == accepted.manifest => {
                 self.freeze_watch.note_made(manifest.issued_at_ms);
                 self.desired = manifest.apps;
+                self.forget_left_storage(Moment::ZERO);
             }
             Ok(_) => tracing::error!("the stored manifest is not the accepted one; nothing runs"),
             Err(error) => {

@@ -6,6 +6,7 @@
 //! disk and hashing; both are bounded by the size of an artifact.
 
 mod actions;
+mod asks;
 mod delivery;
 mod heartbeat;
 mod manifest;
@@ -14,6 +15,7 @@ mod root;
 mod worker_news;
 
 use crate::Moment;
+use crate::app_storage::AppStorage;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fetch::queue::FetchQueue;
@@ -30,7 +32,7 @@ use crate::workers::{RuntimeInfo, WorkerNews, Workers};
 use device_protocol::{RefusalCode, Refused, Topic};
 use ed25519_dalek::SigningKey;
 use module_package::AppEntry;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -53,6 +55,7 @@ pub struct Parts {
     pub enrolment: Enrolment,
     pub state: State,
     pub store: Store,
+    pub app_storage: AppStorage,
     pub workers: Box<dyn Workers>,
     /// For delays and ids that need not be secret.
     pub seed: u64,
@@ -90,6 +93,8 @@ pub struct Agent {
     speaking: BTreeSet<WorkerId>,
     /// Of these, asked for their usage in this round and not heard.
     asked: BTreeSet<WorkerId>,
+    /// Workers whose module has begun, and may ask for things.
+    begun: BTreeMap<WorkerId, asks::Begun>,
     stop_by: Option<Moment>,
 }
 
@@ -125,6 +130,7 @@ impl Agent {
             refusal_log: LogAllowance::default(),
             speaking: BTreeSet::new(),
             asked: BTreeSet::new(),
+            begun: BTreeMap::new(),
             stop_by: None,
         };
         agent.reopen_manifest();

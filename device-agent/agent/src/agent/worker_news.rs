@@ -9,14 +9,18 @@ use crate::workers::{WorkerNews, info_of};
 use device_protocol::{LogLine, MESSAGE_VERSION, PublishedMessage, RefusalCode};
 use module_package::{AppEntry, Release};
 use worker_protocol::{
-    Activity, ClockTrust, Command, ConfigEntry, Event as Message, Grants, Hello, LOG_LINE_BYTES_MAX, Limits,
-    Load, LogLevel, PUBLISH_BYTES_MAX, Published, Usage, WallClock,
+    Activity, ClockTrust, Command, ConfigEntry, Event as Message, Grants, Hello,
+    LOG_LINE_BYTES_MAX, Limits, Load, LogLevel, PUBLISH_BYTES_MAX, Published, Usage, WallClock,
 };
 
 impl Agent {
     pub(super) fn hear_worker(&mut self, worker: WorkerId, news: WorkerNews, now: Moment) {
         let input = match news {
             WorkerNews::Hello(hello) => self.welcome(worker, &hello, now),
+            WorkerNews::Event(Message::Asked(asked)) => {
+                self.answer(worker, asked, now);
+                None
+            }
             WorkerNews::Event(message) => self.hear_message(worker, message, now),
             WorkerNews::NotStarted(refusal) => {
                 tracing::warn!(worker.id = worker.0, "{refusal}");
@@ -66,13 +70,7 @@ impl Agent {
         }
     }
 
-    fn load_of(
-        &self,
-        release: &Release,
-        entry: &AppEntry,
-        artifact: Vec<u8>,
-        now: Moment,
-    ) -> Load {
+    fn load_of(&self, release: &Release, entry: &AppEntry, artifact: Vec<u8>, now: Moment) -> Load {
         let limits = release.limits;
         let sensors = self.parts.config.sensors.iter();
         let granted = sensors.filter(|sensor| entry.sensors.iter().any(|n| n == sensor.name()));
@@ -93,6 +91,7 @@ impl Agent {
                 sensors: granted.map(|sensor| sensor.to_grant()).collect(),
                 channels: entry.channels.clone(),
                 config: config.collect(),
+                storage_bytes: provisions.storage_bytes.unwrap_or(0),
             },
             clock: Some(self.wall_clock_of_workers(now)),
         }
@@ -166,11 +165,11 @@ impl Agent {
                 tracing::warn!(worker.id = worker.0, app, "the worker rejects: {detail}");
                 None
             }
-            Message::Hello(_) => None,
+            Message::Hello(_) | Message::Asked(_) => None,
         }
     }
 
-    fn log_line(&mut self, app: String, level: &str, text: String, now: Moment) {
+    pub(super) fn log_line(&mut self, app: String, level: &str, text: String, now: Moment) {
         let (level, time_ms) = (level.into(), (self.parts.wall_clock_ms)());
         self.outbox.add_line(LogLine { app, level, text, time_ms }, now);
     }
@@ -198,6 +197,7 @@ impl Agent {
         }
         self.speaking.remove(&worker);
         self.asked.remove(&worker);
+        self.begun.remove(&worker);
         self.counters.end_worker(worker);
         self.meter.end_worker(worker);
         self.parts.workers.forget(worker);

@@ -1,6 +1,6 @@
 //! What modules do through the guest API: bounded, added up, and put in a report.
 
-use device_protocol::{GuestReport, HostCallReport, MetricReport};
+use device_protocol::{GuestReport, HostCallReport, MetricReport, StorageReport};
 use worker_protocol::{GuestCall, GuestUsage, HostCallUsage, METRICS_MAX, NAME_BYTES_MAX};
 
 /// Cuts what a worker says to what it could honestly say.
@@ -36,7 +36,13 @@ pub fn to_report(usage: &GuestUsage) -> GuestReport {
     let metrics = usage.metrics.iter().cloned();
     GuestReport {
         host_calls: usage.host_calls.iter().map(call).collect(),
-        metrics: metrics.map(|metric| MetricReport { name: metric.name, value: metric.value }).collect(),
+        metrics: metrics
+            .map(|metric| MetricReport { name: metric.name, value: metric.value })
+            .collect(),
+        storage: usage.storage.map(|storage| StorageReport {
+            used_bytes: storage.used_bytes,
+            quota_bytes: storage.quota_bytes,
+        }),
     }
 }
 
@@ -51,7 +57,11 @@ mod tests {
         let metric = |name: &str, value| Metric { name: name.into(), value };
         let mut usage = GuestUsage {
             host_calls: (0..=255).flat_map(|number| [call(number), call(number)]).collect(),
-            metrics: vec![metric("good", 1.0), metric("bad", f64::NAN), metric(&"x".repeat(65), 1.0)],
+            metrics: vec![
+                metric("good", 1.0),
+                metric("bad", f64::NAN),
+                metric(&"x".repeat(65), 1.0),
+            ],
             ..GuestUsage::default()
         };
         usage.metrics.extend((0..METRICS_MAX).map(|number| metric(&number.to_string(), 0.0)));

@@ -212,7 +212,10 @@ impl Watch {
                 self.stopping = true;
                 self.stop_by.get_or_insert(now + self.patience.stop);
             }
-            Command::RunChecks { .. } | Command::Start { .. } | Command::SetClock(_) => {}
+            Command::RunChecks { .. }
+            | Command::Start { .. }
+            | Command::SetClock(_)
+            | Command::Answer(_) => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::host_call::Answer;
 use wamr::Value;
+use worker_protocol::Outcome;
 
 /// Part of the API: numbers are only ever added.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,18 @@ pub enum GuestError {
     Value = -8,
     /// No room for one more.
     Full = -9,
+}
+
+impl From<Outcome> for GuestError {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Denied => Self::Denied,
+            Outcome::TooMany => Self::TooMany,
+            Outcome::Full => Self::Full,
+            // `Done` where something else was to come.
+            Outcome::Done | Outcome::Unavailable => Self::Unavailable,
+        }
+    }
 }
 
 impl From<GuestError> for Answer {

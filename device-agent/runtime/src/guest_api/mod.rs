@@ -16,6 +16,7 @@ mod logging;
 mod metrics;
 mod random;
 mod sensors;
+mod storage;
 mod tally;
 
 pub use clocks::unknown_time;
@@ -25,10 +26,13 @@ use crate::rate::RateLimit;
 use crate::shared::Shared;
 use host_call::{Answer, HostCall};
 use sensors::OpenSensor;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+use storage::Storage;
 use wamr::{FuncType, HostFunction, Runtime, ValueType};
-use worker_protocol::{ConfigEntry, GUEST_API_MODULE, Grants, GuestCall, GuestType, Limits};
+use worker_protocol::{
+    ConfigEntry, GUEST_API_MODULE, Grants, GuestCall, GuestType, Limits, STORES_PER_S_MAX,
+};
 
 /// What host functions know of the instance that calls them. Made afresh with it,
 /// except for what `Meters` holds.
@@ -39,29 +43,33 @@ pub struct GuestState {
     meters: Meters,
 }
 
-/// Rates and the way out. They outlive an instance: a trap must not refill them.
+/// Rates, stored values and the way out. They outlive an instance: a trap must not refill them.
 #[derive(Clone)]
 pub struct Meters {
     shared: Arc<Shared>,
-    rates: Arc<std::sync::Mutex<Rates>>,
+    rates: Arc<Mutex<Rates>>,
+    storage: Arc<Mutex<Storage>>,
     started: Instant,
 }
 
 struct Rates {
     log: RateLimit,
     publish: RateLimit,
+    store: RateLimit,
 }
 
 impl Meters {
-    pub fn new(shared: Arc<Shared>, limits: &Limits) -> Self {
+    pub fn new(shared: Arc<Shared>, limits: &Limits, grants: &Grants) -> Self {
         let log = RateLimit::new(limits.log_lines_per_s_max);
         let publish = RateLimit::new(limits.publishes_per_s_max);
-        let rates = Arc::new(std::sync::Mutex::new(Rates { log, publish }));
-        Self { shared, rates, started: Instant::now() }
+        let store = RateLimit::new(STORES_PER_S_MAX);
+        let rates = Arc::new(Mutex::new(Rates { log, publish, store }));
+        let storage = Arc::new(Mutex::new(Storage::new(grants.storage_bytes)));
+        Self { shared, rates, storage, started: Instant::now() }
     }
 
-    fn rates(&self) -> std::sync::MutexGuard<'_, Rates> {
-        self.rates.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn rates(&self) -> MutexGuard<'_, Rates> {
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,6 +94,9 @@ fn body_of(call: GuestCall) -> Body {
         GuestCall::Random => random::random,
         GuestCall::MetricSet => metrics::set,
         GuestCall::ConfigGet => config::get,
+        GuestCall::KvGet => storage::get,
+        GuestCall::KvSet => storage::set,
+        GuestCall::KvDelete => storage::delete,
     }
 }
 
@@ -98,7 +109,8 @@ pub fn register(runtime: &Runtime, shared: &Arc<Shared>) -> Result<(), wamr::Reg
     for call in GuestCall::ALL.iter().copied() {
         let (body, shared) = (body_of(call), Arc::clone(shared));
         let params = call.params().iter().map(to_wamr).collect::<Vec<_>>();
-        let func_type = FuncType::new(params, call.result().iter().map(to_wamr).collect::<Vec<_>>());
+        let func_type =
+            FuncType::new(params, call.result().iter().map(to_wamr).collect::<Vec<_>>());
         runtime.register(HostFunction::new(
             GUEST_API_MODULE,
             call.name(),

@@ -13,6 +13,7 @@ pub fn random(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
     }
     let place = call.slice(address, len)?;
     // Keys may be made of these: a module must not go on with other bytes.
-    getrandom::fill(place).map_err(|e| Trap::new(format!("the system has no random bytes: {e}")))?;
+    getrandom::fill(place)
+        .map_err(|e| Trap::new(format!("the system has no random bytes: {e}")))?;
     done(0)
 }

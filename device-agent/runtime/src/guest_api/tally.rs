@@ -30,14 +30,13 @@ impl HostCallTally {
 
     /// Of the functions that were called at all.
     pub fn usage(&self) -> Vec<HostCallUsage> {
-        let with_calls = GuestCall::ALL.iter().zip(&self.counters).map(|(call, counter)| {
-            HostCallUsage {
+        let with_calls =
+            GuestCall::ALL.iter().zip(&self.counters).map(|(call, counter)| HostCallUsage {
                 number: call.number(),
                 calls: counter.calls.load(Relaxed),
                 bytes: counter.bytes.load(Relaxed),
                 time_ns: counter.time_ns.load(Relaxed),
-            }
-        });
+            });
         with_calls.filter(|usage| usage.calls > 0).collect()
     }
 }

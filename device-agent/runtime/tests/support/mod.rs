@@ -19,14 +19,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 use target_spec::{BoundsChecks, Registry};
 use worker_protocol::{
-    Command, ConfigEntry, Event, Grants, Hello, Limits, Load, Sensor, SensorSource, Usage, read_frame,
-    write_frame,
+    Command, ConfigEntry, Event, Grants, Hello, Limits, Load, Sensor, SensorSource, Usage,
+    read_frame, write_frame,
 };
 
 /// An emulator on a loaded machine needs a while.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 pub const SEED: u64 = 42;
+
+pub const STORAGE_BYTES: u32 = 200;
 
 pub struct Worker {
     child: Child,
@@ -195,5 +197,6 @@ fn grants() -> Grants {
         sensors: vec![Sensor { name: "temperature".into(), source }],
         channels: vec!["average".into(), "flood".into()],
         config: vec![ConfigEntry { key: "unit".into(), value: "celsius".into() }],
+        storage_bytes: STORAGE_BYTES,
     }
 }

@@ -1,11 +1,12 @@
 //! The guest API, function by function, from inside a module that only forwards.
 
-use crate::support::{Worker, limits};
+use crate::support::{STORAGE_BYTES, Worker, limits};
 use known_answer::{Step, Value};
 use std::time::{SystemTime, UNIX_EPOCH};
 use worker_protocol::{
-    ClockTrust, Command, Event, GUEST_API_MODULE, GuestCall, GuestType, HostCallUsage, METRICS_MAX,
-    Metric, WallClock,
+    Answer, Ask, Asked, ClockTrust, Command, Event, GUEST_API_MODULE, GuestCall, GuestType,
+    HostCallUsage, METRICS_MAX, Metric, Outcome, STORED_VALUE_BYTES_MAX, STORES_PER_S_MAX,
+    StorageUsage, StoredValue, WallClock,
 };
 
 /// A module with one page of memory that exports each function of the guest API under its
@@ -25,11 +26,13 @@ pub fn forwarder() -> String {
         module += &format!(
             "(import \"{GUEST_API_MODULE}\" \"{called}\" (func ${called} {params} {result}))\n"
         );
-        forwards += &format!(
-            "(func (export \"{called}\") {params} {result} (call ${called}{args}))\n"
-        );
+        forwards +=
+            &format!("(func (export \"{called}\") {params} {result} (call ${called}{args}))\n");
     }
-    module + "(memory (export \"memory\") 1)\n" + &forwards + ")"
+    // With a tick: steps of a module without one are repeated by themselves.
+    let own =
+        "(memory (export \"memory\") 1)\n(func (export \"tick\") (result i32) (i32.const 0))\n";
+    module + own + &forwards + ")"
 }
 
 /// Calls from inside, and what they have to answer.
@@ -62,8 +65,33 @@ impl Script {
     }
 
     pub fn run(self, worker: &Worker) -> Event {
+        self.run_and_answer(worker, |ask| panic!("nothing was to be asked: {ask:?}"))
+    }
+
+    /// The same with a starter that answers questions.
+    pub fn run_and_answer(self, worker: &Worker, mut answer: impl FnMut(Ask) -> Outcome) -> Event {
         worker.send(&Command::RunChecks { steps: self.0 });
-        worker.find(|event| matches!(event, Event::ChecksDone { .. }))
+        loop {
+            match worker.next_event() {
+                Event::Asked(Asked { id, ask }) => {
+                    let outcome = answer(ask);
+                    worker.send(&Command::Answer(Answer { id, outcome }));
+                }
+                done @ Event::ChecksDone { .. } => return done,
+                _ => {}
+            }
+        }
+    }
+
+    /// Holds with a starter that does everything; what was asked of it.
+    pub fn asks(self, worker: &Worker) -> Vec<Ask> {
+        let (mut asked, count) = (Vec::new(), self.0.len() as u32);
+        let done = self.run_and_answer(worker, |ask| {
+            asked.push(ask);
+            Outcome::Done
+        });
+        assert_eq!(done, Event::ChecksDone { passed: count, failed: None });
+        asked
     }
 }
 
@@ -153,7 +181,8 @@ fn the_wall_clock_says_how_it_is_known() {
 #[test]
 fn metrics_are_bounded_in_number_and_finite_and_outlive_a_trap() {
     let worker = Worker::with(&forwarder(), limits());
-    let mut script = Script::default().write(100, &1.5_f64.to_le_bytes()).write(0, b"abcdefghijklmnopq");
+    let mut script =
+        Script::default().write(100, &1.5_f64.to_le_bytes()).write(0, b"abcdefghijklmnopq");
     for index in 0..METRICS_MAX as i32 {
         script = script.call(GuestCall::MetricSet, &[index, 1, 100], 0);
     }
@@ -197,4 +226,148 @@ fn a_value_of_the_configuration_is_written_where_it_fits() {
         .call(GuestCall::ConfigGet, &[4, 4, 100, 100], -7)
         .call(GuestCall::ConfigGet, &[0, 0, 100, 100], -1)
         .holds(&worker);
+}
+
+/// Its tick does nothing, so what it does is what a test asks for.
+fn started(stored: Option<Vec<StoredValue>>) -> Worker {
+    let worker = Worker::with(&forwarder(), limits());
+    worker.send(&Command::Start { interval_ms: 3_600_000, stored });
+    worker.find(|event| *event == Event::Started);
+    worker
+}
+
+fn stored(key: &str, value: &[u8]) -> StoredValue {
+    StoredValue { key: key.into(), value: value.into() }
+}
+
+fn storage(worker: &Worker) -> StorageUsage {
+    worker.usage().guest.unwrap().storage.unwrap()
+}
+
+#[test]
+fn a_module_finds_what_was_stored_and_every_change_is_kept_by_the_starter() {
+    let worker = started(Some(vec![stored("count", b"41")]));
+    let asked = Script::default()
+        .write(0, b"countother42")
+        .call(GuestCall::KvGet, &[0, 5, 100, 1], 2)
+        .call(GuestCall::KvGet, &[0, 5, 100, 2], 2)
+        .read(99, b"\x0041\0")
+        .call(GuestCall::KvGet, &[5, 5, 100, 50], -7)
+        .call(GuestCall::KvSet, &[0, 5, 10, 2], 0)
+        .call(GuestCall::KvSet, &[0, 5, 10, 2], 0)
+        .call(GuestCall::KvGet, &[0, 5, 100, 50], 2)
+        .read(100, b"42")
+        .call(GuestCall::KvSet, &[5, 5, 10, 0], 0)
+        .call(GuestCall::KvGet, &[5, 5, 100, 50], 0)
+        .call(GuestCall::KvDelete, &[0, 5], 0)
+        .call(GuestCall::KvDelete, &[0, 5], -7)
+        .call(GuestCall::KvGet, &[0, 5, 100, 50], -7)
+        .asks(&worker);
+    let expected = [
+        Ask::Keep(stored("count", b"42")),
+        // The second time there was nothing to change.
+        Ask::Keep(stored("other", b"")),
+        Ask::Forget { key: "count".into() },
+    ];
+    assert_eq!(asked, expected);
+    let quota_bytes = STORAGE_BYTES.into();
+    assert_eq!(storage(&worker), StorageUsage { used_bytes: 16 + 5, quota_bytes });
+}
+
+#[test]
+fn known_answers_have_a_storage_of_their_own_and_leave_nothing_behind() {
+    let worker = Worker::with(&forwarder(), limits());
+    let set = |value: i32| {
+        Script::default()
+            .write(0, b"count42")
+            .call(GuestCall::KvGet, &[0, 5, 100, 50], value)
+            .call(GuestCall::KvSet, &[0, 5, 5, 2], 0)
+            .call(GuestCall::KvGet, &[0, 5, 100, 50], 2)
+    };
+    assert_eq!(set(-7).asks(&worker), [], "nothing is kept");
+    worker.send(&Command::Start { interval_ms: 3_600_000, stored: Some(vec![]) });
+    worker.find(|event| *event == Event::Started);
+    assert_eq!(set(-7).asks(&worker), [Ask::Keep(stored("count", b"42"))]);
+    // Where an artifact is checked, nothing is kept after the start either.
+    let worker = started(None);
+    assert_eq!(set(-7).asks(&worker), []);
+}
+
+#[test]
+fn storage_has_a_quota_and_bounds() {
+    let worker = started(Some(vec![stored("a", &[7; 100])]));
+    let too_long = STORED_VALUE_BYTES_MAX as i32 + 1;
+    let asked = Script::default()
+        .write(0, b"ab")
+        // 117 of 200 bytes are used; a key costs 16 and itself.
+        .call(GuestCall::KvSet, &[1, 1, 1_000, 67], -9)
+        .call(GuestCall::KvSet, &[1, 1, 1_000, 66], 0)
+        .call(GuestCall::KvSet, &[0, 1, 1_000, 101], -9)
+        .call(GuestCall::KvDelete, &[1, 1], 0)
+        .call(GuestCall::KvSet, &[0, 1, 1_000, 101], 0)
+        .call(GuestCall::KvSet, &[0, 1, 1_000, too_long], -4)
+        .call(GuestCall::KvSet, &[0, 0, 1_000, 1], -1)
+        .call(GuestCall::KvSet, &[0, 65, 1_000, 1], -1)
+        .call(GuestCall::KvGet, &[0, 65, 1_000, 1], -1)
+        .call(GuestCall::KvDelete, &[0, 65], -1)
+        .asks(&worker);
+    assert_eq!(asked.len(), 3);
+    assert_eq!(storage(&worker).used_bytes, 16 + 1 + 101);
+}
+
+#[test]
+fn what_the_starter_does_not_keep_is_not_stored() {
+    let worker = started(Some(vec![]));
+    for (outcome, answer) in [
+        (Outcome::Denied, -2),
+        (Outcome::Full, -9),
+        (Outcome::Unavailable, -6),
+        (Outcome::TooMany, -5),
+    ] {
+        let script = Script::default()
+            .write(0, b"k")
+            .call(GuestCall::KvSet, &[0, 1, 100, 8], answer)
+            .call(GuestCall::KvGet, &[0, 1, 100, 8], -7);
+        let done = script.run_and_answer(&worker, |_| outcome);
+        assert_eq!(done, Event::ChecksDone { passed: 3, failed: None });
+    }
+}
+
+#[test]
+fn a_starter_that_does_not_answer_is_waited_for_and_not_blamed_on_the_module() {
+    let limits = worker_protocol::Limits { call_ms_max: 500, ..limits() };
+    let worker = Worker::with(&forwarder(), limits);
+    worker.send(&Command::Start { interval_ms: 3_600_000, stored: Some(vec![]) });
+    let script = Script::default().write(0, b"k").call(GuestCall::KvSet, &[0, 1, 100, 8], -6);
+    worker.send(&Command::RunChecks { steps: script.0 });
+    let mut late = None;
+    loop {
+        match worker.next_event() {
+            Event::Asked(asked) => late = Some(asked.id),
+            Event::ChecksDone { failed: None, .. } => break,
+            Event::Started => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    // An answer that comes too late answers no other question.
+    worker.send(&Command::Answer(Answer { id: late.unwrap(), outcome: Outcome::Done }));
+    Script::default().call(GuestCall::KvGet, &[0, 1, 100, 8], -7).holds(&worker);
+}
+
+#[test]
+fn changes_of_the_storage_are_bounded_in_a_second() {
+    let worker = started(Some(vec![]));
+    let mut script = Script::default().write(0, b"k");
+    for value in 0..3 * STORES_PER_S_MAX as i32 {
+        script = script.write(100, &[value as u8]);
+        let step = Step::Call {
+            export: "kv_set".into(),
+            args: [0, 1, 100, 1].map(Value::I32).to_vec(),
+            expect: None,
+        };
+        script.0.push(step);
+    }
+    let asked = script.asks(&worker).len() as u32;
+    // More than one second may pass on a busy machine, but not the whole time.
+    assert!((STORES_PER_S_MAX..3 * STORES_PER_S_MAX).contains(&asked), "{asked}");
 }

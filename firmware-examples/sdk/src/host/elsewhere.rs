@@ -25,6 +25,18 @@ pub fn config_get(_key: &[u8], _buffer: &mut [u8]) -> i32 {
     ABSENT
 }
 
+pub fn kv_get(_key: &[u8], _buffer: &mut [u8]) -> i32 {
+    DENIED
+}
+
+pub fn kv_set(_key: &[u8], _value: &[u8]) -> i32 {
+    DENIED
+}
+
+pub fn kv_delete(_key: &[u8]) -> i32 {
+    DENIED
+}
+
 pub fn sensor_open(_name: &[u8]) -> i32 {
     DENIED
 }

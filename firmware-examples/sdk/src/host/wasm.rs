@@ -10,6 +10,9 @@ mod imports {
         pub fn random(bytes: *mut u8, len: usize) -> i32;
         pub fn metric_set(name: *const u8, name_len: usize, value: *const u8) -> i32;
         pub fn config_get(key: *const u8, key_len: usize, value: *mut u8, value_len: usize) -> i32;
+        pub fn kv_get(key: *const u8, key_len: usize, value: *mut u8, value_len: usize) -> i32;
+        pub fn kv_set(key: *const u8, key_len: usize, value: *const u8, value_len: usize) -> i32;
+        pub fn kv_delete(key: *const u8, key_len: usize) -> i32;
         pub fn sensor_open(name: *const u8, name_len: usize) -> i32;
         pub fn sensor_read(handle: i32, sample: *mut u8) -> i32;
         pub fn publish(
@@ -47,6 +50,22 @@ pub fn config_get(key: &[u8], buffer: &mut [u8]) -> i32 {
     // SAFETY: the host reads the key and writes at most the buffer's length, during the
     // call.
     unsafe { imports::config_get(key.as_ptr(), key.len(), buffer.as_mut_ptr(), buffer.len()) }
+}
+
+pub fn kv_get(key: &[u8], buffer: &mut [u8]) -> i32 {
+    // SAFETY: the host reads the key and writes at most the buffer's length, during the
+    // call.
+    unsafe { imports::kv_get(key.as_ptr(), key.len(), buffer.as_mut_ptr(), buffer.len()) }
+}
+
+pub fn kv_set(key: &[u8], value: &[u8]) -> i32 {
+    // SAFETY: the host reads exactly these bytes, during the call.
+    unsafe { imports::kv_set(key.as_ptr(), key.len(), value.as_ptr(), value.len()) }
+}
+
+pub fn kv_delete(key: &[u8]) -> i32 {
+    // SAFETY: the host reads exactly these bytes, during the call.
+    unsafe { imports::kv_delete(key.as_ptr(), key.len()) }
 }
 
 pub fn sensor_open(name: &[u8]) -> i32 {

@@ -16,7 +16,8 @@ use device_protocol::{
 };
 use ed25519_dalek::SigningKey;
 use gateway_api::{
-    Deployment, DeviceSelector, NewClaimToken, NewDeployment, ProblemCode, ProgressState, Provisions,
+    Deployment, DeviceSelector, NewClaimToken, NewDeployment, ProblemCode, ProgressState,
+    Provisions,
 };
 use module_package::{
     DeviceId, Domain, Manifest, Release, RootId, Signer, TrustedRoot, open_manifest, open_release,

@@ -4,8 +4,8 @@ use ed25519_dalek::SigningKey;
 use fastrand::Rng;
 use module_package::{
     AppEntry, ArtifactId, BLOCK_BYTES, BlobId, CompilePolicy, ConfigEntry, DOCUMENT_VERSION,
-    DeviceId, Domain, Manifest, ModuleId, Provisions, Release, ReleaseId, ReleaseLimits, ReleaseTarget, Root, RootId, Signer,
-    TrustedRoot, seal, seal_root,
+    DeviceId, Domain, Manifest, ModuleId, Provisions, Release, ReleaseId, ReleaseLimits,
+    ReleaseTarget, Root, RootId, Signer, TrustedRoot, seal, seal_root,
 };
 
 /// A gateway's keys and the root that names them.
@@ -53,7 +53,8 @@ pub fn device(random: &mut Rng) -> DeviceId {
 fn provisions(random: &mut Rng) -> Option<Provisions> {
     let entry = |number| ConfigEntry { key: format!("k{number}"), value: "v".into() };
     let config = (0..random.usize(0..3)).map(entry).collect();
-    Provisions { config }.non_empty()
+    let storage_bytes = random.bool().then(|| random.u32(1..1_000));
+    Provisions { config, storage_bytes }.non_empty()
 }
 
 /// With up to five applications.

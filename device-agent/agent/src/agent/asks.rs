@@ -1,0 +1,121 @@
+//! What workers ask for in the middle of a call.
+//!
+//! A worker is not believed: what its module was granted is looked up here, and what is
+//! bounded there is bounded here again.
+
+use super::Agent;
+use crate::Moment;
+use crate::app_storage::to_stored;
+use crate::install::{Input, WorkerId, WorkerInput};
+use crate::refusal::Refusal;
+use std::time::Duration;
+use worker_protocol::{
+    Answer, Ask, Asked, Command, NAME_BYTES_MAX, Outcome, STORED_VALUE_BYTES_MAX, StoredValue,
+};
+
+/// Questions of one worker in a second. An honest one asks for less of each kind.
+const ASKS_PER_S_MAX: u32 = 200;
+
+/// A worker whose module has begun.
+pub(super) struct Begun {
+    app: String,
+    storage_bytes: usize,
+    /// Of the present second: when it began, and how often was asked.
+    asked: (Moment, u32),
+}
+
+impl Agent {
+    /// Lets the module begin with what it has stored.
+    pub(super) fn begin(
+        &mut self,
+        worker: WorkerId,
+        interval_ms: u32,
+        now: Moment,
+    ) -> Option<Input> {
+        let entry = self.installer.as_ref()?.slot_of(worker)?.entry.clone();
+        let provisions = entry.provisions.unwrap_or_default();
+        let storage_bytes = provisions.storage_bytes.unwrap_or(0) as usize;
+        let stored = match self.parts.app_storage.read(&entry.app) {
+            _ if storage_bytes == 0 => Vec::new(),
+            Ok(values) => to_stored(values),
+            Err(error @ crate::app_storage::StorageError::Damaged { .. }) => {
+                let text = format!("{error}; the module begins with nothing stored");
+                self.log_line(entry.app.clone(), "error", text, now);
+                self.refuse(Refusal::from(&error), None, now);
+                Vec::new()
+            }
+            Err(error) => {
+                // A module that found nothing would take itself for new.
+                self.parts.workers.kill(worker);
+                let refusal = Refusal::from(&error);
+                return Some(Input::Worker(worker, WorkerInput::NotStarted(refusal)));
+            }
+        };
+        let begun = Begun { app: entry.app, storage_bytes, asked: (now, 0) };
+        self.begun.insert(worker, begun);
+        self.parts.workers.send(worker, Command::Start { interval_ms, stored: Some(stored) });
+        None
+    }
+
+    pub(super) fn answer(&mut self, worker: WorkerId, asked: Asked, now: Moment) {
+        let outcome = self.outcome_of(worker, asked.ask, now);
+        self.parts.workers.send(worker, Command::Answer(Answer { id: asked.id, outcome }));
+    }
+
+    fn outcome_of(&mut self, worker: WorkerId, ask: Ask, now: Moment) -> Outcome {
+        // Also one that was told to end may finish its call. One whose application has
+        // left the device may not write any more.
+        let Some(begun) = self.begun.get_mut(&worker) else { return Outcome::Denied };
+        let (since, count) = &mut begun.asked;
+        if now.saturating_sub(*since) >= Duration::from_secs(1) {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        if *count > ASKS_PER_S_MAX {
+            return Outcome::TooMany;
+        }
+        let (app, quota_bytes) = (begun.app.clone(), begun.storage_bytes);
+        match ask {
+            Ask::Keep(StoredValue { key, value }) => {
+                if quota_bytes == 0 || key.len() > NAME_BYTES_MAX {
+                    return Outcome::Denied;
+                }
+                if value.len() > STORED_VALUE_BYTES_MAX {
+                    return Outcome::Full;
+                }
+                self.change_stored(&app, &key, Some(value), quota_bytes, now)
+            }
+            Ask::Forget { .. } if quota_bytes == 0 => Outcome::Denied,
+            Ask::Forget { key } => self.change_stored(&app, &key, None, quota_bytes, now),
+        }
+    }
+
+    fn change_stored(
+        &mut self,
+        app: &str,
+        key: &str,
+        value: Option<Vec<u8>>,
+        quota_bytes: usize,
+        now: Moment,
+    ) -> Outcome {
+        match self.parts.app_storage.change(app, key, value, quota_bytes) {
+            Ok(true) => Outcome::Done,
+            Ok(false) => Outcome::Full,
+            Err(error) => {
+                self.refuse(Refusal::from(&error), None, now);
+                Outcome::Unavailable
+            }
+        }
+    }
+
+    /// After a manifest was accepted, or found again at the start: what applications
+    /// stored that are not in it goes, and their workers store nothing more.
+    pub(super) fn forget_left_storage(&mut self, now: Moment) {
+        let kept: Vec<&str> = self.desired.iter().map(|entry| entry.app.as_str()).collect();
+        self.begun.retain(|_, begun| kept.contains(&begun.app.as_str()));
+        // What cannot be removed now is tried again with the next manifest or start.
+        if let Err(error) = self.parts.app_storage.keep_only(&kept) {
+            self.refuse(Refusal::from(&error), None, now);
+        }
+    }
+}
