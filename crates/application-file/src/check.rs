@@ -1,0 +1,273 @@
+//! From shape to meaning: names, ranges, and what has to fit together within the file.
+
+use crate::channels;
+use crate::error::{Errors, excerpt};
+use crate::model::{ApplicationFile, Build, Devices, Located, Module, Source};
+use crate::names::{GRANT_NAME_RULE, NAME_RULE, is_grant_name, is_name};
+use crate::{BUILDS_MAX, MODULES_MAX, not_yet, shape};
+use std::collections::HashMap;
+use std::ops::{Range, RangeInclusive};
+use toml::Spanned;
+
+const INTERVAL_MS: RangeInclusive<u32> = 10..=3_600_000;
+const CALL_MS: RangeInclusive<u32> = 1..=60_000;
+const HEALTH_WINDOW_MS: RangeInclusive<u32> = 0..=86_400_000;
+const MEMORY_BYTES: RangeInclusive<u64> = 0..=4 * 1024 * 1024 * 1024;
+const VERSION: RangeInclusive<u32> = 1..=u32::MAX;
+pub const GRANTS_MAX: usize = 16;
+const DEVICES_MAX: usize = 10_000;
+const PATH_BYTES_MAX: usize = 1_024;
+const ID_DIGITS: usize = 64;
+
+/// What the shape means. It is whole only if no error was added.
+pub fn check(file: &shape::File, errors: &mut Errors<'_>) -> ApplicationFile {
+    check_name(&file.name, "application", errors);
+    let devices = file.devices.as_ref().map(|devices| to_devices(devices, errors));
+    if file.modules.is_empty() {
+        errors.add_absence(&file.name.span(), "the application has no module; add [[module]]");
+    }
+    if let Some(surplus) = file.modules.get(MODULES_MAX) {
+        let what = format!(
+            "the application has {} modules, and {MODULES_MAX} are the most; split it",
+            file.modules.len()
+        );
+        errors.add(&surplus.span(), what);
+    }
+    let kept = file.modules.iter().take(MODULES_MAX);
+    let modules: Vec<Module> =
+        kept.map(|module| to_module(module, devices.as_ref(), errors)).collect();
+    refuse_repeated(modules.iter().map(|module| &module.name), "module", errors);
+    channels::check(&modules, errors);
+    ApplicationFile { name: locate(&file.name, errors), modules }
+}
+
+fn locate(text: &Spanned<String>, errors: &Errors<'_>) -> Located<String> {
+    Located { value: text.get_ref().clone(), at: errors.place_of(&text.span()) }
+}
+
+fn check_name(name: &Spanned<String>, of: &str, errors: &mut Errors<'_>) {
+    if !is_name(name.get_ref()) {
+        let shown = excerpt(name.get_ref());
+        errors.add(&name.span(), format!("{shown:?} is no name for the {of}: {NAME_RULE}"));
+    }
+}
+
+fn to_module(
+    module: &Spanned<shape::Module>,
+    of_all: Option<&Devices>,
+    errors: &mut Errors<'_>,
+) -> Module {
+    let span = module.span();
+    let module = module.get_ref();
+    check_name(&module.name, "module", errors);
+    check_range("interval_ms", module.interval_ms.as_ref(), INTERVAL_MS, errors);
+    let window = module.health_window_ms.as_ref();
+    check_range("health_window_ms", window, HEALTH_WINDOW_MS, errors);
+    check_class(module.class.as_ref(), errors);
+    let limits = module.limits.as_ref().map(|limits| limits.get_ref().clone()).unwrap_or_default();
+    let memory = limits.memory_bytes_max.as_ref();
+    check_range("memory_bytes_max", memory, MEMORY_BYTES, errors);
+    check_range("call_ms_max", limits.call_ms_max.as_ref(), CALL_MS, errors);
+    let own = module.devices.as_ref().map(|devices| to_devices(devices, errors));
+    let devices = own.or_else(|| of_all.cloned()).unwrap_or_else(|| {
+        let what = "it is not said where the module runs; give devices = \"all\", or a list of \
+                    devices, to the module or to the application";
+        errors.add_absence(&span, what);
+        Devices::All
+    });
+    Module {
+        name: locate(&module.name, errors),
+        builds: to_builds(&span, module, errors),
+        devices,
+        interval_ms: get(module.interval_ms.as_ref()),
+        health_window_ms: get(window),
+        metering: module.metering.unwrap_or_default(),
+        canonical_nans: module.canonical_nans.unwrap_or_default(),
+        memory_bytes_max: get(memory),
+        call_ms_max: get(limits.call_ms_max.as_ref()),
+        sensors: to_grants("sensor", &module.sensors, errors),
+        channels: channels::read(&module.channels, errors),
+    }
+}
+
+fn get<T: Copy>(value: Option<&Spanned<T>>) -> Option<T> {
+    value.map(|value| *value.get_ref())
+}
+
+fn check_range<T: PartialOrd + Copy + std::fmt::Display>(
+    name: &str,
+    value: Option<&Spanned<T>>,
+    range: RangeInclusive<T>,
+    errors: &mut Errors<'_>,
+) {
+    if let Some(value) = value.filter(|value| !range.contains(value.get_ref())) {
+        let what = format!(
+            "{name} is {}; it has to be {} to {}",
+            value.get_ref(),
+            range.start(),
+            range.end()
+        );
+        errors.add(&value.span(), what);
+    }
+}
+
+fn check_class(class: Option<&Spanned<String>>, errors: &mut Errors<'_>) {
+    let Some(class) = class else { return };
+    let what = match class.get_ref().as_str() {
+        "best-effort" => return,
+        "real-time" => "class \"real-time\" is not supported yet; there is \"best-effort\"".into(),
+        other => format!("there is no class {:?}; there is \"best-effort\"", excerpt(other)),
+    };
+    errors.add(&class.span(), what);
+}
+
+fn to_devices(devices: &Spanned<shape::Devices>, errors: &mut Errors<'_>) -> Devices {
+    let these = match devices.get_ref() {
+        shape::Devices::Word(word) if word == "all" => return Devices::All,
+        shape::Devices::Word(word) => {
+            let what = match not_yet::field(word) {
+                Some(why) => format!("{word:?} is not supported yet: {why}"),
+                None => format!(
+                    "{:?} is neither \"all\" nor a list; write devices = [{:?}] for one device",
+                    excerpt(word),
+                    excerpt(word)
+                ),
+            };
+            errors.add(&devices.span(), what);
+            return Devices::All;
+        }
+        shape::Devices::These(these) => these,
+    };
+    if these.is_empty() || these.len() > DEVICES_MAX {
+        let what = format!(
+            "the list names {} devices; name 1 to {DEVICES_MAX}, or give \"all\"",
+            these.len()
+        );
+        errors.add(&devices.span(), what);
+    }
+    let these: Vec<_> =
+        these.iter().take(DEVICES_MAX).map(|device| locate(device, errors)).collect();
+    refuse_repeated(these.iter(), "device", errors);
+    Devices::These(these)
+}
+
+fn to_grants(
+    kind: &str,
+    names: &[Spanned<String>],
+    errors: &mut Errors<'_>,
+) -> Vec<Located<String>> {
+    if let Some(surplus) = names.get(GRANTS_MAX) {
+        let what = format!("these are {} {kind}s, and {GRANTS_MAX} are the most", names.len());
+        errors.add(&surplus.span(), what);
+    }
+    for name in names.iter().take(GRANTS_MAX).filter(|name| !is_grant_name(name.get_ref())) {
+        let shown = excerpt(name.get_ref());
+        errors.add(&name.span(), format!("{shown:?} is no name for a {kind}: {GRANT_NAME_RULE}"));
+    }
+    let names: Vec<_> = names.iter().take(GRANTS_MAX).map(|name| locate(name, errors)).collect();
+    refuse_repeated(names.iter(), kind, errors);
+    names
+}
+
+/// The second of two equal names is the one that is wrong.
+pub fn refuse_repeated<'a>(
+    names: impl Iterator<Item = &'a Located<String>>,
+    kind: &str,
+    errors: &mut Errors<'_>,
+) {
+    let mut seen: HashMap<&str, &Located<String>> = HashMap::new();
+    for name in names {
+        match seen.get(name.value.as_str()) {
+            Some(first) => {
+                let shown = excerpt(&name.value);
+                let what = format!("{kind} {shown:?} is there already, at {}", first.at);
+                errors.add_at(name.at, what);
+            }
+            None => drop(seen.insert(&name.value, name)),
+        }
+    }
+}
+
+fn to_builds(span: &Range<usize>, module: &shape::Module, errors: &mut Errors<'_>) -> Vec<Build> {
+    let own = to_build(span, (&module.file, &module.version, &module.id), errors);
+    let Some(any_of) = &module.any_of else {
+        if own.is_none() {
+            let what = "it is not said which bytes run; give file, version, id or any_of";
+            errors.add_absence(span, what);
+        }
+        return own.into_iter().collect();
+    };
+    if own.is_some() {
+        let what = "any_of is the whole list of builds; move file, version or id into it";
+        errors.add(&any_of.span(), what);
+    }
+    let builds = any_of.get_ref();
+    if !(1..=BUILDS_MAX).contains(&builds.len()) {
+        let what = format!("any_of has {} builds; give 1 to {BUILDS_MAX}", builds.len());
+        errors.add(&any_of.span(), what);
+    }
+    let mut kept: Vec<Build> = Vec::new();
+    for build in builds.iter().take(BUILDS_MAX) {
+        let sources = build.get_ref();
+        let read = to_build(&build.span(), (&sources.file, &sources.version, &sources.id), errors);
+        match read {
+            None => {
+                errors.add_absence(&build.span(), "the build is empty; give file, version or id")
+            }
+            Some(read) => match kept.iter().find(|other| other.source == read.source) {
+                Some(first) => {
+                    let what = format!(
+                        "{} is there already, at {}",
+                        excerpt(&read.source.to_string()),
+                        first.at
+                    );
+                    errors.add_at(read.at, what);
+                }
+                None => kept.push(read),
+            },
+        }
+    }
+    kept
+}
+
+type Sources<'a> =
+    (&'a Option<Spanned<String>>, &'a Option<Spanned<u32>>, &'a Option<Spanned<String>>);
+
+fn to_build(span: &Range<usize>, sources: Sources<'_>, errors: &mut Errors<'_>) -> Option<Build> {
+    let (file, version, id) = sources;
+    let given = [file.is_some(), version.is_some(), id.is_some()].iter().filter(|is| **is).count();
+    if given > 1 {
+        errors.add(span, "give one of file, version and id, and not several");
+    }
+    if let Some(file) = file {
+        check_path(file, errors);
+        let source = Source::File(file.get_ref().clone());
+        return Some(Build { at: errors.place_of(&file.span()), source });
+    }
+    if let Some(version) = version {
+        check_range("version", Some(version), VERSION, errors);
+        let source = Source::Version(*version.get_ref());
+        return Some(Build { at: errors.place_of(&version.span()), source });
+    }
+    let id = id.as_ref()?;
+    let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    if id.get_ref().len() != ID_DIGITS || !id.get_ref().chars().all(is_hex) {
+        let what = format!(
+            "{:?} is no id: it is the module's SHA-256 in {ID_DIGITS} lower-case hexadecimal digits",
+            excerpt(id.get_ref())
+        );
+        errors.add(&id.span(), what);
+    }
+    Some(Build { at: errors.place_of(&id.span()), source: Source::Id(id.get_ref().clone()) })
+}
+
+fn check_path(path: &Spanned<String>, errors: &mut Errors<'_>) {
+    let text = path.get_ref();
+    if text.is_empty() || text.len() > PATH_BYTES_MAX || text.chars().any(char::is_control) {
+        let what = format!(
+            "{:?} is no path: use 1 to {PATH_BYTES_MAX} bytes without control characters",
+            excerpt(text)
+        );
+        errors.add(&path.span(), what);
+    }
+}

@@ -1,0 +1,127 @@
+//! What a file says, once nothing is wrong with it.
+
+use crate::error::Place;
+
+/// A value, and where it stands, for whoever finds something wrong with it later.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located<T> {
+    pub value: T,
+    pub at: Place,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApplicationFile {
+    pub name: Located<String>,
+    /// At least one; no two have the same name.
+    pub modules: Vec<Module>,
+}
+
+impl ApplicationFile {
+    pub fn module(&self, name: &str) -> Option<&Module> {
+        self.modules.iter().find(|module| module.name.value == name)
+    }
+
+    /// The paths of all files that it names, each once.
+    pub fn files(&self) -> Vec<&str> {
+        let sources = self.modules.iter().flat_map(|module| &module.builds);
+        let mut files: Vec<&str> = Vec::new();
+        for build in sources {
+            if let Source::File(path) = &build.source
+                && !files.contains(&path.as_str())
+            {
+                files.push(path);
+            }
+        }
+        files
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    pub name: Located<String>,
+    /// At least one, the best first: a device gets the first that its target can run.
+    pub builds: Vec<Build>,
+    pub devices: Devices,
+    pub interval_ms: Option<u32>,
+    pub health_window_ms: Option<u32>,
+    pub metering: bool,
+    pub canonical_nans: bool,
+    pub memory_bytes_max: Option<u64>,
+    pub call_ms_max: Option<u32>,
+    pub sensors: Vec<Located<String>>,
+    pub channels: Vec<Channel>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    pub at: Place,
+    pub source: Source,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A path, as it is written.
+    File(String),
+    /// Of the module's own name.
+    Version(u32),
+    /// 64 lower-case hexadecimal digits.
+    Id(String),
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => f.write_str(path),
+            Self::Version(version) => write!(f, "version {version}"),
+            Self::Id(id) => f.write_str(id),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Devices {
+    /// Also those that enrol later.
+    All,
+    /// By name or id, at least one.
+    These(Vec<Located<String>>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channel {
+    pub name: Located<String>,
+    pub direction: Direction,
+    pub scope: Scope,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Publish,
+    Subscribe,
+}
+
+impl Direction {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Subscribe => "subscribe",
+        }
+    }
+}
+
+/// How far a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// To the modules of the same device.
+    Local,
+    /// By the broker.
+    Remote,
+}
+
+impl Scope {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+        }
+    }
+}

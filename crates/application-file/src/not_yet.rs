@@ -1,0 +1,28 @@
+//! What people may look for and no device carries out yet: refused by name, with what
+//! there is instead. A line leaves this file with the change that makes it work.
+
+const FIELDS: &[(&str, &str)] = &[
+    ("labels", "devices have no labels; name them in devices, or give \"all\""),
+    ("targets", "name the devices in devices, or give \"all\"; any_of chooses by target"),
+    ("placement", "give devices, a list of them or \"all\""),
+    ("priority", "every module runs as best-effort in a process of its own"),
+    ("cpu_weight", "every module runs as best-effort in a process of its own"),
+    ("config", "modules get no configuration; build its values in"),
+    ("storage", "modules can store nothing"),
+    ("storage_bytes_max", "modules can store nothing"),
+    ("actuators", "modules can read sensors and publish"),
+    ("accelerators", "no device declares an accelerator"),
+    ("network", "modules have no network"),
+    ("wasi", "no device offers WASI"),
+    ("gas_max", "a module can count its gas (metering = true), without a limit"),
+    ("on_limit", "a module that is over a limit is stopped"),
+    ("stack_bytes", "every call has 256 KiB of native stack"),
+    ("log_lines_per_s_max", "every module may log 20 lines a second"),
+    ("publishes_per_s_max", "every module may publish 100 times a second"),
+    ("known_answers", "push them with the module: farrier module push --known-answers"),
+    ("step", "push known answers with the module: farrier module push --known-answers"),
+];
+
+pub fn field(name: &str) -> Option<&'static str> {
+    FIELDS.iter().find(|(field, _)| *field == name).map(|(_, why)| *why)
+}

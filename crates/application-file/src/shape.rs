@@ -1,0 +1,196 @@
+//! The file as it is written: what `serde` reads and `schemars` describes.
+//!
+//! The comments of the fields are what editors show. Unknown fields are refused
+//! everywhere; `text` says how that is told.
+
+use schemars::JsonSchema;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use toml::Spanned;
+
+/// An application: several modules that a gateway deploys as one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Farrier application file")]
+pub struct File {
+    /// The layout of this file: 1.
+    #[schemars(with = "u32", range(min = 1, max = 1))]
+    pub format: Spanned<u32>,
+    /// The application's name: lower-case letters, digits and '-'.
+    #[schemars(with = "String")]
+    pub name: Spanned<String>,
+    /// Where the modules run: "all" for every device, also those that enrol later, or a
+    /// list of devices by name or id. A module can say otherwise for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<AllOrThese>")]
+    pub devices: Option<Spanned<Devices>>,
+    /// The modules.
+    #[serde(rename = "module", default)]
+    #[schemars(with = "Vec<Module>", length(min = 1, max = 32))]
+    pub modules: Vec<Spanned<Module>>,
+}
+
+/// One module of the application. It says in one of four ways which bytes run: `file`,
+/// `version`, `id`, or `any_of`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Module {
+    /// The module's name, here and at the gateway: lower-case letters, digits and '-'.
+    #[schemars(with = "String")]
+    pub name: Spanned<String>,
+    /// The Wasm file, relative to this file. It is uploaded if the gateway lacks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub file: Option<Spanned<String>>,
+    /// A version of the module that the gateway has already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u32>")]
+    pub version: Option<Spanned<u32>>,
+    /// The SHA-256 of a module that the gateway has already, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub id: Option<Spanned<String>>,
+    /// Builds of one module, the best first: each device gets the first that its target
+    /// can run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<Build>>")]
+    pub any_of: Option<Spanned<Vec<Spanned<Build>>>>,
+    /// Where it runs, if not where the application does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<AllOrThese>")]
+    pub devices: Option<Spanned<Devices>>,
+    /// Time between two ticks in milliseconds, 10 to 3,600,000; 1,000 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u32>")]
+    pub interval_ms: Option<Spanned<u32>>,
+    /// How long a new version has to be well before a device keeps it, in milliseconds,
+    /// 0 to 86,400,000; 30,000 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u32>")]
+    pub health_window_ms: Option<Spanned<u32>>,
+    /// Whether it counts its gas, the same on every architecture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metering: Option<bool>,
+    /// Whether NaNs have the same bits on every architecture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canonical_nans: Option<bool>,
+    /// The class that it runs in: "best-effort".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub class: Option<Spanned<String>>,
+    /// Sensors that it may open, by the devices' names for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub sensors: Vec<Spanned<String>>,
+    /// What it may use at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Limits>")]
+    pub limits: Option<Spanned<Limits>>,
+    /// Channels that it may use.
+    #[serde(rename = "channel", default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Channel>")]
+    pub channels: Vec<Spanned<Channel>>,
+}
+
+/// One build of a module: one of `file`, `version` and `id`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Build {
+    /// The Wasm file, relative to the application file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub file: Option<Spanned<String>>,
+    /// A version of the module that the gateway has already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u32>")]
+    pub version: Option<Spanned<u32>>,
+    /// The SHA-256 of a module that the gateway has already, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub id: Option<Spanned<String>>,
+}
+
+/// What a module may use at most.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Linear memory in bytes, up to 4,294,967,296; the module's own maximum, or 16 MiB,
+    /// unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub memory_bytes_max: Option<Spanned<u64>>,
+    /// Wall time of one call in milliseconds, 1 to 60,000; 1,000 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u32>")]
+    pub call_ms_max: Option<Spanned<u32>>,
+}
+
+/// A named channel that a module may use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Channel {
+    /// Letters, digits, '-', '_', '.' and '/'.
+    #[schemars(with = "String")]
+    pub name: Spanned<String>,
+    /// "publish".
+    #[schemars(with = "String")]
+    pub direction: Spanned<String>,
+    /// "remote", which is so unless given: by the broker to the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub scope: Option<Spanned<String>>,
+}
+
+/// A word or a list, each with its place. `#[serde(untagged)]` would lose the places.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Devices {
+    Word(String),
+    These(Vec<Spanned<String>>),
+}
+
+/// How the schema shows [`Devices`].
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "only its schema is used")]
+enum AllOrThese {
+    /// "all": every device, also those that enrol later.
+    All(String),
+    /// Names or ids.
+    These(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Devices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyDevices;
+        impl<'de> Visitor<'de> for AnyDevices {
+            type Value = Devices;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"all\" or a list of devices")
+            }
+
+            fn visit_str<E>(self, word: &str) -> Result<Devices, E> {
+                Ok(Devices::Word(word.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Devices, A::Error> {
+                let mut these = Vec::new();
+                while let Some(device) = seq.next_element()? {
+                    these.push(device);
+                }
+                Ok(Devices::These(these))
+            }
+        }
+        deserializer.deserialize_any(AnyDevices)
+    }
+}
+
+impl Serialize for Devices {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Word(word) => serializer.serialize_str(word),
+            Self::These(these) => these.serialize(serializer),
+        }
+    }
+}

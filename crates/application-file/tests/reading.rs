@@ -1,0 +1,241 @@
+//! What is read, and what is said of what is wrong.
+
+use application_file::{
+    ApplicationFile, Devices, Direction, ERRORS_MAX, FILE_BYTES_MAX, FileError, Scope, Source,
+    json_schema, read,
+};
+use expect_test::{Expect, expect};
+
+const WHOLE: &str = r#"
+format = 1
+name = "climate"
+devices = "all"
+
+[[module]]
+name = "filter"
+file = "build/filter.wasm"
+interval_ms = 500
+metering = true
+sensors = ["temperature", "humidity"]
+
+[module.limits]
+memory_bytes_max = 2_097_152
+call_ms_max = 50
+
+[[module.channel]]
+name = "average"
+direction = "publish"
+
+[[module]]
+name = "threshold"
+devices = ["kitchen", "cellar"]
+any_of = [{ file = "simd.wasm" }, { version = 3 }]
+"#;
+
+fn whole() -> ApplicationFile {
+    read(WHOLE).unwrap_or_else(|errors| panic!("{}", lines(&errors)))
+}
+
+fn lines(errors: &[FileError]) -> String {
+    errors.iter().map(|error| format!("{error}\n")).collect()
+}
+
+fn refused(text: &str, expected: Expect) {
+    let errors = read(text).expect_err("it is wrong");
+    expected.assert_eq(&lines(&errors));
+}
+
+#[test]
+fn a_file_says_what_runs_where() {
+    let file = whole();
+    assert_eq!(file.name.value, "climate");
+    let [filter, threshold] = file.modules.as_slice() else { panic!("{file:?}") };
+    assert_eq!((filter.interval_ms, filter.call_ms_max), (Some(500), Some(50)));
+    assert_eq!(filter.memory_bytes_max, Some(2 << 20));
+    assert!(filter.metering && !filter.canonical_nans);
+    assert_eq!(filter.devices, Devices::All);
+    assert_eq!(filter.channels[0].direction, Direction::Publish);
+    assert_eq!(filter.channels[0].scope, Scope::Remote, "unless given");
+    let sources: Vec<_> = threshold.builds.iter().map(|build| build.source.clone()).collect();
+    assert_eq!(sources, [Source::File("simd.wasm".into()), Source::Version(3)]);
+    assert!(matches!(&threshold.devices, Devices::These(these) if these.len() == 2));
+    assert_eq!(file.files(), ["build/filter.wasm", "simd.wasm"]);
+    assert_eq!(threshold.name.at.to_string(), "22:8");
+}
+
+#[test]
+fn all_errors_of_a_file_are_told_at_once_with_their_places() {
+    refused(
+        r#"format = 1
+name = "Climate"
+colour = "red"
+
+[[module]]
+name = "filter"
+file = "filter.wasm"
+sensor = ["temperature"]
+interval_ms = "fast"
+labels = ["kitchen"]
+
+[module.limits]
+memory_bytes_max = -1
+call_ms_max = 0
+
+[[module.channel]]
+direction = "publish"
+"#,
+        expect![[r#"
+            2:8: "Climate" is no name for the application: use 1 to 64 lower-case letters, digits or '-'
+            3:1: there is no field "colour" here; take it out. There are format, name, devices, module
+            8:1: there is no field "sensor" here; did you mean "sensors"?
+            9:15: "interval_ms" is wrong: invalid type: string "fast", expected a whole number from 0 to 4294967295
+            10:1: "labels" is not supported yet: devices have no labels; name them in devices, or give "all"
+            13:20: "memory_bytes_max" is wrong: invalid value: integer `-1`, expected a whole number from 0 on
+            14:15: call_ms_max is 0; it has to be 1 to 60000
+            16:1: "name" is missing here; add it
+        "#]],
+    );
+}
+
+#[test]
+fn what_does_not_fit_together_is_told_by_name() {
+    refused(
+        r#"format = 1
+name = "climate"
+devices = "none"
+
+[[module]]
+name = "filter"
+file = "filter.wasm"
+version = 1
+class = "real-time"
+sensors = ["a", "b", "a"]
+
+[[module.channel]]
+name = "average"
+direction = "publish"
+
+[[module.channel]]
+name = "average"
+direction = "publish"
+scope = "local"
+
+[[module]]
+name = "filter"
+id = "abc"
+
+[[module]]
+name = "empty"
+
+[[module]]
+name = "twice"
+any_of = [{ version = 1 }, { version = 1 }, {}]
+"#,
+        expect![[r#"
+            3:11: "none" is neither "all" nor a list; write devices = ["none"] for one device
+            5:1: give one of file, version and id, and not several
+            9:9: class "real-time" is not supported yet; there is "best-effort"
+            10:22: sensor "a" is there already, at 10:12
+            17:8: channel "average" is there already, at 13:8
+            19:9: scope "local" is not supported yet; there is "remote"
+            22:8: module "filter" is there already, at 6:8
+            23:6: "abc" is no id: it is the module's SHA-256 in 64 lower-case hexadecimal digits
+            25:1: it is not said which bytes run; give file, version, id or any_of
+            30:40: version 1 is there already, at 30:23
+            30:45: the build is empty; give file, version or id
+        "#]],
+    );
+}
+
+#[test]
+fn a_module_without_a_place_is_refused() {
+    refused(
+        "format = 1\nname = \"a\"\n[[module]]\nname = \"b\"\nversion = 1\n",
+        expect![[r#"
+        3:1: it is not said where the module runs; give devices = "all", or a list of devices, to the module or to the application
+    "#]],
+    );
+}
+
+#[test]
+fn errors_of_syntax_are_told_before_all_others() {
+    refused(
+        "format = 1\nname = \"a\nmodule = [\n",
+        expect![[r#"
+        2:10: not TOML: invalid basic string, expected `"`
+        3:11: not TOML: unclosed array, expected `]`
+    "#]],
+    );
+    refused(
+        "format = 1\nformat = 1\n",
+        expect![[r#"
+        2:1: not TOML: duplicate key
+    "#]],
+    );
+}
+
+#[test]
+fn another_format_is_refused_before_its_fields_are_judged() {
+    refused(
+        "format = 2\nblocks = 3\n",
+        expect![[r#"
+        1:10: the file has format 2, and this build reads format 1; a newer Farrier reads it
+    "#]],
+    );
+    refused(
+        "name = \"a\"\n",
+        expect![[r#"
+        1:1: "format" is missing here; add it
+    "#]],
+    );
+    refused(
+        "",
+        expect![[r#"
+        1:1: "format" is missing here; add it
+    "#]],
+    );
+}
+
+#[test]
+fn a_value_of_another_type_is_told_once() {
+    refused(
+        "format = \"1\"\nname = 3\nmodule = 4\ndevices = 5\n",
+        expect![[r#"
+        1:10: "format" is wrong: invalid type: string "1", expected a whole number from 0 to 4294967295
+        2:8: "name" is wrong: invalid type: integer `3`, expected a string
+        3:10: "module" is wrong: invalid type: integer `4`, expected a list
+        4:11: "devices" is wrong: invalid type: integer `5`, expected "all" or a list of devices
+    "#]],
+    );
+}
+
+#[test]
+fn endless_errors_and_endless_files_are_bounded() {
+    let many: String = (0..1_000).map(|n| format!("x{n} = 1\n")).collect();
+    assert_eq!(read(&format!("format = 1\n{many}")).unwrap_err().len(), ERRORS_MAX);
+    let long = format!("# {}", "x".repeat(FILE_BYTES_MAX));
+    assert_eq!(read(&long).unwrap_err().len(), 1);
+    let deep = format!("a = {}", "[".repeat(10_000));
+    assert!(!read(&deep).unwrap_err().is_empty());
+    let name = "n".repeat(100_000);
+    let errors = read(&format!("format = 1\nname = \"{name}\"\n{name} = 1")).unwrap_err();
+    assert!(errors.iter().all(|error| error.what.len() < 1_000), "{errors:?}");
+}
+
+/// An editor completes by the schema what the reader takes, and nothing else.
+#[test]
+fn the_schema_has_the_fields_of_the_reader() {
+    let schema = json_schema();
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(schema["required"], serde_json::json!(["format", "name"]));
+    let module = &schema["$defs"]["Module"];
+    assert_eq!(module["additionalProperties"], false);
+    let properties = module["properties"].as_object().expect("the module's fields");
+    for field in properties.keys() {
+        // Each is known: a wrong value is told as such, and not as an unknown field.
+        let text = format!("format = 1\nname = \"a\"\n[[module]]\n{field} = 1979-05-27\n");
+        let errors = read(&text).unwrap_err();
+        assert!(errors.iter().all(|e| !e.what.contains("no field")), "{field}: {errors:?}");
+    }
+    assert!(properties.values().all(|field| field["description"].is_string()), "{module}");
+}
