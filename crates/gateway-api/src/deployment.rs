@@ -53,8 +53,11 @@ pub enum DeviceSelector {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployment {
     pub id: String,
-    /// The application: the module's name.
+    /// The module's name, under which it runs on devices.
     pub app: String,
+    /// The application that it is a part of, if it was not made by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
     pub module: String,
     pub module_version: u32,
     pub devices: DeviceSelector,
@@ -91,6 +94,9 @@ pub struct DeviceProgress {
     pub device_name: String,
     pub target: String,
     pub state: ProgressState,
+    /// Which of the deployment's builds runs there, as `name@version`, if it has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
     /// The manifest that carries it, once one is published.
     pub generation: Option<u64>,
     pub fetched_bytes: u64,

@@ -38,6 +38,10 @@
 //! | `POST /api/v1/deployments` with [`NewDeployment`] | 201 [`Deployment`] |
 //! | `GET /api/v1/deployments`, `GET /api/v1/deployments/{id}` | [`List`] of [`Deployment`], [`Deployment`] |
 //! | `DELETE /api/v1/deployments/{id}` | 204; its application leaves the devices |
+//! | `POST /api/v1/application-plans` with [`NewApplication`] | [`ApplicationPlan`]; nothing is changed |
+//! | `POST /api/v1/applications` with [`NewApplication`] | 201, or 200 if nothing had to be changed, [`AppliedApplication`]; 409 with the plan if it asks for more and `accept_more` is not set |
+//! | `GET /api/v1/applications`, `GET /api/v1/applications/{name}` | [`List`] of [`Application`], [`Application`] |
+//! | `DELETE /api/v1/applications/{name}` | 204; its modules leave the devices |
 //! | `GET /api/v1/devices`, `GET /api/v1/devices/{ref}` | [`List`] of [`Device`], [`Device`]; a ref is an id or a name |
 //! | `GET /api/v1/devices/{ref}/history` | [`History`] |
 //! | `GET /api/v1/ps` | [`List`] of [`AppStatus`] |
@@ -48,6 +52,7 @@
 //! A refusal is a [`Problem`] with content type `application/problem+json`.
 //! Login is a bearer token in `Authorization`, or the session cookie.
 
+mod application;
 mod audit;
 mod deployment;
 mod device;
@@ -59,6 +64,10 @@ mod provisions;
 mod session;
 mod trust;
 
+pub use application::{
+    Application, ApplicationModule, ApplicationPlan, AppliedApplication, FileProblem, ModulePlan,
+    NewApplication, PlanAction, PlanBuild, PlanDifference,
+};
 pub use audit::{AuditAction, AuditPage, AuditRecord, AuditSignature};
 pub use deployment::{
     Deployment, DeploymentState, DeviceProgress, DeviceSelector, NewDeployment, ProgressState,

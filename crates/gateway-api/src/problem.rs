@@ -1,5 +1,6 @@
 //! Refusals of the API (RFC 9457).
 
+use crate::{ApplicationPlan, FileProblem};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -20,6 +21,12 @@ pub struct Problem {
     /// Identifies the request in the gateway's log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// Of an application file: all that is wrong with it, by place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FileProblem>,
+    /// Of an application that asks for more: what it would change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Box<ApplicationPlan>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +45,11 @@ pub enum ProblemCode {
     /// Something is over a limit that `detail` names.
     TooLarge,
     InvalidKnownAnswers,
+    /// The application file is wrong, or asks for what cannot be; `errors` says where.
+    InvalidApplication,
+    /// The application asks for more than what runs; `plan` says what. Send it again
+    /// with `accept_more`.
+    AsksForMore,
     /// The request's JSON, query or path is wrong.
     BadRequest,
     NotFound,

@@ -6,10 +6,11 @@ use crate::error::ClientError;
 use crate::exchange::{Body, Request};
 use crate::upload::Upload;
 use gateway_api::{
-    AcceptedEnrolment, AcceptedRelease, AppStatus, AuditPage, ClaimToken, CompileRecord,
-    Deployment, Device, History, List, LogLine, LoginLink, Module, ModuleEligibility,
-    NewClaimToken, NewDeployment, NewGatewayKey, Overview, PendingEnrolments, Published, Session,
-    Trust, TrustKey, WaitingRelease,
+    AcceptedEnrolment, AcceptedRelease, AppStatus, Application, ApplicationPlan,
+    AppliedApplication, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History, List,
+    LogLine, LoginLink, Module, ModuleEligibility, NewApplication, NewClaimToken, NewDeployment,
+    NewGatewayKey, Overview, PendingEnrolments, Published, Session, Trust, TrustKey,
+    WaitingRelease,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -193,6 +194,39 @@ impl Client {
     /// Takes the application from the devices.
     pub async fn delete_deployment(&self, id: &str) -> Result<(), ClientError> {
         let request = Request::new(Method::DELETE, self.api_url(&["deployments", id])?);
+        match self.exchange(&request).await {
+            // An earlier attempt did it, and its answer was lost.
+            Err(error) if error.is_not_found() && request.attempts() > 1 => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    /// What applying the file would change. Changes nothing.
+    pub async fn plan_application(
+        &self,
+        new: &NewApplication,
+    ) -> Result<ApplicationPlan, ClientError> {
+        self.post(&["application-plans"], new, "a plan").await
+    }
+
+    pub async fn apply_application(
+        &self,
+        new: &NewApplication,
+    ) -> Result<AppliedApplication, ClientError> {
+        self.post(&["applications"], new, "an applied application").await
+    }
+
+    pub async fn applications(&self) -> Result<List<Application>, ClientError> {
+        self.get(&["applications"], &[], "a list of applications").await
+    }
+
+    pub async fn application(&self, name: &str) -> Result<Application, ClientError> {
+        self.get(&["applications", name], &[], "an application").await
+    }
+
+    /// Takes its modules from the devices.
+    pub async fn delete_application(&self, name: &str) -> Result<(), ClientError> {
+        let request = Request::new(Method::DELETE, self.api_url(&["applications", name])?);
         match self.exchange(&request).await {
             // An earlier attempt did it, and its answer was lost.
             Err(error) if error.is_not_found() && request.attempts() > 1 => Ok(()),

@@ -6,7 +6,7 @@
 //! successes are kept in the store. A refusal lives until the module is deployed
 //! again or the gateway restarts, because its reason may be outside the module.
 
-use super::desired::{Build, build_for, wanted_by};
+use super::desired::{Build, build_for, module_for, wanted_by};
 use super::model::Model;
 use super::releases::SignerState;
 use super::{App, State};
@@ -141,7 +141,7 @@ impl State {
         let builds = self.model.served_devices().flat_map(|device| {
             let wanted = wanted_by(&self.model, device).into_values();
             wanted.filter_map(|deployment| {
-                let module = self.model.modules.get(&deployment.module)?;
+                let module = module_for(&self.model, deployment, device)?;
                 build_for(module, deployment, device).ok()
             })
         });

@@ -8,12 +8,10 @@
 //! there is room.
 
 use super::builds::{CompileInput, CompileJob, JobState, Jobs, Urgency};
-use super::desired::{Build, build_for};
+use super::desired::{Build, build_for, module_for};
 use super::estimate;
 use super::{App, AppError, State};
-use crate::store::record::{
-    ArtifactKey, ArtifactRecord, CompileRecord, DeploymentRecord, KeyHash, ModuleRecord,
-};
+use crate::store::record::{ArtifactKey, ArtifactRecord, CompileRecord, DeploymentRecord, KeyHash};
 use crate::store::{Change, StoreError};
 use module_package::{ARTIFACT_BYTES_MAX, ArtifactId, BlobId, ModuleId};
 
@@ -96,11 +94,15 @@ impl App {
     pub(super) fn admit(
         &self,
         state: &State,
-        module: &ModuleRecord,
-        deployment: &DeploymentRecord,
+        deployments: &[&DeploymentRecord],
     ) -> Result<Vec<Build>, AppError> {
         let mut needed: Vec<Build> = Vec::new();
-        for device in state.model.served_devices().filter(|d| deployment.selects(&d.device)) {
+        let pairs = deployments.iter().flat_map(|deployment| {
+            let selected = state.model.served_devices().filter(|d| deployment.selects(&d.device));
+            selected.map(move |device| (*deployment, device))
+        });
+        for (deployment, device) in pairs {
+            let Some(module) = module_for(&state.model, deployment, device) else { continue };
             let Ok(build) = build_for(module, deployment, device) else { continue };
             let hash = build.key.hash();
             let is_under_way = |job: &CompileJob| !matches!(job.state, JobState::Refused(_));

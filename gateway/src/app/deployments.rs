@@ -1,9 +1,10 @@
 //! What people ask for: which module shall run where.
 
+use super::desired::Build;
 use super::model::{Model, shorten};
 use super::{App, AppError, State, views};
-use crate::store::Change;
 use crate::store::record::{CounterRecord, DeploymentRecord, ModuleRecord};
+use crate::store::{Change, StoreError};
 use gateway_api::{Deployment, DeviceSelector, Event, NewDeployment};
 use module_package::{
     CompilePolicy, ConfigEntry, DeviceId, METERING_GAS, NAN_CANONICAL, NO_POLICY, Provisions,
@@ -34,23 +35,57 @@ const SELECTED_DEVICES_MAX: usize = 10_000;
 
 impl App {
     pub fn deploy(&self, new: &NewDeployment) -> Result<Deployment, AppError> {
-        check_range("interval_ms", new.interval_ms, INTERVAL_MS)?;
-        check_range("call_ms_max", new.call_ms_max, CALL_MS)?;
-        check_range("health_window_ms", new.health_window_ms, HEALTH_WINDOW_MS)?;
-        check_grants("sensors", &new.sensors)?;
-        check_grants("channels", &new.channels)?;
+        check_deployment(new)?;
         let mut state = self.state();
         let module = state.model.find_module(&new.module)?.clone();
-        self.check_developer_of(&module)?;
-        check_floor(&module, state.model.floor_of(&module.name))?;
-        let record = DeploymentRecord {
-            number: state.model.counter.last_deployment + 1,
+        if let Some(owner) = state.model.owner_of(&module.name) {
+            return Err(AppError::conflict(format!(
+                "{} is a module of the application {:?}. Change its file and apply that, or remove the \
+                 application first.",
+                module.name, owner.name
+            )));
+        }
+        self.check_module(&state, &module)?;
+        let number = state.model.counter.last_deployment + 1;
+        let devices = select(&state.model, &new.devices)?;
+        let record = self.to_deployment(new, &module, devices, number)?;
+        let needed = self.admit(&state, &[&record])?;
+        let counter = CounterRecord { last_deployment: record.number };
+        let changes = vec![Change::Deployment(record.clone()), Change::Counter(counter)];
+        self.commit(&mut state, changes)?;
+        tracing::info!(deployment.id = record.id(), module.id = %record.module, "deployed");
+        self.begin_deployments(&mut state, &[&record], &needed)?;
+        let view = self.deployment_view(&state, &record);
+        self.events.send(Event::Deployment { deployment: view.clone() });
+        Ok(view)
+    }
+
+    /// Whether these bytes may be deployed at all.
+    pub(super) fn check_module(
+        &self,
+        state: &State,
+        module: &ModuleRecord,
+    ) -> Result<(), AppError> {
+        self.check_developer_of(module)?;
+        check_floor(module, state.model.floor_of(&module.name))
+    }
+
+    /// What was asked for as it is kept. It was checked by [`check_deployment`].
+    pub(super) fn to_deployment(
+        &self,
+        new: &NewDeployment,
+        module: &ModuleRecord,
+        devices: Option<Vec<DeviceId>>,
+        number: u64,
+    ) -> Result<DeploymentRecord, AppError> {
+        Ok(DeploymentRecord {
+            number,
             app: module.name.clone(),
             module: module.module,
             module_version: module.version,
-            devices: select(&state.model, &new.devices)?,
+            devices,
             interval_ms: new.interval_ms.unwrap_or(INTERVAL_MS_DEFAULT),
-            limits: limits_of(new, &module)?,
+            limits: limits_of(new, module)?,
             sensors: new.sensors.clone(),
             channels: new.channels.clone(),
             created_at_ms: self.now_ms(),
@@ -58,34 +93,41 @@ impl App {
             policy: Some(policy_of(new)),
             health_window_ms: new.health_window_ms,
             provisions: provisions_of(&new.provisions)?,
-        };
-        let needed = self.admit(&state, &module, &record)?;
-        let counter = CounterRecord { last_deployment: record.number };
-        let changes = vec![Change::Deployment(record.clone()), Change::Counter(counter)];
-        self.commit(&mut state, changes)?;
-        tracing::info!(deployment.id = record.id(), module.id = %record.module, "deployed");
-        state.jobs.forget_refusals_of(record.module);
-        state.jobs.ask_for(record.module);
+            application: None,
+            builds: None,
+        })
+    }
+
+    /// Sets going what follows from new deployments. They are written.
+    pub(super) fn begin_deployments(
+        &self,
+        state: &mut State,
+        records: &[&DeploymentRecord],
+        needed: &[Build],
+    ) -> Result<(), StoreError> {
+        for module in records.iter().flat_map(|record| record.modules()) {
+            state.jobs.forget_refusals_of(*module);
+            state.jobs.ask_for(*module);
+        }
         // First, because the room in the queue was found for these.
-        needed.iter().for_each(|build| self.pursue(&mut state, build));
-        self.reconcile_all(&mut state)?;
-        let view = self.deployment_view(&state, &record);
-        self.events.send(Event::Deployment { deployment: view.clone() });
-        Ok(view)
+        needed.iter().for_each(|build| self.pursue(state, build));
+        self.reconcile_all(state)
     }
 
     pub fn remove_deployment(&self, id: &str) -> Result<(), AppError> {
         let mut state = self.state();
         let record = state.model.find_deployment(id)?.clone();
         let number = record.number;
-        // An earlier one of the application must not come back by this.
-        let has_earlier =
-            state.model.deployments.values().any(|d| d.app == record.app && d.number < number);
-        let change = if has_earlier {
-            Change::Deployment(DeploymentRecord { removed: true, ..record })
-        } else {
-            Change::DeleteDeployment(number)
-        };
+        if let Some(owner) =
+            state.model.applications.values().find(|a| a.deployments.contains(&number))
+        {
+            return Err(AppError::conflict(format!(
+                "{id} is a part of the application {:?}. Apply a file without the module, or remove the \
+                 application.",
+                owner.name
+            )));
+        }
+        let change = to_removal(&state.model, record);
         self.commit(&mut state, vec![change])?;
         tracing::info!(deployment.id = id, "deployment removed");
         self.reconcile_all(&mut state)?;
@@ -126,6 +168,25 @@ impl App {
 
     pub(super) fn note_deployments_changed(&self) {
         self.deployments_changed.store(true, Ordering::Release);
+    }
+}
+
+/// The ranges and lists that do not depend on the module.
+pub(super) fn check_deployment(new: &NewDeployment) -> Result<(), AppError> {
+    check_range("interval_ms", new.interval_ms, INTERVAL_MS)?;
+    check_range("call_ms_max", new.call_ms_max, CALL_MS)?;
+    check_range("health_window_ms", new.health_window_ms, HEALTH_WINDOW_MS)?;
+    check_grants("sensors", &new.sensors)?;
+    check_grants("channels", &new.channels)
+}
+
+/// How a deployment goes: an earlier one of the same name must not come back by it.
+pub(super) fn to_removal(model: &Model, record: DeploymentRecord) -> Change {
+    let number = record.number;
+    let has_earlier = model.deployments.values().any(|d| d.app == record.app && d.number < number);
+    match has_earlier {
+        true => Change::Deployment(DeploymentRecord { removed: true, ..record }),
+        false => Change::DeleteDeployment(number),
     }
 }
 

@@ -124,6 +124,33 @@ pub fn artifact_key(
     }
 }
 
+/// Which of the deployment's builds this device runs: the first that its target can run.
+/// If there is none, the first of all, whose refusal says why.
+pub fn module_for<'a>(
+    model: &'a Model,
+    deployment: &DeploymentRecord,
+    device: &DeviceRecord,
+) -> Option<&'a ModuleRecord> {
+    let mut modules = deployment.modules().iter().filter_map(|id| model.modules.get(id));
+    let first = modules.next()?;
+    let fits = |module: &&ModuleRecord| target_obstacle(module, deployment, device).is_none();
+    // Most deployments have one, and nothing to choose.
+    if deployment.builds.is_none() || fits(&first) {
+        return Some(first);
+    }
+    modules.find(fits).or(Some(first))
+}
+
+/// What keeps this kind of device from running these bytes, whoever asks for them.
+pub fn target_obstacle(
+    module: &ModuleRecord,
+    deployment: &DeploymentRecord,
+    device: &DeviceRecord,
+) -> Option<Ineligible> {
+    let build = to_build(module, deployment, device);
+    check_device(device, &build).and_then(|()| check_vectors(module, device)).err()
+}
+
 /// What has to be built so that this device can run this deployment.
 pub fn build_for(
     module: &ModuleRecord,
@@ -145,7 +172,7 @@ fn to_build(module: &ModuleRecord, deployment: &DeploymentRecord, device: &Devic
             deployment.compile_policy(),
         ),
         app: deployment.app.clone(),
-        app_version: deployment.module_version,
+        app_version: module.version,
         limits: deployment.limits,
         known_answers: module.known_answers.clone(),
         sensors: deployment.sensors.clone(),

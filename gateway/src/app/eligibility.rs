@@ -52,6 +52,8 @@ impl App {
             policy: None,
             health_window_ms: None,
             provisions: None,
+            application: None,
+            builds: None,
         };
         let telemetry = self.telemetry();
         let on_device = |device| on_device(&state, &telemetry, module, &deployment, device);

@@ -1,7 +1,7 @@
 //! How a rule says no.
 
 use crate::store::StoreError;
-use gateway_api::ProblemCode;
+use gateway_api::{ApplicationPlan, FileProblem, ProblemCode};
 
 /// The user's mistake and our own fault are apart all the way to the user.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +9,12 @@ pub enum AppError {
     /// What is wrong with the request, where, and what to do.
     #[error("{detail}")]
     Refused { code: ProblemCode, detail: String },
+    /// An application file with these errors.
+    #[error("{detail}")]
+    InvalidFile { detail: String, errors: Vec<FileProblem> },
+    /// An application that needs a yes to this.
+    #[error("{detail}")]
+    AsksForMore { detail: String, plan: Box<ApplicationPlan> },
     /// Nothing is wrong with the request, but it has to wait.
     #[error("{detail}")]
     QueueFull { detail: String, retry_after_s: u64 },

@@ -17,6 +17,7 @@ mod account;
 mod ahead;
 mod alarms;
 mod allowance;
+mod applications;
 mod audit;
 mod blocks;
 mod builds;
@@ -50,6 +51,7 @@ mod trust;
 mod views;
 
 pub use access::AdminToken;
+pub use applications::Applied;
 pub use blocks::{BlockRequest, DeliveryFigures, SiteLimits};
 pub use builds::{CheckInput, CompileInput};
 pub use compiling::{CompileOutcome, Compiled};

@@ -4,9 +4,9 @@
 
 use super::AppError;
 use crate::store::record::{
-    AccessRecord, ArtifactRecord, ClaimRecord, CompileRecord, CounterRecord, DeploymentRecord,
-    DeviceRecord, KeyHash, ManifestRecord, ModuleRecord, ProvenanceRecord, ReleaseRecord,
-    RootRecord, UnsignedRecord,
+    AccessRecord, ApplicationRecord, ArtifactRecord, ClaimRecord, CompileRecord, CounterRecord,
+    DeploymentRecord, DeviceRecord, KeyHash, ManifestEntry, ManifestRecord, ModuleRecord,
+    ProvenanceRecord, ReleaseRecord, RootRecord, UnsignedRecord,
 };
 use crate::store::{Change, Records};
 use module_package::{
@@ -42,6 +42,7 @@ pub struct Model {
     /// By the hash of their build.
     pub unsigned: HashMap<KeyHash, UnsignedRecord>,
     pub provenances: HashMap<ArtifactId, ProvenanceRecord>,
+    pub applications: BTreeMap<String, ApplicationRecord>,
 }
 
 impl Model {
@@ -57,7 +58,8 @@ impl Model {
             .chain(records.access.into_iter().map(Change::Access))
             .chain(records.compiles.into_iter().map(Change::Compile))
             .chain(records.unsigned.into_iter().map(Change::Unsigned))
-            .chain(records.provenances.into_iter().map(Change::Provenance));
+            .chain(records.provenances.into_iter().map(Change::Provenance))
+            .chain(records.applications.into_iter().map(Change::Application));
         changes.for_each(|change| model.apply(change));
         // Each is a step from the one before, whatever order they were kept in.
         let mut roots = records.roots;
@@ -98,6 +100,10 @@ impl Model {
             Change::Unsigned(record) => drop(self.unsigned.insert(record.build, record)),
             Change::DeleteUnsigned(build) => drop(self.unsigned.remove(&build)),
             Change::Provenance(record) => drop(self.provenances.insert(record.artifact, record)),
+            Change::Application(record) => {
+                drop(self.applications.insert(record.name.clone(), record));
+            }
+            Change::DeleteApplication(name) => drop(self.applications.remove(&name)),
         }
     }
 
@@ -130,10 +136,24 @@ impl Model {
         ))
     }
 
-    /// Whether what a deployment put on a device is an older version than this.
-    pub fn is_below_floor(&self, deployment: u64, floor: u32) -> bool {
-        let version = self.deployments.get(&deployment).map(|d| d.module_version);
+    /// Whether what is on a device is an older version than this.
+    pub fn is_below_floor(&self, entry: &ManifestEntry, floor: u32) -> bool {
+        let artifact = self.released.get(&entry.entry.release);
+        let artifact = artifact.and_then(|artifact| self.artifact(*artifact));
+        let module = artifact.and_then(|artifact| self.modules.get(&artifact.key.module));
+        // One of several builds may have another version than the deployment's first.
+        let version = module.map(|module| module.version).or_else(|| {
+            self.deployments.get(&entry.deployment).map(|deployment| deployment.module_version)
+        });
         version.is_some_and(|version| version < floor)
+    }
+
+    /// The application that has a module of this name.
+    pub fn owner_of(&self, app: &str) -> Option<&ApplicationRecord> {
+        self.applications.values().find(|application| {
+            let deployments = application.deployments.iter();
+            deployments.filter_map(|n| self.deployments.get(n)).any(|d| d.app == app)
+        })
     }
 
     /// The lowest version of the application that devices accept.

@@ -154,8 +154,9 @@ impl App {
         if record.known_answers == steps {
             return Ok(views::module(&state, &record, &self.viewpoint()));
         }
-        let is_user =
-            |d: &&crate::store::record::DeploymentRecord| d.module == record.module && !d.removed;
+        let is_user = |d: &&crate::store::record::DeploymentRecord| {
+            d.modules().contains(&record.module) && !d.removed
+        };
         if let Some(user) = state.model.deployments.values().find(is_user) {
             return Err(AppError::conflict(format!(
                 "Deployment {} uses {}@{} with other known answers. Remove it first, or upload a new version.",

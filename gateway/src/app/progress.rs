@@ -2,7 +2,7 @@
 //! published, and what the device last reported.
 
 use super::builds::BuildStatus;
-use super::desired::{Build, build_for};
+use super::desired::{Build, build_for, module_for};
 use super::views::{Viewpoint, compile_in_words};
 use super::{App, State, estimate};
 use crate::store::record::{DeploymentRecord, DeviceRecord, ManifestRecord, ReleaseRecord};
@@ -24,6 +24,10 @@ impl App {
             .map(|device| {
                 let of_device = telemetry.device(&device.device);
                 let mut progress = on_device(state, of_device, deployment, device, &from);
+                if deployment.builds.is_some() {
+                    let module = module_for(&state.model, deployment, device);
+                    progress.build = module.map(|m| format!("{}@{}", m.name, m.version));
+                }
                 let is_online = of_device.is_some_and(|d| d.is_online(from.now_ms));
                 if !is_online {
                     note_silence(&mut progress, of_device.is_some());
@@ -64,6 +68,7 @@ fn on_device(
         device_name: device.name.clone(),
         target: device.target.clone(),
         state: progress_state,
+        build: None,
         generation: None,
         fetched_bytes: 0,
         fetch_total_bytes: 0,
@@ -82,7 +87,7 @@ fn on_device(
         };
         return with(ProgressState::Replaced, detail);
     }
-    let Some(module) = state.model.modules.get(&deployment.module) else {
+    let Some(module) = module_for(&state.model, deployment, device) else {
         return with(ProgressState::Refused, "the module is gone".into());
     };
     let build = match build_for(module, deployment, device) {
@@ -94,11 +99,11 @@ fn on_device(
         }
     };
     let floor = state.model.floor_of(&deployment.app);
-    if deployment.module_version < floor {
+    if module.version < floor {
         let detail = format!(
             "the root document allows {} from version {floor} on, and this is version {}; deploy a \
              newer one",
-            deployment.app, deployment.module_version
+            deployment.app, module.version
         );
         let refusal = to_refusal(RefusalCode::BelowFloor, &detail);
         let progress = with(ProgressState::Refused, detail);

@@ -6,7 +6,7 @@
 //! it at the next start.
 
 use super::builds::BuildStatus;
-use super::desired::{build_for, wanted_by};
+use super::desired::{build_for, module_for, wanted_by};
 use super::{App, State};
 use crate::store::record::{
     DeploymentRecord, DeviceRecord, ManifestEntry, ManifestRecord, ReleaseRecord, to_cbor,
@@ -78,15 +78,15 @@ impl App {
         entries.retain(|entry| wanted.iter().any(|d| d.app == entry.entry.app));
         // A version below the floor leaves the device, whatever takes its place and when.
         let floor_of = |app: &str| state.model.floor_of(app);
-        entries.retain(|e| !state.model.is_below_floor(e.deployment, floor_of(&e.entry.app)));
+        entries.retain(|e| !state.model.is_below_floor(e, floor_of(&e.entry.app)));
         state.no_room.retain(|(of, _)| *of != device.device);
         for deployment in wanted {
-            let Some(module) = state.model.modules.get(&deployment.module).cloned() else {
+            let Some(module) = module_for(&state.model, &deployment, device).cloned() else {
                 continue;
             };
             // Without a build the previous entry stays; `progress` tells why.
             let Ok(build) = build_for(&module, &deployment, device) else { continue };
-            if deployment.module_version < state.model.floor_of(&deployment.app) {
+            if module.version < state.model.floor_of(&deployment.app) {
                 continue;
             }
             let BuildStatus::Ready(release) = state.build_status(&build) else {

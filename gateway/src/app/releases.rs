@@ -7,7 +7,7 @@
 //! accepted only if a device would accept it.
 
 use super::builds::{BuildStatus, Jobs};
-use super::desired::{Build, build_for, wanted_by};
+use super::desired::{Build, build_for, module_for, wanted_by};
 use super::{App, AppError, State};
 use crate::signing::{NotSigned, ReleaseSigner, RemoteSigner, encode};
 use crate::store::record::{KeyHash, ReleaseRecord, UnsignedRecord};
@@ -52,7 +52,7 @@ impl State {
         let of_device = |device| {
             let wanted = wanted_by(&self.model, device).into_values();
             let builds = wanted.filter_map(move |deployment| {
-                let module = self.model.modules.get(&deployment.module)?;
+                let module = module_for(&self.model, deployment, device)?;
                 Some(build_for(module, deployment, device).ok()?.hash())
             });
             builds.collect::<Vec<_>>()

@@ -4,7 +4,7 @@
 use super::State;
 use super::alarms::alarms_of;
 use super::builds::{BuildStatus, CompileJob, JobState};
-use super::desired::{artifact_key, build_for, wanted_by};
+use super::desired::{artifact_key, build_for, module_for, wanted_by};
 use super::estimate::{self, Outlook};
 use super::progress::{state_of, to_refusal};
 use crate::store::record::{
@@ -64,7 +64,10 @@ fn artifacts_of(state: &State, module: &ModuleRecord, from: &Viewpoint) -> Vec<A
     let mut keys: Vec<ArtifactKey> = Vec::new();
     for device in state.model.devices.values() {
         let wanted = wanted_by(&state.model, device).into_values();
-        keys.extend(wanted.filter(|d| d.module == module.module).map(|deployment| {
+        let is_used = |deployment: &&DeploymentRecord| {
+            module_for(&state.model, deployment, device).is_some_and(|m| m.module == module.module)
+        };
+        keys.extend(wanted.filter(is_used).map(|deployment| {
             let policy = deployment.compile_policy();
             artifact_key(module, &device.target, &device.bounds_checks, policy)
         }));
@@ -170,13 +173,14 @@ fn latest_status(state: &State, key: &ArtifactKey) -> BuildStatus {
     let model = &state.model;
     let mut refusal = None;
     if let Some(module) = model.modules.get(&key.module) {
-        let live =
-            model.deployments.values().rev().filter(|d| d.module == key.module && !d.removed);
+        let uses_it = |d: &&DeploymentRecord| d.modules().contains(&key.module);
+        let live = model.deployments.values().rev().filter(|d| !d.removed).filter(uses_it);
         for deployment in live {
             let of_class = model.devices.values().filter(|d| {
                 d.target == key.target
                     && d.bounds_checks == key.bounds_checks
                     && deployment.selects(&d.device)
+                    && module_for(model, deployment, d).is_some_and(|m| m.module == key.module)
             });
             for device in of_class {
                 match build_for(module, deployment, device) {
@@ -237,6 +241,7 @@ pub fn deployment(record: &DeploymentRecord, progress: Vec<DeviceProgress>) -> D
     Deployment {
         id: record.id(),
         app: record.app.clone(),
+        application: record.application.clone(),
         module: record.module.to_string(),
         module_version: record.module_version,
         devices: match &record.devices {

@@ -5,6 +5,7 @@
 //! request passes: `request` (id, log line, problem documents), the catch for
 //! panics, headers, the session, `guard` (login, and no cross-site changes).
 
+mod applications;
 mod audit;
 mod deployments;
 mod devices;
@@ -108,6 +109,9 @@ pub fn router(state: HttpState) -> Router {
         .route("/modules/{reference}/known-answers", put(modules::put_known_answers))
         .route("/deployments", get(deployments::list).post(deployments::create))
         .route("/deployments/{id}", get(deployments::show).delete(deployments::remove))
+        .route("/application-plans", post(applications::plan))
+        .route("/applications", get(applications::list).post(applications::apply))
+        .route("/applications/{name}", get(applications::show).delete(applications::remove))
         .route("/devices", get(devices::list))
         .route("/devices/{reference}", get(devices::show).delete(devices::remove))
         .route("/devices/{reference}/revoke", post(devices::revoke))

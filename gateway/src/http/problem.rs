@@ -7,7 +7,7 @@ use crate::app::AppError;
 use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
 use axum::response::{IntoResponse, Response};
-use gateway_api::{Problem, ProblemCode};
+use gateway_api::{ApplicationPlan, FileProblem, Problem, ProblemCode};
 use std::any::Any;
 
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct ApiError {
     status: StatusCode,
     detail: String,
     retry_after_s: Option<u64>,
+    errors: Vec<FileProblem>,
+    plan: Option<Box<ApplicationPlan>>,
     /// For the log only.
     cause: Option<String>,
 }
@@ -26,14 +28,17 @@ pub struct InternalCause(pub String);
 
 impl ApiError {
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        let status = status_of(code);
-        Self { code, status, detail: detail.into(), retry_after_s: None, cause: None }
+        Self::of(code, status_of(code), detail.into())
     }
 
     /// For an error that the framework has given a status of its own.
     pub fn with_status(status: StatusCode, detail: impl Into<String>) -> Self {
-        let code = code_of(status);
-        Self { code, status, detail: detail.into(), retry_after_s: None, cause: None }
+        Self::of(code_of(status), status, detail.into())
+    }
+
+    fn of(code: ProblemCode, status: StatusCode, detail: String) -> Self {
+        let (errors, plan) = (Vec::new(), None);
+        Self { code, status, detail, retry_after_s: None, errors, plan, cause: None }
     }
 
     pub fn internal(cause: String) -> Self {
@@ -46,6 +51,12 @@ impl From<AppError> for ApiError {
     fn from(error: AppError) -> Self {
         match error {
             AppError::Refused { code, detail } => Self::new(code, detail),
+            AppError::InvalidFile { detail, errors } => {
+                Self { errors, ..Self::new(ProblemCode::InvalidApplication, detail) }
+            }
+            AppError::AsksForMore { detail, plan } => {
+                Self { plan: Some(plan), ..Self::new(ProblemCode::AsksForMore, detail) }
+            }
             AppError::QueueFull { detail, retry_after_s } => {
                 let retry_after_s = Some(retry_after_s);
                 Self { retry_after_s, ..Self::new(ProblemCode::QueueFull, detail) }
@@ -82,6 +93,8 @@ impl IntoResponse for ApiError {
             detail: self.detail,
             code: self.code,
             request_id: None,
+            errors: self.errors,
+            plan: self.plan,
         });
         response
     }
@@ -101,12 +114,13 @@ fn status_of(code: ProblemCode) -> StatusCode {
         | ProblemCode::InvalidModule
         | ProblemCode::UnsupportedProposal
         | ProblemCode::UnknownImport
+        | ProblemCode::InvalidApplication
         | ProblemCode::InvalidKnownAnswers => StatusCode::UNPROCESSABLE_ENTITY,
         ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemCode::BadRequest | ProblemCode::Other => StatusCode::BAD_REQUEST,
         ProblemCode::NotFound => StatusCode::NOT_FOUND,
         ProblemCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-        ProblemCode::Conflict => StatusCode::CONFLICT,
+        ProblemCode::Conflict | ProblemCode::AsksForMore => StatusCode::CONFLICT,
         ProblemCode::LoginRequired => StatusCode::UNAUTHORIZED,
         ProblemCode::Forbidden | ProblemCode::ClaimRefused | ProblemCode::SignatureRefused => {
             StatusCode::FORBIDDEN
@@ -141,6 +155,8 @@ fn title_of(code: ProblemCode) -> &'static str {
         ProblemCode::UnknownImport => "The module imports what nothing offers",
         ProblemCode::TooLarge => "Too large",
         ProblemCode::InvalidKnownAnswers => "The known answers are not valid",
+        ProblemCode::InvalidApplication => "The application file is refused",
+        ProblemCode::AsksForMore => "The application asks for more",
         ProblemCode::BadRequest => "The request is not valid",
         ProblemCode::NotFound => "Not found",
         ProblemCode::MethodNotAllowed => "Not possible with this method",

@@ -2,9 +2,9 @@
 
 use super::StoreError;
 use super::record::{
-    AccessRecord, ArtifactRecord, ClaimRecord, CompileRecord, CounterRecord, DeploymentRecord,
-    DeviceRecord, KeyHash, ManifestRecord, ModuleRecord, ProvenanceRecord, ReleaseRecord,
-    RootRecord, UnsignedRecord, to_cbor,
+    AccessRecord, ApplicationRecord, ArtifactRecord, ClaimRecord, CompileRecord, CounterRecord,
+    DeploymentRecord, DeviceRecord, KeyHash, ManifestRecord, ModuleRecord, ProvenanceRecord,
+    ReleaseRecord, RootRecord, UnsignedRecord, to_cbor,
 };
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use module_package::{BlobId, DeviceId, ModuleId};
@@ -35,6 +35,8 @@ pub enum Change {
     Unsigned(UnsignedRecord),
     DeleteUnsigned(KeyHash),
     Provenance(ProvenanceRecord),
+    Application(ApplicationRecord),
+    DeleteApplication(String),
 }
 
 /// The first part of a key. Names are only ever added.
@@ -53,10 +55,11 @@ pub enum Kind {
     Root,
     Unsigned,
     Provenance,
+    Application,
 }
 
 impl Kind {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Module,
         Self::Device,
         Self::Deployment,
@@ -70,6 +73,7 @@ impl Kind {
         Self::Root,
         Self::Unsigned,
         Self::Provenance,
+        Self::Application,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -87,6 +91,7 @@ impl Kind {
             Self::Root => "root",
             Self::Unsigned => "unsigned",
             Self::Provenance => "provenance",
+            Self::Application => "application",
         }
     }
 }
@@ -130,6 +135,10 @@ impl Change {
             Self::Unsigned(record) => put(Kind::Unsigned, &record.build, to_value(record)),
             Self::DeleteUnsigned(build) => delete(Kind::Unsigned, build),
             Self::Provenance(record) => put(Kind::Provenance, &record.artifact.0, to_value(record)),
+            Self::Application(record) => {
+                put(Kind::Application, record.name.as_bytes(), to_value(record))
+            }
+            Self::DeleteApplication(name) => delete(Kind::Application, name.as_bytes()),
         }
     }
 }
@@ -182,6 +191,7 @@ pub struct Records {
     pub roots: Vec<RootRecord>,
     pub unsigned: Vec<UnsignedRecord>,
     pub provenances: Vec<ProvenanceRecord>,
+    pub applications: Vec<ApplicationRecord>,
 }
 
 impl Records {
@@ -208,6 +218,7 @@ impl Records {
             Kind::Root => self.roots.push(from_value(kind, value)?),
             Kind::Unsigned => self.unsigned.push(from_value(kind, value)?),
             Kind::Provenance => self.provenances.push(from_value(kind, value)?),
+            Kind::Application => self.applications.push(from_value(kind, value)?),
         }
         Ok(())
     }

@@ -118,6 +118,8 @@ fn to_action(change: &Change) -> Action {
         Change::Root(r) => ("root document taken up", format!("version {}", r.root_version)),
         Change::Unsigned(r) => ("release awaits signature", format!("artifact {}", r.artifact)),
         Change::DeleteUnsigned(build) => ("release no longer awaits signature", hex::encode(build)),
+        Change::Application(r) => ("application kept", format!("{} version {}", r.name, r.version)),
+        Change::DeleteApplication(name) => ("application removed", name.clone()),
         Change::Provenance(r) => ("provenance kept", format!("artifact {}", r.artifact)),
     };
     Action { what: what.to_owned(), subject }

@@ -180,6 +180,13 @@ pub struct DeploymentRecord {
     pub health_window_ms: Option<u32>,
     #[n(13)]
     pub provisions: Option<Provisions>,
+    /// The application that it belongs to; `None` for one that was made by itself.
+    #[n(40)]
+    pub application: Option<String>,
+    /// Where there are several: all of them, `module` first. A device runs the first
+    /// that its target can run.
+    #[n(41)]
+    pub builds: Option<Vec<ModuleId>>,
 }
 
 impl DeploymentRecord {
@@ -192,9 +199,33 @@ impl DeploymentRecord {
         format!("{}-{}", self.app, self.number)
     }
 
+    /// The modules that it may run, the best first.
+    pub fn modules(&self) -> &[ModuleId] {
+        self.builds.as_deref().unwrap_or(std::slice::from_ref(&self.module))
+    }
+
     pub fn selects(&self, device: &DeviceId) -> bool {
         self.devices.as_ref().is_none_or(|these| these.contains(device))
     }
+}
+
+/// What an application file asked for. Its deployments are records of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct ApplicationRecord {
+    #[n(0)]
+    pub name: String,
+    /// Counts the files that changed anything, from 1.
+    #[n(1)]
+    pub version: u32,
+    #[n(2)]
+    pub applied_at_ms: u64,
+    /// The text that was applied last.
+    #[n(3)]
+    pub file: String,
+    /// Its deployments, in the order of the file.
+    #[n(4)]
+    pub deployments: Vec<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]

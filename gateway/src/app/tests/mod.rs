@@ -1,5 +1,6 @@
 //! The rules against fakes of every room below.
 
+mod applying;
 mod auditing;
 mod deploying;
 mod enrolling;

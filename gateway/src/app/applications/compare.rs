@@ -1,0 +1,155 @@
+//! What differs between two deployments, and which of it is more.
+//!
+//! More is what lets a module do or use what it could not before: another sensor, a
+//! larger memory, further devices. Other bytes are not more by themselves: that is what
+//! a version is.
+
+use crate::app::model::Model;
+use crate::store::record::DeploymentRecord;
+use gateway_api::PlanDifference;
+use module_package::{DeviceId, ModuleId, NO_POLICY};
+use std::collections::BTreeMap;
+
+/// Most names of devices in one difference.
+const DEVICES_SHOWN_MAX: usize = 8;
+
+/// What people call things.
+pub struct Names<'a> {
+    model: &'a Model,
+    /// Of modules that have to be uploaded first.
+    paths: &'a BTreeMap<ModuleId, String>,
+}
+
+impl<'a> Names<'a> {
+    pub fn new(model: &'a Model, paths: &'a BTreeMap<ModuleId, String>) -> Self {
+        Self { model, paths }
+    }
+
+    pub fn build(&self, id: ModuleId) -> String {
+        match self.model.modules.get(&id) {
+            Some(module) => format!("{}@{}", module.name, module.version),
+            None => self.paths.get(&id).cloned().unwrap_or_else(|| id.to_string()),
+        }
+    }
+
+    fn builds(&self, record: &DeploymentRecord) -> String {
+        let builds: Vec<String> = record.modules().iter().map(|id| self.build(*id)).collect();
+        builds.join(" or ")
+    }
+
+    fn devices(&self, devices: Option<&[DeviceId]>) -> String {
+        let Some(devices) = devices else { return "all".to_owned() };
+        let name = |id: &DeviceId| {
+            self.model.devices.get(id).map_or_else(|| id.to_string(), |device| device.name.clone())
+        };
+        let mut names: Vec<String> = devices.iter().map(name).collect();
+        names.sort();
+        let more = names.len().saturating_sub(DEVICES_SHOWN_MAX);
+        names.truncate(DEVICES_SHOWN_MAX);
+        match more {
+            0 => names.join(", "),
+            more => format!("{} and {more} more", names.join(", ")),
+        }
+    }
+}
+
+/// `is_update`: there was a version of the application before, so that a module which is
+/// new in it is more.
+pub fn compare(
+    names: &Names<'_>,
+    old: Option<&DeploymentRecord>,
+    new: &DeploymentRecord,
+    is_update: bool,
+) -> Vec<PlanDifference> {
+    let mut differences = Differences { list: Vec::new(), is_update: is_update || old.is_some() };
+    let of_old = |get: &dyn Fn(&DeploymentRecord) -> String| old.map(get);
+    let builds = |d: &DeploymentRecord| names.builds(d);
+    differences.text("build", of_old(&builds), builds(new), old.is_none());
+    // By the lists: their first names may be the same.
+    if old.is_none_or(|old| old.devices != new.devices) {
+        let devices = |d: &DeploymentRecord| names.devices(d.devices.as_deref());
+        let is_more = differences.is_update && old.is_none_or(|old| has_further_devices(old, new));
+        differences.add("devices", of_old(&devices), Some(devices(new)), is_more);
+    }
+    differences.grants("sensor", old.map_or(&[], |old| &old.sensors), &new.sensors);
+    differences.grants("channel", old.map_or(&[], |old| &old.channels), &new.channels);
+    let (limits, of_new) = (old.map(|old| old.limits), new.limits);
+    let mut limit = |what, get: fn(&module_package::ReleaseLimits) -> u64| {
+        differences.most(what, limits.as_ref().map(get), get(&of_new));
+    };
+    limit("memory_bytes_max", |l| l.memory_bytes_max);
+    limit("call_ms_max", |l| l.call_ms_max.into());
+    limit("stack_bytes", |l| l.stack_bytes.into());
+    limit("log_lines_per_s_max", |l| l.log_lines_per_s_max.into());
+    limit("publishes_per_s_max", |l| l.publishes_per_s_max.into());
+    if let Some(old) = old {
+        let is_more_often = new.interval_ms < old.interval_ms;
+        let before = Some(old.interval_ms.to_string());
+        differences.text("interval_ms", before, new.interval_ms.to_string(), is_more_often);
+        let window = |d: &DeploymentRecord| {
+            d.health_window_ms.map_or_else(|| "the devices' own".to_owned(), |ms| ms.to_string())
+        };
+        differences.text("health_window_ms", Some(window(old)), window(new), false);
+        let (before, after) = (old.compile_policy(), new.compile_policy());
+        let is_on = |policy: &str| (policy != NO_POLICY).to_string();
+        let metering = (is_on(&before.metering), is_on(&after.metering));
+        differences.text("metering", Some(metering.0), metering.1, false);
+        let nans = (is_on(&before.nan_canonicalization), is_on(&after.nan_canonicalization));
+        differences.text("canonical_nans", Some(nans.0), nans.1, false);
+    }
+    differences.list
+}
+
+struct Differences {
+    list: Vec<PlanDifference>,
+    is_update: bool,
+}
+
+impl Differences {
+    fn add(&mut self, what: &str, before: Option<String>, after: Option<String>, is_more: bool) {
+        self.list.push(PlanDifference { what: what.to_owned(), before, after, is_more });
+    }
+
+    /// Of something new, `before` is `None`; that is more if anything was there before.
+    fn text(&mut self, what: &str, before: Option<String>, after: String, is_more: bool) {
+        if before.as_ref() != Some(&after) {
+            let is_more = is_more && (before.is_some() || self.is_update);
+            self.add(what, before, Some(after), is_more);
+        }
+    }
+
+    fn most(&mut self, what: &str, before: Option<u64>, after: u64) {
+        let is_more = before.is_none_or(|before| after > before);
+        self.text(what, before.map(|before| before.to_string()), after.to_string(), is_more);
+    }
+
+    /// Each name that came or went is a difference of its own.
+    fn grants(&mut self, what: &str, before: &[String], after: &[String]) {
+        for gone in before.iter().filter(|name| !after.contains(name)) {
+            self.add(what, Some(gone.clone()), None, false);
+        }
+        for new in after.iter().filter(|name| !before.contains(name)) {
+            let is_more = self.is_update;
+            self.add(what, None, Some(new.clone()), is_more);
+        }
+    }
+}
+
+fn has_further_devices(old: &DeploymentRecord, new: &DeploymentRecord) -> bool {
+    match (&old.devices, &new.devices) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(_), Some(these)) => these.iter().any(|device| !old.selects(device)),
+    }
+}
+
+/// `filter may use sensor humidity`, for a sentence.
+pub fn in_words(module: &str, difference: &PlanDifference) -> String {
+    let PlanDifference { what, before, after, .. } = difference;
+    match (before, after) {
+        (Some(before), Some(after)) => format!("{module}: {what} {before} -> {after}"),
+        (None, Some(after)) => format!("{module}: {what} {after} is new"),
+        (Some(before), None) => format!("{module}: {what} {before} is gone"),
+        (None, None) => format!("{module}: {what}"),
+    }
+}

@@ -1,0 +1,421 @@
+//! From a file to deployments, or to all that is wrong with it here.
+
+use super::compare::{Names, compare};
+use super::{changed_meanwhile, deployments_of, invalid_file, is_change};
+use crate::app::deployments::check_deployment;
+use crate::app::desired::{module_for, obstacles, target_obstacle};
+use crate::app::model::Model;
+use crate::app::{App, AppError, State};
+use crate::store::record::{DeploymentRecord, DeviceRecord, ModuleRecord};
+use application_file::{ApplicationFile, Build, Devices, Place, Source};
+use gateway_api::{
+    ApplicationPlan, DeviceSelector, FileProblem, ModulePlan, NewApplication, NewDeployment,
+    PlanAction, PlanBuild, Provisions,
+};
+use module_package::{DeviceId, ModuleId};
+use std::collections::BTreeMap;
+
+/// Most notes about devices for one module.
+const NOTES_MAX: usize = 10;
+
+/// What a file asks for, against what is there.
+pub struct Draft {
+    /// In the order of the file.
+    pub modules: Vec<DraftModule>,
+    /// Deployments of modules that the file does not have any more.
+    pub removed: Vec<DeploymentRecord>,
+    pub plan: ApplicationPlan,
+}
+
+pub struct DraftModule {
+    pub record: DeploymentRecord,
+    /// It says what runs already: that deployment stays, with its number.
+    pub is_kept: bool,
+}
+
+/// A file's module with what it refers to.
+struct Resolved {
+    record: DeploymentRecord,
+    /// Of the builds that have to be uploaded first.
+    paths: BTreeMap<ModuleId, String>,
+    /// What stands in for those until then.
+    stand_ins: Vec<ModuleRecord>,
+}
+
+impl App {
+    pub(super) fn draft_application(
+        &self,
+        state: &State,
+        new: &NewApplication,
+    ) -> Result<Draft, AppError> {
+        let file = application_file::read(&new.file).map_err(|errors| {
+            invalid_file(errors.into_iter().map(|e| problem_at(e.at, e.what)).collect())
+        })?;
+        let name = &file.name.value;
+        let present = state.model.applications.get(name);
+        let from_version = present.map_or(0, |application| application.version);
+        if let Some(expected) = new.expected_version.filter(|version| *version != from_version) {
+            return Err(changed_meanwhile(name, expected, from_version));
+        }
+        let resolved = self.resolve(state, &file, new)?;
+        let old = present.map(|present| deployments_of(&state.model, present)).unwrap_or_default();
+        let removed: Vec<DeploymentRecord> =
+            old.into_iter().filter(|old| file.module(&old.app).is_none()).collect();
+        let mut modules = Vec::new();
+        let mut plans = Vec::new();
+        let mut missing: Vec<String> = Vec::new();
+        for module in resolved {
+            let names = Names::new(&state.model, &module.paths);
+            let (drafted, plan) = draft_module(&state.model, &names, &module, from_version > 0);
+            missing.extend(module.paths.into_values());
+            modules.push(drafted);
+            plans.push(plan);
+        }
+        plans.extend(removed.iter().map(removal));
+        missing.sort();
+        missing.dedup();
+        let to_version = from_version + u32::from(from_version == 0 || is_change(&plans));
+        let asks_for_more = plans.iter().flat_map(|plan| &plan.differences).any(|d| d.is_more);
+        let plan = ApplicationPlan {
+            application: name.clone(),
+            from_version,
+            to_version,
+            missing,
+            modules: plans,
+            asks_for_more,
+        };
+        Ok(Draft { modules, removed, plan })
+    }
+
+    /// The deployments that the file asks for, or everything that stands against them.
+    fn resolve(
+        &self,
+        state: &State,
+        file: &ApplicationFile,
+        new: &NewApplication,
+    ) -> Result<Vec<Resolved>, AppError> {
+        let mut problems = Vec::new();
+        let mut resolved = Vec::new();
+        for module in &file.modules {
+            let mut own = Vec::new();
+            match self.resolve_module(state, file, module, new, &mut own) {
+                Some(module) if own.is_empty() => resolved.push(module),
+                _ => problems.extend(own),
+            }
+        }
+        match problems.is_empty() {
+            true => Ok(resolved),
+            false => {
+                problems.truncate(application_file::ERRORS_MAX);
+                Err(invalid_file(problems))
+            }
+        }
+    }
+
+    /// `None` or with problems: it cannot be.
+    fn resolve_module(
+        &self,
+        state: &State,
+        file: &ApplicationFile,
+        module: &application_file::Module,
+        new: &NewApplication,
+        problems: &mut Vec<FileProblem>,
+    ) -> Option<Resolved> {
+        let name = &module.name;
+        if let Some(owner) = state.model.owner_of(&name.value)
+            && owner.name != file.name.value
+        {
+            let what = format!(
+                "module {} belongs to the application {:?}; take it out of there first, or push the \
+                 same bytes under another name",
+                name.value, owner.name
+            );
+            problems.push(problem_at(name.at, what));
+        }
+        let devices = select(&state.model, &module.devices, problems);
+        let mut paths = BTreeMap::new();
+        let mut stand_ins: Vec<ModuleRecord> = Vec::new();
+        let mut builds: Vec<ModuleRecord> = Vec::new();
+        for build in &module.builds {
+            match find_build(&state.model, &name.value, build, new) {
+                Ok(Found::Here(record)) => {
+                    if let Err(error) = self.check_module(state, record) {
+                        problems.push(problem_at(build.at, sentence_part(&error)));
+                    }
+                    builds.push(record.clone());
+                }
+                Ok(Found::ToUpload(id, path)) => {
+                    let stand_in = stand_in(&state.model, &name.value, id, stand_ins.len());
+                    paths.insert(id, path);
+                    builds.push(stand_in.clone());
+                    stand_ins.push(stand_in);
+                }
+                Err(what) => problems.push(problem_at(build.at, what)),
+            }
+        }
+        for (index, build) in builds.iter().enumerate() {
+            if builds[..index].iter().any(|other| other.module == build.module) {
+                let what = "two builds of any_of have the same bytes; take one out";
+                problems.push(problem_at(module.builds[index].at, what));
+            }
+        }
+        let first = builds.first()?;
+        let new = to_new_deployment(module);
+        let made =
+            check_deployment(&new).and_then(|()| self.to_deployment(&new, first, devices, 0));
+        let record =
+            made.map_err(|e| problems.push(problem_at(name.at, sentence_part(&e)))).ok()?;
+        let ids = || builds.iter().map(|build| build.module).collect();
+        let record = DeploymentRecord {
+            application: Some(file.name.value.clone()),
+            builds: (builds.len() > 1).then(ids),
+            ..record
+        };
+        Some(Resolved { record, paths, stand_ins })
+    }
+}
+
+/// The one place where a file's fields become those of a deployment.
+fn to_new_deployment(module: &application_file::Module) -> NewDeployment {
+    NewDeployment {
+        module: module.name.value.clone(),
+        // Chosen by `select`, with the places of names that are wrong.
+        devices: DeviceSelector::All,
+        interval_ms: module.interval_ms,
+        call_ms_max: module.call_ms_max,
+        memory_bytes_max: module.memory_bytes_max,
+        sensors: module.sensors.iter().map(|sensor| sensor.value.clone()).collect(),
+        channels: module.channels.iter().map(|channel| channel.name.value.clone()).collect(),
+        metering: module.metering,
+        canonical_nans: module.canonical_nans,
+        health_window_ms: module.health_window_ms,
+        provisions: Provisions::default(),
+    }
+}
+
+fn problem_at(at: Place, what: impl Into<String>) -> FileProblem {
+    FileProblem { line: at.line, column: at.column, what: what.into() }
+}
+
+/// A refusal's sentence as a part of a line.
+fn sentence_part(error: &AppError) -> String {
+    error.to_string().trim_end_matches('.').to_owned()
+}
+
+/// In one order, however they are named: another order is no change.
+fn select(
+    model: &Model,
+    devices: &Devices,
+    problems: &mut Vec<FileProblem>,
+) -> Option<Vec<DeviceId>> {
+    let Devices::These(these) = devices else { return None };
+    let mut selected = Vec::new();
+    for device in these {
+        match model.find_device(&device.value) {
+            Ok(record) => selected.push(record.device.clone()),
+            Err(error) => problems.push(problem_at(device.at, sentence_part(&error))),
+        }
+    }
+    selected.sort();
+    selected.dedup();
+    Some(selected)
+}
+
+enum Found<'a> {
+    Here(&'a ModuleRecord),
+    ToUpload(ModuleId, String),
+}
+
+fn find_build<'a>(
+    model: &'a Model,
+    name: &str,
+    build: &Build,
+    new: &NewApplication,
+) -> Result<Found<'a>, String> {
+    let record = match &build.source {
+        Source::Version(version) => {
+            let is_it = |m: &&ModuleRecord| m.name == name && m.version == *version;
+            let newest = model.newest_of(name).map(|newest| newest.version);
+            model.modules.values().find(is_it).ok_or_else(|| match newest {
+                Some(newest) => {
+                    format!("there is no {name}@{version}; the newest is {name}@{newest}")
+                }
+                None => format!("there is no module {name}; give its file, or push it first"),
+            })?
+        }
+        Source::Id(id) => {
+            let found = id.parse().ok().and_then(|id: ModuleId| model.modules.get(&id));
+            found.ok_or_else(|| format!("there is no module with the id {id}; push it first"))?
+        }
+        Source::File(path) => {
+            let id = new.files.get(path).ok_or_else(|| {
+                format!("{path:?} is a file, and its SHA-256 did not come with the request")
+            })?;
+            let id: ModuleId =
+                id.parse().map_err(|_| format!("the SHA-256 that came for {path:?} is none"))?;
+            match model.modules.get(&id) {
+                Some(record) => record,
+                None => return Ok(Found::ToUpload(id, path.clone())),
+            }
+        }
+    };
+    match record.name == name {
+        true => Ok(Found::Here(record)),
+        false => Err(format!(
+            "these bytes are here as {}@{}, and a module has one name; name the module {}",
+            record.name, record.version, record.name
+        )),
+    }
+}
+
+/// What is known of a module before its bytes are here: as much as the newest one's
+/// memory is likely to be its own.
+fn stand_in(model: &Model, name: &str, module: ModuleId, before: usize) -> ModuleRecord {
+    let newest = model.newest_of(name);
+    // Cannot overflow: a file names at most some hundred modules.
+    let version = newest.map_or(0, |newest| newest.version).saturating_add(before as u32 + 1);
+    ModuleRecord {
+        module,
+        name: name.to_owned(),
+        version,
+        bytes: 0,
+        uploaded_at_ms: 0,
+        function_count: 0,
+        imports: vec![],
+        exports: vec![],
+        memory: newest.and_then(|newest| newest.memory),
+        data_bytes: 0,
+        proposals: vec![],
+        known_answers: vec![],
+        tables: None,
+        has_start: None,
+        guest_stack_bytes: None,
+        developer: None,
+        module_statement: None,
+    }
+}
+
+/// Against what runs under the module's name now, whoever deployed it.
+fn draft_module(
+    model: &Model,
+    names: &Names<'_>,
+    module: &Resolved,
+    is_update: bool,
+) -> (DraftModule, ModulePlan) {
+    let record = &module.record;
+    let mut live = model.deployments.values().filter(|d| d.app == record.app && !d.removed);
+    let old = live.next_back();
+    let has_others = live.next_back().is_some();
+    let is_same = old.is_some_and(|old| is_equal(old, record));
+    let is_kept = is_same && !has_others;
+    let is_own = old.is_some_and(|old| old.application == record.application);
+    let mut notes = obstacle_notes(model, module);
+    if let Some(old) = old.filter(|_| !is_own) {
+        notes.insert(
+            0,
+            match is_kept {
+                true => format!("deployment {} becomes a part of the application", old.id()),
+                false => format!("takes the place of deployment {}", old.id()),
+            },
+        );
+    }
+    let plan = ModulePlan {
+        module: record.app.clone(),
+        action: match (old, is_kept && is_own) {
+            (None, _) => PlanAction::Add,
+            (_, true) => PlanAction::Keep,
+            (_, false) => PlanAction::Change,
+        },
+        differences: compare(names, old, record, is_update),
+        builds: builds_by_target(model, names, module),
+        notes,
+    };
+    let number = old.filter(|_| is_kept).map_or(0, |old| old.number);
+    let created_at_ms = old.filter(|_| is_kept).map_or(record.created_at_ms, |d| d.created_at_ms);
+    let record = DeploymentRecord { number, created_at_ms, ..record.clone() };
+    (DraftModule { record, is_kept }, plan)
+}
+
+/// Whether both ask for the same, whatever they are called and since when.
+fn is_equal(old: &DeploymentRecord, new: &DeploymentRecord) -> bool {
+    let as_new = DeploymentRecord {
+        number: new.number,
+        created_at_ms: new.created_at_ms,
+        application: new.application.clone(),
+        policy: Some(old.compile_policy()),
+        ..old.clone()
+    };
+    as_new == *new
+}
+
+fn removal(old: &DeploymentRecord) -> ModulePlan {
+    ModulePlan {
+        module: old.app.clone(),
+        action: PlanAction::Remove,
+        differences: vec![],
+        builds: vec![],
+        notes: vec![],
+    }
+}
+
+fn concerned<'a>(
+    model: &'a Model,
+    record: &'a DeploymentRecord,
+) -> impl Iterator<Item = &'a DeviceRecord> {
+    model.served_devices().filter(|device| record.selects(&device.device))
+}
+
+/// Which build each kind of device gets, and why not a better one.
+fn builds_by_target(model: &Model, names: &Names<'_>, module: &Resolved) -> Vec<PlanBuild> {
+    let mut kinds: BTreeMap<(String, String, Option<String>), u32> = BTreeMap::new();
+    for device in concerned(model, &module.record) {
+        let (build, reason) = choice(model, names, module, device);
+        *kinds.entry((device.target.clone(), build, reason)).or_default() += 1;
+    }
+    let to_build =
+        |((target, build, reason), device_count)| PlanBuild { target, device_count, build, reason };
+    kinds.into_iter().map(to_build).collect()
+}
+
+fn choice(
+    model: &Model,
+    names: &Names<'_>,
+    module: &Resolved,
+    device: &DeviceRecord,
+) -> (String, Option<String>) {
+    let record = &module.record;
+    let mut reasons = Vec::new();
+    for id in record.modules() {
+        let stand_in = module.stand_ins.iter().find(|stand_in| stand_in.module == *id);
+        let Some(build) = stand_in.or_else(|| model.modules.get(id)) else { continue };
+        match target_obstacle(build, record, device) {
+            None => {
+                let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+                return (names.build(*id), reason);
+            }
+            Some(obstacle) => {
+                reasons.push(format!("not {}: {}", names.build(*id), obstacle.detail))
+            }
+        }
+    }
+    (names.build(record.module), Some(format!("refused there: {}", reasons.join("; "))))
+}
+
+/// What keeps single devices from running it, beside their target.
+fn obstacle_notes(model: &Model, module: &Resolved) -> Vec<String> {
+    let mut notes = Vec::new();
+    for device in concerned(model, &module.record) {
+        let Some(build) = module_for(model, &module.record, device) else { continue };
+        if target_obstacle(build, &module.record, device).is_some() {
+            continue;
+        }
+        let first = obstacles(build, &module.record, device).into_iter().next();
+        notes.extend(first.map(|obstacle| format!("{}. {}", obstacle.detail, obstacle.advice)));
+    }
+    if notes.len() > NOTES_MAX {
+        let more = notes.len() - NOTES_MAX;
+        notes.truncate(NOTES_MAX);
+        notes.push(format!("and {more} more devices cannot run it"));
+    }
+    notes
+}

@@ -1,0 +1,305 @@
+//! Application files: what becomes of them, what is refused, and that all is one commit.
+
+use super::fleet::{FakeDevice, Fleet, deployment_of, plain_wasm, refusal};
+use crate::app::{AppError, Applied};
+use gateway_api::{
+    ApplicationPlan, FileProblem, NewApplication, PlanAction, ProblemCode, ProgressState,
+};
+use module_package::ModuleId;
+
+const HEAD: &str = "format = 1\nname = \"climate\"\ndevices = \"all\"\n";
+
+fn module(name: &str, rest: &str) -> String {
+    format!("[[module]]\nname = \"{name}\"\n{rest}\n")
+}
+
+fn file_of(modules: &[String]) -> NewApplication {
+    NewApplication { file: format!("{HEAD}{}", modules.concat()), ..NewApplication::default() }
+}
+
+/// Two modules, each of one version.
+fn two() -> NewApplication {
+    file_of(&[module("one", "version = 1"), module("two", "version = 1")])
+}
+
+/// A module with vectors, which RISC-V does not have here.
+fn vector_wasm() -> Vec<u8> {
+    let text = "(module (func (export \"answer\") (result i32) \
+                (i32x4.extract_lane 0 (i32x4.splat (i32.const 1)))))";
+    wat::parse_str(text).unwrap()
+}
+
+fn fleet_with(devices: &[&FakeDevice], modules: &[&str]) -> Fleet {
+    let fleet = Fleet::new();
+    devices.iter().for_each(|device| fleet.enrol(device));
+    for (index, name) in modules.iter().enumerate() {
+        fleet.upload(name, &plain_wasm(index as u32 + 1));
+    }
+    fleet
+}
+
+fn problems(result: Result<impl std::fmt::Debug, AppError>) -> Vec<String> {
+    match result.unwrap_err() {
+        AppError::InvalidFile { errors, .. } => errors
+            .into_iter()
+            .map(|FileProblem { line, column, what }| format!("{line}:{column}: {what}"))
+            .collect(),
+        other => panic!("another refusal: {other}"),
+    }
+}
+
+fn actions(plan: &ApplicationPlan) -> Vec<(&str, PlanAction)> {
+    plan.modules.iter().map(|module| (module.module.as_str(), module.action)).collect()
+}
+
+fn more(plan: &ApplicationPlan) -> Vec<String> {
+    let all = plan.modules.iter().flat_map(|module| &module.differences);
+    all.filter(|d| d.is_more).map(|d| d.what.clone()).collect()
+}
+
+fn apps_on(fleet: &Fleet, device: &FakeDevice) -> Vec<String> {
+    let manifest = fleet.manifest(device);
+    manifest.map(|m| m.apps.into_iter().map(|app| app.app).collect()).unwrap_or_default()
+}
+
+#[test]
+fn a_file_becomes_a_deployment_for_each_module_in_one_commit() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one", "two"]);
+    let plan = fleet.app.plan_application(&two()).unwrap();
+    assert_eq!((plan.from_version, plan.to_version, plan.asks_for_more), (0, 1, false));
+    assert_eq!(actions(&plan), [("one", PlanAction::Add), ("two", PlanAction::Add)]);
+    assert!(fleet.app.applications().is_empty(), "a plan changes nothing");
+
+    let before = fleet.app.audit(0, Some(500)).unwrap().records.len();
+    let (applied, answer) = fleet.app.apply_application(&two()).unwrap();
+    assert_eq!((applied, answer.plan), (Applied::Changed, plan));
+    let records = fleet.app.audit(0, Some(500)).unwrap().records;
+    let of_commit: Vec<&str> =
+        records[before].actions.iter().map(|action| action.subject.as_str()).collect();
+    assert_eq!(of_commit.len(), 4, "both, the application and the counter: {of_commit:?}");
+    assert!(of_commit.contains(&"climate version 1"), "{of_commit:?}");
+
+    fleet.work_well();
+    assert_eq!(apps_on(&fleet, &device), ["one", "two"]);
+    let shown = fleet.app.application("climate").unwrap();
+    assert_eq!((shown.version, shown.modules.len(), shown.file), (1, 2, two().file));
+    assert_eq!(shown.modules[0].deployment.application.as_deref(), Some("climate"));
+}
+
+#[test]
+fn only_what_changed_is_deployed_again_and_what_left_the_file_leaves_the_devices() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one", "two"]);
+    fleet.app.apply_application(&two()).unwrap();
+    fleet.work_well();
+    let seq = fleet.manifest(&device).unwrap().seq;
+
+    let (applied, same) = fleet.app.apply_application(&two()).unwrap();
+    assert_eq!((applied, same.application.version), (Applied::AsItWas, 1));
+    let commented = NewApplication { file: format!("# Hall\n{}", two().file), ..two() };
+    let (applied, same) = fleet.app.apply_application(&commented).unwrap();
+    assert_eq!((applied, same.application.version), (Applied::AsItWas, 1));
+    assert_eq!(fleet.app.application("climate").unwrap().file, commented.file);
+    assert_eq!(fleet.manifest(&device).unwrap().seq, seq, "nothing was sent");
+
+    let slower = file_of(&[module("one", "version = 1\ninterval_ms = 5000")]);
+    let (_, answer) = fleet.app.apply_application(&slower).unwrap();
+    assert_eq!(actions(&answer.plan), [("one", PlanAction::Change), ("two", PlanAction::Remove)]);
+    assert_eq!(answer.application.version, 2);
+    fleet.work_well();
+    let manifest = fleet.manifest(&device).unwrap();
+    assert_eq!(manifest.apps.len(), 1);
+    assert_eq!((manifest.apps[0].app.as_str(), manifest.apps[0].interval_ms), ("one", 5_000));
+    assert_eq!(fleet.app.deployments().len(), 1, "what was replaced is not listed");
+}
+
+#[test]
+fn more_than_the_version_before_needs_a_yes() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one", "two"]);
+    let small = "version = 1\n[module.limits]\nmemory_bytes_max = 65536";
+    fleet.app.apply_application(&file_of(&[module("one", small)])).unwrap();
+    let large = "version = 1\nsensors = [\"temperature\"]\ninterval_ms = 500\n\
+                 [module.limits]\nmemory_bytes_max = 131072\ncall_ms_max = 2000\n\
+                 [[module.channel]]\nname = \"average\"\ndirection = \"publish\"";
+    let asked = file_of(&[module("one", large), module("two", "version = 1")]);
+    let AppError::AsksForMore { plan, detail } = fleet.app.apply_application(&asked).unwrap_err()
+    else {
+        panic!("another refusal")
+    };
+    assert!(detail.contains("one: memory_bytes_max 65536 -> 131072"), "{detail}");
+    let of_one = ["sensor", "channel", "memory_bytes_max", "call_ms_max", "interval_ms"];
+    let told = more(&plan);
+    assert_eq!(told[..5], of_one, "{told:?}");
+    assert!(told[5..].contains(&"build".to_owned()), "a module more: {told:?}");
+    assert_eq!(fleet.app.application("climate").unwrap().version, 1, "nothing was changed");
+
+    let accepted = NewApplication { accept_more: true, ..asked };
+    assert_eq!(fleet.app.apply_application(&accepted).unwrap().1.application.version, 2);
+    // Less is taken at once.
+    let less = file_of(&[module("one", small)]);
+    let (_, answer) = fleet.app.apply_application(&less).unwrap();
+    assert_eq!((answer.application.version, answer.plan.asks_for_more), (3, false));
+}
+
+#[test]
+fn devices_that_a_new_version_does_not_name_lose_the_module() {
+    let devices = [1, 2].map(|n| FakeDevice::new(n, "x86_64-linux"));
+    let fleet = fleet_with(&[&devices[0], &devices[1]], &["one"]);
+    fleet.deploy("one");
+    let names: Vec<String> = fleet.app.devices().into_iter().map(|device| device.name).collect();
+    let on = |names: &[String]| {
+        let text = format!("format = 1\nname = \"climate\"\ndevices = {names:?}\n");
+        NewApplication { file: text + &module("one", "version = 1"), ..NewApplication::default() }
+    };
+    fleet.app.apply_application(&on(&names)).unwrap();
+    fleet.work_well();
+    let fewer = fleet.app.apply_application(&on(&names[..1])).unwrap().1;
+    assert!(!fewer.plan.asks_for_more);
+    fleet.work_well();
+    let having: Vec<bool> =
+        devices.iter().map(|device| !apps_on(&fleet, device).is_empty()).collect();
+    assert_eq!(having.iter().filter(|has| **has).count(), 1, "{having:?}");
+    // Back on both is more than on one.
+    assert!(fleet.app.plan_application(&on(&names)).unwrap().asks_for_more);
+}
+
+#[test]
+fn all_that_is_wrong_is_told_with_its_place() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one", "two"]);
+    let two_id = ModuleId::of(&plain_wasm(2));
+    let file = file_of(&[
+        module("one", "version = 7"),
+        module("three", "version = 1"),
+        module("four", &format!("id = \"{two_id}\"")),
+        module("two", "file = \"two.wasm\"\ndevices = [\"attic\"]"),
+    ]);
+    let told = problems(fleet.app.plan_application(&file));
+    assert_eq!(
+        told.iter().map(|line| line.split(": ").next().unwrap()).collect::<Vec<_>>(),
+        ["6:11", "9:11", "12:6", "16:12", "15:8"],
+        "{told:#?}"
+    );
+    assert!(told[0].contains("the newest is one@1"), "{told:#?}");
+    assert!(told[2].contains("here as two@1"), "{told:#?}");
+    let told = problems(fleet.app.plan_application(&file_of(&[module("one", "colour = 1")])));
+    assert!(told[0].starts_with("6:1: there is no field \"colour\""), "{told:#?}");
+}
+
+#[test]
+fn a_file_that_is_not_here_is_told_as_missing_and_not_applied() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one"]);
+    let wasm = plain_wasm(99);
+    let mut new = file_of(&[module("one", "file = \"build/one.wasm\"")]);
+    new.files.insert("build/one.wasm".into(), ModuleId::of(&wasm).to_string());
+    let plan = fleet.app.plan_application(&new).unwrap();
+    assert_eq!(plan.missing, ["build/one.wasm"]);
+    assert_eq!(plan.modules[0].builds[0].build, "build/one.wasm");
+    assert_eq!(refusal(fleet.app.apply_application(&new)).0, ProblemCode::Conflict);
+    fleet.upload("one", &wasm);
+    let (_, answer) = fleet.app.apply_application(&new).unwrap();
+    assert_eq!(answer.plan.modules[0].builds[0].build, "one@2");
+}
+
+#[test]
+fn each_target_gets_the_first_build_that_it_can_run() {
+    let arm = FakeDevice::new(1, "aarch64-linux");
+    let riscv = FakeDevice::new(2, "riscv64-linux");
+    let fleet = fleet_with(&[&arm, &riscv], &[]);
+    fleet.upload("image", &vector_wasm());
+    fleet.upload("image", &plain_wasm(1));
+    let both = file_of(&[module("image", "any_of = [{ version = 1 }, { version = 2 }]")]);
+    let (_, answer) = fleet.app.apply_application(&both).unwrap();
+    let builds = &answer.plan.modules[0].builds;
+    assert_eq!((builds[0].target.as_str(), builds[0].build.as_str()), ("aarch64-linux", "image@1"));
+    assert_eq!(builds[0].reason, None);
+    assert_eq!((builds[1].target.as_str(), builds[1].build.as_str()), ("riscv64-linux", "image@2"));
+    let reason = builds[1].reason.as_deref().unwrap();
+    assert!(reason.contains("not image@1") && reason.contains("simd"), "{reason}");
+
+    fleet.work_well();
+    assert_eq!(fleet.release(&arm).module, ModuleId::of(&vector_wasm()));
+    assert_eq!(fleet.release(&riscv).module, ModuleId::of(&plain_wasm(1)));
+    let deployment = &answer.application.modules[0].deployment.id;
+    assert_eq!(fleet.progress(deployment, &arm).build.as_deref(), Some("image@1"));
+    assert_eq!(fleet.progress(deployment, &riscv).build.as_deref(), Some("image@2"));
+    // Alone, the one with vectors is refused there, and the reason stands in the plan.
+    let one = file_of(&[module("image", "version = 1")]);
+    let plan = fleet.app.plan_application(&one).unwrap();
+    assert!(plan.modules[0].builds[1].reason.as_deref().unwrap().contains("refused there"));
+}
+
+#[test]
+fn a_module_has_one_owner() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one", "two"]);
+    let by_hand = fleet.deploy("one");
+    let plan = fleet.app.plan_application(&two()).unwrap();
+    assert!(plan.modules[0].notes[0].contains(&by_hand.id), "{:?}", plan.modules[0]);
+    let (_, answer) = fleet.app.apply_application(&two()).unwrap();
+    let taken = &answer.application.modules[0].deployment;
+    assert_eq!(taken.id, by_hand.id, "it says the same, so it goes on");
+
+    let (code, detail) = refusal(fleet.app.deploy(&deployment_of("one")));
+    assert_eq!(code, ProblemCode::Conflict);
+    assert!(detail.contains("climate"), "{detail}");
+    assert_eq!(refusal(fleet.app.remove_deployment(&taken.id)).0, ProblemCode::Conflict);
+    let other = NewApplication { file: two().file.replace("climate", "other"), ..two() };
+    let told = problems(fleet.app.apply_application(&other));
+    assert!(told.iter().all(|line| line.contains("belongs to the application \"climate\"")));
+
+    fleet.app.remove_application("climate").unwrap();
+    assert_eq!(refusal(fleet.app.application("climate")).0, ProblemCode::NotFound);
+    fleet.work_well();
+    assert!(apps_on(&fleet, &device).is_empty());
+    assert_eq!(fleet.app.apply_application(&other).unwrap().1.application.version, 1);
+}
+
+#[test]
+fn what_was_looked_at_is_what_is_changed() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one", "two"]);
+    let first = NewApplication { expected_version: Some(0), ..two() };
+    fleet.app.apply_application(&first).unwrap();
+    let (code, detail) = refusal(fleet.app.apply_application(&first));
+    assert_eq!(code, ProblemCode::Conflict);
+    assert!(detail.contains("version 1 by now"), "{detail}");
+}
+
+/// A full disk in the middle of it is like a power cut there: all of it or nothing.
+#[test]
+fn a_commit_that_fails_leaves_the_version_before() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one", "two"]);
+    fleet.app.apply_application(&two()).unwrap();
+    fleet.work_well();
+    let before = (fleet.app.application("climate").unwrap(), fleet.manifest(&device));
+    fleet.fill_disk(true);
+    let next = file_of(&[module("one", "version = 1\ninterval_ms = 9000")]);
+    assert!(matches!(fleet.app.apply_application(&next), Err(AppError::Store(_))));
+    assert_eq!((fleet.app.application("climate").unwrap(), fleet.manifest(&device)), before);
+    fleet.fill_disk(false);
+    let fleet = fleet.restart();
+    assert_eq!(fleet.app.application("climate").unwrap().version, 1);
+    assert_eq!(fleet.app.deployments().len(), 2);
+    fleet.app.apply_application(&next).unwrap();
+    let fleet = fleet.restart();
+    let after = fleet.app.application("climate").unwrap();
+    assert_eq!((after.version, after.modules.len()), (2, 1));
+    let progress = &after.modules[0].deployment.progress[0];
+    assert_ne!(progress.state, ProgressState::Replaced);
+}
+
+#[test]
+fn an_application_that_needs_too_many_compilations_changes_nothing() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let names = ["m1", "m2", "m3", "m4", "m5"];
+    let fleet = fleet_with(&[&device], &names);
+    let modules: Vec<String> = names.iter().map(|name| module(name, "version = 1")).collect();
+    let refused = fleet.app.apply_application(&file_of(&modules));
+    assert!(matches!(refused, Err(AppError::QueueFull { .. })), "{refused:?}");
+    assert!(fleet.app.applications().is_empty() && fleet.app.deployments().is_empty());
+}
