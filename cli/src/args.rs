@@ -1,8 +1,8 @@
 //! The command line's grammar: global options and the tree of commands.
 
 use crate::commands::{
-    audit, compile, dashboard, deploy, deployment, device, inspect, key, logs, module, provenance,
-    ps, published, release, root, trust, undeploy, version,
+    app, audit, compile, dashboard, deploy, deployment, device, inspect, key, logs, module,
+    provenance, ps, published, release, root, trust, undeploy, version,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ Exit codes:
   3    the module, device or deployment does not exist
   4    login needed, or the token is not good for this
   5    in part: `deploy --wait` ended with some devices running and some not
+  6    the application file asks for more than what runs, and nobody said yes
   124  out of time
 
 Examples:
@@ -105,6 +106,9 @@ pub enum Command {
     /// Push modules and look at them
     #[command(subcommand)]
     Module(module::Command),
+    /// Run applications of several modules, each from a file
+    #[command(subcommand)]
+    App(app::Command),
     /// Run a module on devices
     Deploy(deploy::DeployArgs),
     /// Take an application from its devices

@@ -95,6 +95,14 @@ impl Console {
         self.quiet
     }
 
+    /// Lines for people beside the data, unless `--quiet`.
+    pub fn say(&self, text: &str) {
+        if !self.quiet {
+            // There is nowhere left to complain to.
+            let _ = io::stderr().lock().write_all(text.as_bytes());
+        }
+    }
+
     /// Something good to know, unless `--quiet`.
     pub fn note(&self, text: impl Display) {
         if !self.quiet {

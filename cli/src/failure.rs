@@ -15,6 +15,8 @@ pub enum Exit {
     LoginNeeded,
     /// Some devices did it, some did not.
     Partial,
+    /// Something grows, and nobody said yes to that.
+    NeedsYes,
     OutOfTime,
 }
 
@@ -27,6 +29,7 @@ impl From<Exit> for std::process::ExitCode {
             Exit::NotFound => 3,
             Exit::LoginNeeded => 4,
             Exit::Partial => 5,
+            Exit::NeedsYes => 6,
             Exit::OutOfTime => 124,
         })
     }

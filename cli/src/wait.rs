@@ -67,13 +67,13 @@ pub async fn until_settled(
 }
 
 /// The gateway may be restarting; the deadline ends it if it does not come back.
-fn is_worth_waiting(error: &ClientError) -> bool {
+pub fn is_worth_waiting(error: &ClientError) -> bool {
     error.is_transient() || error.status().is_some_and(|status| status >= 500)
 }
 
 /// The gateway's word, or each device's: one that stopped may be started again, but
 /// who waits wants to know that it stopped.
-fn is_settled(deployment: &Deployment) -> bool {
+pub fn is_settled(deployment: &Deployment) -> bool {
     let has_ended = |state: ProgressState| {
         matches!(
             state,

@@ -1,5 +1,6 @@
 //! The subcommands, one file each, and which of them need a gateway.
 
+pub mod app;
 pub mod audit;
 pub mod compile;
 pub mod dashboard;
@@ -37,6 +38,10 @@ pub fn run(command: Command, global: &GlobalArgs, console: &Console) -> Result<(
                 block_on(Command::Root(root::Command::Publish(publish)), global, console)
             }
         },
+        Command::App(command) => match app::run_offline(command, console)? {
+            None => Ok(()),
+            Some(command) => block_on(Command::App(command), global, console),
+        },
         Command::Release(command) => match release::run_offline(command, console)? {
             None => Ok(()),
             Some(command) => block_on(Command::Release(command), global, console),
@@ -59,6 +64,7 @@ async fn run_with_gateway(
 ) -> Result<(), Failure> {
     let client = connect(global, console)?;
     match command {
+        Command::App(command) => app::run(command, &client, console).await,
         Command::Module(command) => module::run(command, &client, console).await,
         Command::Deploy(args) => deploy::run(args, &client, console).await,
         Command::Undeploy(args) => undeploy::run(&args, &client, console).await,

@@ -11,6 +11,8 @@ use clap::Subcommand;
 use gateway_api::Module;
 use gateway_client::Client;
 
+pub use push::sign;
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Upload a module; the same bytes twice are one module

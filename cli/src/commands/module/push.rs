@@ -76,7 +76,7 @@ pub async fn run(args: &PushArgs, client: &Client, console: &Console) -> Result<
 }
 
 /// The developer's sealed statement that this module is his, under this name.
-fn sign(name: &str, file: &Path, key: &Path) -> Result<Vec<u8>, Failure> {
+pub fn sign(name: &str, file: &Path, key: &Path) -> Result<Vec<u8>, Failure> {
     let key = KeyFile::read_as(key, Role::Developer).map_err(key::failure)?;
     let wasm = compile::read_module(file)?;
     Ok(ModuleStatement::new(name, ModuleId::of(&wasm)).seal(&key.key))
