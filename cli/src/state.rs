@@ -8,7 +8,7 @@ pub fn app(state: &str) -> (String, Tone) {
     let word = state.split([':', ' ']).next().unwrap_or_default();
     let tone = match word {
         "running" => Tone::Good,
-        "stopped" | "refused" | "failed" | "trapped" => Tone::Bad,
+        "stopped" | "refused" | "failed" | "trapped" | "quarantined" => Tone::Bad,
         _ => Tone::Busy,
     };
     (state.to_owned(), tone)

@@ -45,7 +45,7 @@ pub fn app_tone(state: &str) -> Tone {
     let word = state.split([':', ' ']).next().unwrap_or_default();
     match word {
         "running" => Tone::Good,
-        "stopped" | "trapped" | "failed" | "refused" => Tone::Bad,
+        "stopped" | "trapped" | "failed" | "refused" | "quarantined" => Tone::Bad,
         "waiting" | "fetching" | "starting" | "checking" | "installing" | "restarting" => {
             Tone::Busy
         }

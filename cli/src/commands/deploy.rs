@@ -8,7 +8,10 @@ use crate::failure::{Exit, Failure};
 use crate::progress::DeployProgress;
 use crate::wait;
 use clap::{ArgGroup, Args};
-use gateway_api::{DeviceEligibility, DeviceSelector, NewDeployment, Provisions};
+use gateway_api::{
+    DeviceEligibility, DeviceSelector, Limit, LimitAction, LimitActions, LimitError, ModuleLimits,
+    NewDeployment, Provisions,
+};
 use gateway_client::Client;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +22,8 @@ Examples:
   farrier deploy filter --all
   farrier deploy filter@2 --device pi --device gate --wait --timeout 60
   farrier deploy filter --all --sensor temperature --channel average --interval-ms 500
-  farrier deploy alarm --all --sensor temperature --config high=30 --config unit=celsius")]
+  farrier deploy alarm --all --sensor temperature --config high=30 --config unit=celsius
+  farrier deploy filter --all --gas-per-call 5000000 --gas-per-s 20000000 --on gas-rate=stop")]
 pub struct DeployArgs {
     /// NAME@VERSION, NAME for its newest, or an id
     module: String,
@@ -53,6 +57,17 @@ pub struct DeployArgs {
     /// Count what it does in gas, the same on every architecture; `farrier ps --wide` shows it
     #[arg(long)]
     metering: bool,
+    /// Gas of one call at most; the module is metered for it (docs/limits.md)
+    #[arg(long, value_name = "GAS")]
+    gas_per_call: Option<u64>,
+    /// Gas on the average of a second at most; the module is metered for it
+    #[arg(long, value_name = "GAS")]
+    gas_per_s: Option<u64>,
+    /// What follows at a limit, such as gas-per-call=stop; can be given several times.
+    /// Limits: gas-per-call, gas-rate, call-time, log-rate, message-rate; what each can do
+    /// is in docs/limits.md
+    #[arg(long = "on", value_name = "LIMIT=ACTION", value_parser = parse_limit_action)]
+    on: Vec<(Limit, LimitAction)>,
     /// Give NaNs the same bits on every architecture
     #[arg(long)]
     canonical_nans: bool,
@@ -71,6 +86,7 @@ pub struct DeployArgs {
 }
 
 pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result<(), Failure> {
+    let limits = limits_of(&args)?;
     let devices = if args.all { DeviceSelector::All } else { DeviceSelector::These(args.devices) };
     let new = NewDeployment {
         module: args.module,
@@ -84,6 +100,7 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
         canonical_nans: args.canonical_nans,
         health_window_ms: args.health_window,
         provisions: Provisions { config: config_of(args.config)?, storage_bytes: args.storage },
+        limits,
     };
     warn_of_obstacles(client, &new, console).await;
     let format = args.output.format();
@@ -105,6 +122,34 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
     let ended = ended?;
     deployment::show_one(format, &deployment, console)?;
     wait::verdict(&deployment, ended, timeout)
+}
+
+/// What the gateway would refuse, too, but in the words of this command.
+fn limits_of(args: &DeployArgs) -> Result<ModuleLimits, Failure> {
+    let mut actions = LimitActions::default();
+    for (limit, action) in &args.on {
+        if actions.asked(*limit).is_some() {
+            return Err(Failure::new(Exit::Usage, format!("--on {limit} is given twice")));
+        }
+        actions.ask(*limit, *action);
+    }
+    actions.check().map_err(|e| Failure::new(Exit::Usage, format!("--on: {e}")))?;
+    for (limit, given, option) in [
+        (Limit::GasPerCall, args.gas_per_call, "--gas-per-call"),
+        (Limit::GasRate, args.gas_per_s, "--gas-per-s"),
+    ] {
+        if actions.asked(limit).is_some() && given.is_none() {
+            return Err(Failure::new(Exit::Usage, format!("--on {limit} needs {option} GAS")));
+        }
+    }
+    let (gas_per_call_max, gas_per_s_max) = (args.gas_per_call, args.gas_per_s);
+    Ok(ModuleLimits { gas_per_call_max, gas_per_s_max, actions })
+}
+
+fn parse_limit_action(text: &str) -> Result<(Limit, LimitAction), String> {
+    let (limit, action) = text.split_once('=').ok_or("give it as LIMIT=ACTION")?;
+    let parse = || Ok((limit.parse()?, action.parse()?));
+    parse().map_err(|e: LimitError| e.to_string())
 }
 
 /// Says beforehand which of the devices cannot run it. The deployment is made all the
@@ -194,6 +239,15 @@ mod tests {
         assert!(parse_config("a").is_err());
         assert!(config_of(vec![entry("a", "1"), entry("b", "2")]).is_ok());
         assert!(config_of(vec![entry("a", "1"), entry("a", "2")]).is_err());
+    }
+
+    #[test]
+    fn actions_at_limits_are_read_by_their_names() {
+        let stop = (Limit::GasPerCall, LimitAction::Stop);
+        assert_eq!(parse_limit_action("gas-per-call=stop"), Ok(stop));
+        for wrong in ["", "stop", "gas-per-call", "gas-per-call=", "heat=stop", "call-time=melt"] {
+            assert!(parse_limit_action(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::grid::{Align, Grid, Look, plain};
 use crate::{refusal, state};
 use clap::Args;
 use futures_util::StreamExt;
-use gateway_api::{AppStatus, Connection, Event, List};
+use gateway_api::{AppStatus, Connection, Event, LimitHit, List};
 use gateway_client::Client;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -179,6 +179,7 @@ fn note(app: &AppStatus, look: &Look) -> String {
         notes.push("earlier version".to_owned());
     }
     notes.extend(app.refusal.as_ref().map(refusal::short));
+    notes.extend(limits_note(app));
     if app.checks_failed > 0 {
         notes.push(format!("{} known answers wrong", app.checks_failed));
     }
@@ -192,6 +193,19 @@ fn note(app: &AppStatus, look: &Look) -> String {
         notes.push(app.detail.clone());
     }
     notes.join("; ")
+}
+
+/// As `gas-rate reached 12 times, last throttled`.
+fn limits_note(app: &AppStatus) -> Option<String> {
+    let reached = |hit: &LimitHit| format!("{} reached {}x", hit.limit, hit.hits);
+    let mut note = app.limit_hits.iter().map(reached).collect::<Vec<_>>().join(", ");
+    if let Some(last) = &app.limit_last {
+        note += &format!(", last {} then {}", last.limit, last.action);
+    }
+    if app.throttled {
+        note += ", throttled now";
+    }
+    (!note.is_empty()).then_some(note)
 }
 
 #[cfg(test)]
@@ -215,6 +229,17 @@ mod tests {
             DEVICE  TARGET         MODULE    STATE     CPU   MEMORY  ARTIFACT  COMPILE  RESTARTS     PEAK   WORKER  CALLS  TRAPS  GAS  PUBLISHED  CHECKS  REPORTED  NOTE
             pi      aarch64-linux  filter@2  running  3.4%  1.1 MiB  40.0 KiB    84 ms         0  1.1 MiB  9.0 MiB    120      0    -        120     2/2  1 s ago   incl. emulator
         "#]].assert_eq(&view(&sample::apps()[..1], &Look::plain(true)));
+    }
+
+    #[test]
+    fn reached_limits_are_in_the_note() {
+        let mut app = sample::apps().remove(0);
+        app.limit_hits = vec![LimitHit { limit: gateway_api::Limit::GasRate, hits: 12 }];
+        let (limit, action) = (gateway_api::Limit::GasRate, gateway_api::LimitAction::Throttle);
+        app.limit_last = Some(gateway_api::LimitLast { limit, action });
+        app.throttled = true;
+        let expected = "gas-rate reached 12x, last gas-rate then throttle, throttled now";
+        assert_eq!(limits_note(&app).unwrap(), expected);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::{GuestReport, RefusalCode, SiteName};
 use minicbor::{Decode, Encode};
+use module_limits::LimitHits;
 use module_package::{ArtifactId, BlobId, DeviceId, ManifestId, ModuleId, NONCE_BYTES, ReleaseId};
 
 /// Longest sealed report.
@@ -189,6 +190,17 @@ pub struct AppReport {
     /// The last answer of the module's own health export; 0 is healthy.
     #[n(26)]
     pub health: Option<i32>,
+    /// How often it reached its limits, once it did; see `worker_protocol::Usage`.
+    #[n(27)]
+    pub limits: Option<LimitHits>,
+    /// It is called later than its interval because it used more gas than a second
+    /// allows.
+    #[n(28)]
+    pub throttled: Option<bool>,
+    /// What confines its worker, by name; empty where nothing does. `None`: there is no
+    /// worker.
+    #[n(29)]
+    pub confinement: Option<Vec<String>>,
     /// Of a module that called anything of the guest API.
     #[n(30)]
     pub guest: Option<GuestReport>,

@@ -74,7 +74,7 @@ refusals! {
     23 WorkerStart "The runtime worker did not start." "Check the runtime's path and launcher in the agent's configuration.";
     24 SelfTest "The runtime failed its self-test." "Install a runtime that was built for this device.";
     25 TimeLimit "A call ran longer than its limit, and the worker was ended." "Raise the limit, or make the call shorter; deploy again to restart it.";
-    26 CrashLoop "The worker died again and again." "See the log; deploy a version that works.";
+    26 CrashLoop "The module trapped or its worker died again and again, and it is quarantined." "See the log; deploy a version that works, or the same one again to give it another chance.";
     27 Inconsistent "A signed document contradicts itself." "Report it: the gateway should not have signed it.";
     28 FetchTimeout "Blocks did not arrive in time." "Check the connection; the device goes on trying.";
     29 Unhealthy "A new version was not well in its health window; the last good set runs." "See the detail and the log; deploy a version that works, or the same one again to give it another chance.";
@@ -83,6 +83,8 @@ refusals! {
     37 FetchGivenUp "Blocks came too slowly or not at all, and the device stopped asking." "Check that the gateway serves blobs and that its broker lets the device read them; then deploy again.";
     50 StorageNotGranted "The applications want to store more than the device's owner allows." "Deploy with less storage, or raise app_storage_bytes_max in the device's configuration.";
     51 StoredValuesDamaged "What an application had stored was changed on the disk, and is lost." "Check the device's disk; the file was put aside there.";
+    55 GasLimit "The module used more gas than its limit, and was stopped." "Raise the limit, or make the module do less; deploy again to restart it.";
+    56 RateLimit "The module logged or published more than its limit, and was stopped." "Make the module send less, or let the limit only throttle it; deploy again to restart it.";
 }
 
 impl<C> Encode<C> for RefusalCode {

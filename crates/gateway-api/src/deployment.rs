@@ -1,6 +1,7 @@
 //! Deployments: which module shall run where.
 
 use crate::Provisions;
+use module_limits::LimitActions;
 use serde::{Deserialize, Serialize};
 
 /// What a user asks for. A later deployment of the same application replaces an
@@ -39,6 +40,33 @@ pub struct NewDeployment {
     /// What else the module gets.
     #[serde(default, skip_serializing_if = "Provisions::is_empty")]
     pub provisions: Provisions,
+    /// A gateway from before there were any is not asked for none.
+    #[serde(default, skip_serializing_if = "ModuleLimits::is_usual")]
+    pub limits: ModuleLimits,
+}
+
+/// Limits beside those that every module has, and what follows where one is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModuleLimits {
+    /// Gas of one call, 1 to 2^63 - 1. This and the next make the module metered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gas_per_call_max: Option<u64>,
+    /// Gas on the average of a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gas_per_s_max: Option<u64>,
+    /// Where it is not the usual.
+    pub actions: LimitActions,
+}
+
+impl ModuleLimits {
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub fn has_gas(&self) -> bool {
+        self.gas_per_call_max.is_some() || self.gas_per_s_max.is_some()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +96,8 @@ pub struct Deployment {
     pub channels: Vec<String>,
     #[serde(default, skip_serializing_if = "Provisions::is_empty")]
     pub provisions: Provisions,
+    #[serde(default)]
+    pub limits: ModuleLimits,
     pub created_at_ms: u64,
     pub state: DeploymentState,
     /// One for each device that it concerns.

@@ -1,5 +1,6 @@
 //! Devices, and what they report.
 
+use module_limits::{Limit, LimitAction};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -151,6 +152,31 @@ pub struct AppStatus {
     /// Of the device: where it is not online, the rest is as it was when it last was.
     #[serde(default)]
     pub connection: Option<Connection>,
+    /// Limits that it reached since the agent's start.
+    #[serde(default)]
+    pub limit_hits: Vec<LimitHit>,
+    /// What followed the last time.
+    #[serde(default)]
+    pub limit_last: Option<LimitLast>,
+    /// It is called later than its interval because it used more gas than a second
+    /// allows.
+    #[serde(default)]
+    pub throttled: bool,
+    /// What confines its worker, by name; `None` without a worker, and from older agents.
+    #[serde(default)]
+    pub confinement: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitHit {
+    pub limit: Limit,
+    pub hits: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitLast {
+    pub limit: Limit,
+    pub action: LimitAction,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -70,16 +70,18 @@ pub use application::{
 };
 pub use audit::{AuditAction, AuditPage, AuditRecord, AuditSignature};
 pub use deployment::{
-    Deployment, DeploymentState, DeviceProgress, DeviceSelector, NewDeployment, ProgressState,
+    Deployment, DeploymentState, DeviceProgress, DeviceSelector, ModuleLimits, NewDeployment,
+    ProgressState,
 };
 pub use device::{
     AcceptedEnrolment, Alarm, AppSample, AppStatus, Connection, Device, DeviceSample, History,
-    HostCallStatus, LogLine, MetricStatus, PendingEnrolment, PendingEnrolments, Published, Refusal,
-    StorageStatus,
+    HostCallStatus, LimitHit, LimitLast, LogLine, MetricStatus, PendingEnrolment,
+    PendingEnrolments, Published, Refusal, StorageStatus,
 };
 pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacle, TableNeeds};
 pub use event::Event;
 pub use module::{Artifact, ArtifactState, CompileRecord, Module, ModuleExtern, ModuleMemory};
+pub use module_limits::{Limit, LimitAction, LimitActions, LimitError};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 pub use provisions::Provisions;
 pub use session::{ClaimToken, Delivery, LoginLink, NewClaimToken, Overview, Session};

@@ -2,7 +2,7 @@
 
 mod stub;
 
-use gateway_api::{DeviceSelector, NewDeployment, Provisions};
+use gateway_api::{DeviceSelector, ModuleLimits, NewDeployment, Provisions};
 use gateway_client::Upload;
 use std::sync::{Arc, Mutex};
 use stub::{NO_ITEMS, Stub, answer, json, problem};
@@ -20,6 +20,7 @@ fn deployment() -> NewDeployment {
         canonical_nans: false,
         health_window_ms: None,
         provisions: Provisions::default(),
+        limits: ModuleLimits::default(),
     }
 }
 

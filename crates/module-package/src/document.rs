@@ -10,6 +10,7 @@ use crate::{
 };
 use known_answer::Step;
 use minicbor::{Decode, Encode};
+use module_limits::LimitActions;
 
 /// Longest sealed manifest: it is one retained MQTT message.
 pub const MANIFEST_BYTES_MAX: usize = 16 * 1024;
@@ -100,7 +101,7 @@ impl Default for CompilePolicy {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct ReleaseLimits {
     #[n(0)]
@@ -113,6 +114,14 @@ pub struct ReleaseLimits {
     pub log_lines_per_s_max: u32,
     #[n(4)]
     pub publishes_per_s_max: u32,
+    /// Gas of one call, and on the average of a second. Only of a metered artifact.
+    #[n(5)]
+    pub gas_per_call_max: Option<u64>,
+    #[n(6)]
+    pub gas_per_s_max: Option<u64>,
+    /// What follows where a limit is reached, where it is not the usual.
+    #[n(7)]
+    pub actions: Option<LimitActions>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -289,9 +298,23 @@ pub fn check_release(payload: &[u8]) -> Result<Release, DocumentError> {
     let release: Release = decode_exact(payload)?;
     check_version(release.version)?;
     check_blocks(&release)?;
+    check_limits(&release)?;
     known_answer::check_bounds(&release.known_answers)
         .map_err(|e| DocumentError::Inconsistent(e.to_string()))?;
     Ok(release)
+}
+
+fn check_limits(release: &Release) -> Result<(), DocumentError> {
+    let inconsistent = |what: String| Err(DocumentError::Inconsistent(what));
+    let ReleaseLimits { gas_per_call_max, gas_per_s_max, actions, .. } = release.limits;
+    let has_gas_limit = gas_per_call_max.is_some() || gas_per_s_max.is_some();
+    if has_gas_limit && release.policy.metering == NO_POLICY {
+        return inconsistent("a limit of gas for an artifact that counts none".into());
+    }
+    actions
+        .unwrap_or_default()
+        .check()
+        .map_err(|e| DocumentError::Inconsistent(format!("its limits: {e}")))
 }
 
 fn check_blocks(release: &Release) -> Result<(), DocumentError> {

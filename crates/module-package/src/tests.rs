@@ -59,6 +59,7 @@ fn release() -> Release {
             call_ms_max: 1_000,
             log_lines_per_s_max: 10,
             publishes_per_s_max: 10,
+            ..ReleaseLimits::default()
         },
         known_answers: vec![Step::Call {
             export: "f".into(),
@@ -490,4 +491,24 @@ proptest! {
         let _ = open_membership(&bytes, &trusted, &device());
         let _ = open_membership(&seal(Domain::Membership, bytes, &key(3)), &trusted, &device());
     }
+}
+
+#[test]
+fn limits_that_a_release_cannot_have_are_inconsistent() {
+    let refused = |change: fn(&mut Release)| {
+        let mut release = release();
+        change(&mut release);
+        let opened = open_release_of(&seal_by(Domain::Release, &release, 2), &root());
+        matches!(opened, Err(DocumentError::Inconsistent(_)))
+    };
+    assert!(refused(|release| release.limits.gas_per_call_max = Some(1)));
+    assert!(!refused(|release| {
+        release.limits.gas_per_call_max = Some(1);
+        release.policy.metering = METERING_GAS.into();
+    }));
+    assert!(refused(|release| {
+        let call_time = Some(module_limits::LimitAction::Warn);
+        let actions = module_limits::LimitActions { call_time, ..Default::default() };
+        release.limits.actions = Some(actions);
+    }));
 }

@@ -3,6 +3,7 @@
 use crate::{Answer, Asked, GuestUsage, StoredValue};
 use known_answer::Step;
 use minicbor::{Decode, Encode};
+use module_limits::{Limit, LimitActions, LimitHits};
 
 /// From the starter to the worker.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -87,7 +88,7 @@ pub enum ClockTrust {
 }
 
 /// What a module may use at most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Limits {
     /// Linear memory; growing beyond it fails as the module sees it.
@@ -105,6 +106,20 @@ pub struct Limits {
     /// Messages accepted in a second; the rest fail as the module sees it.
     #[n(4)]
     pub publishes_per_s_max: u32,
+    /// Gas of one call, and on the average of a second; of a metered module only.
+    #[n(5)]
+    pub gas_per_call_max: Option<u64>,
+    #[n(6)]
+    pub gas_per_s_max: Option<u64>,
+    /// What follows where a limit is reached; the usual where nothing is asked for.
+    #[n(7)]
+    pub actions: Option<LimitActions>,
+}
+
+impl Limits {
+    pub fn actions(&self) -> LimitActions {
+        self.actions.unwrap_or_default()
+    }
 }
 
 /// What a module may reach. Everything not named here is denied.
@@ -219,6 +234,15 @@ pub enum Event {
         #[n(0)]
         detail: String,
     },
+    /// The module reached a limit whose action is to stop it. It is not called again;
+    /// the starter ends the process.
+    #[n(20)]
+    LimitStop {
+        #[n(0)]
+        limit: Limit,
+        #[n(1)]
+        detail: String,
+    },
 }
 
 /// What a worker is, so that its starter can refuse a file of another build.
@@ -330,6 +354,12 @@ pub struct Usage {
     /// Of a module with a health export that was asked.
     #[n(16)]
     pub health: Option<Health>,
+    /// Once one was reached.
+    #[n(20)]
+    pub limits: Option<LimitHits>,
+    /// The module waits because it used more gas than a second allows.
+    #[n(21)]
+    pub throttled: Option<bool>,
     /// Of a module that has called anything.
     #[n(30)]
     pub guest: Option<GuestUsage>,

@@ -17,6 +17,7 @@ fn example_load() -> Command {
             call_ms_max: 1_000,
             log_lines_per_s_max: 10,
             publishes_per_s_max: 10,
+            ..Limits::default()
         },
         grants: Grants {
             sensors: vec![Sensor {

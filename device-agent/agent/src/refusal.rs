@@ -1,6 +1,7 @@
 //! Why something was refused: a number for programs, a sentence for people.
 
 use device_protocol::RefusalCode;
+use module_limits::Limit;
 use module_package::{DocumentError, Mismatch, OrderRefusal, SealError};
 use std::fmt;
 use worker_protocol::LoadFailure;
@@ -94,6 +95,15 @@ pub fn of_load_failure(reason: LoadFailure, detail: &str) -> Refusal {
         LoadFailure::Malformed | LoadFailure::Instantiation => RefusalCode::LoadFailed,
     };
     Refusal::new(code, detail)
+}
+
+/// For a module that was stopped at this limit.
+pub fn of_limit(limit: Limit) -> RefusalCode {
+    match limit {
+        Limit::GasPerCall | Limit::GasRate => RefusalCode::GasLimit,
+        Limit::CallTime => RefusalCode::TimeLimit,
+        Limit::LogRate | Limit::MessageRate => RefusalCode::RateLimit,
+    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub fn release_of(app: &str, app_version: u32, artifact: &[u8]) -> Release {
             call_ms_max: 1_000,
             log_lines_per_s_max: 10,
             publishes_per_s_max: 10,
+            ..ReleaseLimits::default()
         },
         known_answers: vec![],
         compiler: "test".into(),

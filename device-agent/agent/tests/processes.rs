@@ -130,6 +130,7 @@ fn load(artifact: &str) -> Command {
             call_ms_max: 0,
             log_lines_per_s_max: 0,
             publishes_per_s_max: 0,
+            ..Limits::default()
         },
         grants: Grants::default(),
         clock: None,

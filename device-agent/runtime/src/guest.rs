@@ -5,10 +5,12 @@
 
 use crate::backoff::Backoff;
 use crate::checks;
+use crate::gas_keeper::GasKeeper;
 use crate::guest_api::{self, GuestState, Meters};
 use crate::shared::{Shared, to_ms};
 use crate::worker::Request;
 use known_answer::Step;
+use module_limits::{Limit, LimitAction, LimitActions};
 use rustix::time::{ClockId, clock_gettime};
 use std::io;
 use std::process;
@@ -17,8 +19,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use wamr::{
-    CallError, FuncType, Instance, InstanceConfig, InstantiateError, LoadError, Module, Runtime,
-    RuntimeError, Trap, Value, ValueType,
+    CallError, FuncType, GasLimits, Instance, InstanceConfig, InstantiateError, LoadError, Module,
+    Runtime, RuntimeError, Trap, TrapKind, Value, ValueType,
 };
 use worker_protocol::{Activity, Event, Load, LoadFailure, LogLevel, StoredValue, Usage};
 
@@ -65,25 +67,33 @@ fn run(runtime: &Runtime, shared: &Arc<Shared>, load: Load, requests: &Receiver<
     let Load { limits, grants, artifact, .. } = load;
     // The module has its own copy.
     drop(artifact);
+    let has_gas_limit = limits.gas_per_call_max.is_some() || limits.gas_per_s_max.is_some();
+    if has_gas_limit && module.metering().is_none() {
+        let detail = "its gas is limited, but the artifact counts none: deploy it again";
+        return refuse(shared, LoadFailure::OverLimit, detail.to_owned(), requests);
+    }
     let meters = Meters::new(Arc::clone(shared), &limits, &grants);
-    let new_instance = || {
+    let mut gas = GasKeeper::new(&limits, Instant::now());
+    let new_instance = |gas: GasLimits| {
         let state = GuestState::new(&grants, meters.clone());
         let memory_bytes_max = Some(limits.memory_bytes_max);
         shared.begin_call(START_FUNCTION);
-        let config = InstanceConfig {
-            memory_bytes_max,
-            state: Box::new(state),
-            ..InstanceConfig::default()
-        };
+        let config = InstanceConfig { memory_bytes_max, gas, state: Box::new(state) };
         let instance = Instance::new(module, config);
         shared.end_call();
+        shared.set_interrupter(instance.as_ref().ok().and_then(Instance::interrupter));
+        // What a host function had against a start function is in the error.
+        meters.take_ended_by();
         instance
     };
-    let instance = match new_instance() {
+    let instance = match new_instance(gas.limits(Instant::now())) {
         Ok(instance) => instance,
         Err(error) => {
             let reason = match error {
                 InstantiateError::OverLimit { .. } | InstantiateError::OutOfGas { .. } => {
+                    LoadFailure::OverLimit
+                }
+                InstantiateError::Failed(Trap { kind: TrapKind::OutOfGas, .. }) => {
                     LoadFailure::OverLimit
                 }
                 InstantiateError::Failed(_) | InstantiateError::NotMetered => {
@@ -98,8 +108,12 @@ fn run(runtime: &Runtime, shared: &Arc<Shared>, load: Load, requests: &Receiver<
     let mut guest = Guest {
         shared,
         meters: &meters,
+        gas,
+        actions: limits.actions(),
         new_instance: &new_instance,
         instance: Some(instance),
+        is_halted: false,
+        warned_at: None,
         gas_before: None,
         has_init,
         has_tick,
@@ -169,9 +183,15 @@ fn is_entry(module: &Module<'_>, export: &str, meters: &Meters) -> bool {
 struct Guest<'a, 'm> {
     shared: &'a Shared,
     meters: &'a Meters,
-    new_instance: &'a dyn Fn() -> Result<Instance<'m>, InstantiateError>,
+    gas: GasKeeper,
+    actions: LimitActions,
+    new_instance: &'a dyn Fn(GasLimits) -> Result<Instance<'m>, InstantiateError>,
     /// None between a trap and the fresh instance.
     instance: Option<Instance<'m>>,
+    /// It reached a limit that stops it, and is not called again.
+    is_halted: bool,
+    /// When there was last a warning of a limit of gas.
+    warned_at: Option<Instant>,
     /// What the instances before used, of a metered module.
     gas_before: Option<u64>,
     has_init: bool,
@@ -192,7 +212,7 @@ impl Guest<'_, '_> {
     /// Works until `Stop` or the end of the main thread.
     fn serve(&mut self, requests: &Receiver<Request>) {
         loop {
-            let has_work = self.interval.is_some() || self.instance.is_none();
+            let has_work = !self.is_halted && (self.interval.is_some() || self.instance.is_none());
             let request = if has_work {
                 let wait = self.resume_at.saturating_duration_since(Instant::now());
                 requests.recv_timeout(wait)
@@ -239,6 +259,14 @@ impl Guest<'_, '_> {
         if self.instance.is_none() {
             return self.restart();
         }
+        let now = Instant::now();
+        if let Some(wait) = self.gas.wait(now) {
+            // Where a clock cannot hold it, a day is as good.
+            let later = now.checked_add(wait);
+            self.resume_at = later.unwrap_or(now + Duration::from_secs(24 * 60 * 60));
+            return;
+        }
+        self.show_throttled(false);
         // Whole intervals only, so that a late tick does not shift the next ones
         // and a long pause is not made up for.
         if let Some(interval) = self.interval {
@@ -270,7 +298,7 @@ impl Guest<'_, '_> {
     }
 
     fn restart(&mut self) {
-        match (self.new_instance)() {
+        match (self.new_instance)(self.gas.limits(Instant::now())) {
             Ok(instance) => {
                 self.instance = Some(instance);
                 self.shared.update_usage(|usage| usage.restarts += 1);
@@ -312,18 +340,85 @@ impl Guest<'_, '_> {
 
     /// Calls an export of type `() -> i32`. `None` after a trap.
     fn call(&mut self, export: &str) -> Option<i32> {
+        let gas_before = self.allow_gas();
         let instance = self.instance.as_mut()?;
         self.shared.begin_call(export);
         let outcome = instance.call(export, &[]);
         self.shared.end_call();
-        let detail = match outcome.as_deref() {
+        self.settle_gas(gas_before);
+        match outcome.as_deref() {
             Ok([Value::I32(code)]) => return Some(*code),
-            Err(CallError::Trap(Trap { reason, .. })) => reason.clone(),
+            Err(CallError::Trap(trap)) => self.end_by_trap(export, trap),
             // Name and type were checked when the module was loaded.
-            other => format!("call {export}: {other:?}"),
-        };
-        self.discard(export, detail);
+            other => self.discard(export, format!("call {export}: {other:?}")),
+        }
         None
+    }
+
+    /// Sets what the next call may use. What the instance has used so far.
+    fn allow_gas(&mut self) -> u64 {
+        let Some(instance) = &mut self.instance else { return 0 };
+        let Some(used) = instance.gas_used() else { return 0 };
+        instance.set_gas_limits(self.gas.limits(Instant::now()));
+        used
+    }
+
+    /// Takes what has been used since, and does what follows.
+    fn settle_gas(&mut self, gas_before: u64) {
+        let Some(used) = self.instance.as_ref().and_then(Instance::gas_used) else { return };
+        let used = used.saturating_sub(gas_before);
+        let now = Instant::now();
+        for (limit, action) in self.gas.settle(used, now) {
+            self.shared.note_hit(limit, action);
+            let has_waited = self.warned_at.is_none_or(|at| now - at >= Duration::from_secs(1));
+            if action == LimitAction::Warn && has_waited {
+                self.warned_at = Some(now);
+                self.meters.warn(format!("{limit}: the last call used {used} gas"));
+            }
+        }
+        if self.gas.wait(now).is_some() {
+            self.show_throttled(true);
+        }
+    }
+
+    fn show_throttled(&self, is_throttled: bool) {
+        self.shared.update_usage(|usage| {
+            // Nothing is said of a module that never was.
+            if is_throttled || usage.throttled.is_some() {
+                usage.throttled = Some(is_throttled);
+            }
+        });
+    }
+
+    /// A call has ended in a trap: its own, or because a limit was reached.
+    fn end_by_trap(&mut self, export: &str, trap: &Trap) {
+        let by_host = self.meters.take_ended_by();
+        let (limit, detail) = match (trap.kind, by_host) {
+            (TrapKind::OutOfGas, _) => {
+                let limit = self.gas.reached();
+                (limit, self.gas.words(limit))
+            }
+            (TrapKind::Interrupted, _) => {
+                (Limit::CallTime, "ran longer than its time and was interrupted".to_owned())
+            }
+            (TrapKind::Guest, Some(limit)) => (limit, trap.reason.clone()),
+            (TrapKind::Guest, None) => return self.discard(export, trap.reason.clone()),
+        };
+        match self.actions.at(limit) {
+            LimitAction::Stop => self.halt(limit, format!("{export}: {detail}")),
+            _ => {
+                self.shared.note_hit(limit, LimitAction::Restart);
+                self.discard(export, detail);
+            }
+        }
+    }
+
+    /// Never calls the module again; the starter counts it and ends the process.
+    fn halt(&mut self, limit: Limit, detail: String) {
+        self.take_away();
+        self.is_halted = true;
+        self.set_activity(Activity::Idle);
+        self.shared.send(&Event::LimitStop { limit, detail });
     }
 
     fn repeat_checks(&mut self) {
@@ -334,24 +429,31 @@ impl Guest<'_, '_> {
     }
 
     fn run_checks(&mut self) -> Option<(u32, Option<worker_protocol::FailedStep>)> {
+        let gas_before = self.allow_gas();
         let instance = self.instance.as_mut()?;
         let outcome = checks::run(instance, &self.steps, self.shared);
+        self.settle_gas(gas_before);
         self.shared.update_usage(|usage| match outcome.failed {
             None => usage.checks_passed += 1,
             Some(_) => usage.checks_failed += 1,
         });
         if let Some((export, trap)) = outcome.trap {
-            self.discard(&export, trap.reason);
+            self.end_by_trap(&export, &trap);
         }
         Some((outcome.passed, outcome.failed))
     }
 
     /// Throws the instance away after a trap.
     fn discard(&mut self, export: &str, detail: String) {
+        self.take_away();
+        self.report_trap(export, detail);
+    }
+
+    fn take_away(&mut self) {
         self.meter();
         self.gas_before = self.shared.usage().gas_used;
+        self.shared.set_interrupter(None);
         self.instance = None;
-        self.report_trap(export, detail);
     }
 
     fn report_trap(&mut self, export: &str, detail: String) {

@@ -12,6 +12,8 @@
 mod backoff;
 mod checks;
 mod confine;
+mod gas_keeper;
+mod gas_rate;
 mod guest;
 mod guest_api;
 mod rate;

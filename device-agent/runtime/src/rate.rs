@@ -8,24 +8,42 @@ pub struct RateLimit {
     per_s_max: u32,
     window_start: Option<Instant>,
     count: u32,
+    has_refused: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    Admitted,
+    /// The first in its second that is too much.
+    FirstRefused,
+    Refused,
 }
 
 impl RateLimit {
     pub fn new(per_s_max: u32) -> Self {
-        Self { per_s_max, window_start: None, count: 0 }
+        Self { per_s_max, window_start: None, count: 0, has_refused: false }
+    }
+
+    pub fn admits(&mut self, now: Instant) -> bool {
+        self.admit(now) == Admission::Admitted
     }
 
     /// Whether one more is allowed at `now`; if so, it is counted.
-    pub fn admits(&mut self, now: Instant) -> bool {
+    pub fn admit(&mut self, now: Instant) -> Admission {
         let is_over =
             |start: Instant| now.saturating_duration_since(start) >= Duration::from_secs(1);
         if self.window_start.is_none_or(is_over) {
             self.window_start = Some(now);
-            self.count = 0;
+            (self.count, self.has_refused) = (0, false);
         }
-        let is_admitted = self.count < self.per_s_max;
-        self.count += u32::from(is_admitted);
-        is_admitted
+        if self.count < self.per_s_max {
+            self.count += 1;
+            return Admission::Admitted;
+        }
+        match std::mem::replace(&mut self.has_refused, true) {
+            false => Admission::FirstRefused,
+            true => Admission::Refused,
+        }
     }
 }
 
@@ -37,10 +55,15 @@ mod tests {
     fn a_second_admits_its_limit_and_the_next_one_again() {
         let mut rate = RateLimit::new(2);
         let start = Instant::now();
-        let admitted = |rate: &mut RateLimit, at| (0..5).filter(|_| rate.admits(at)).count();
+        let admitted = |rate: &mut RateLimit, at| {
+            (0..5).filter(|_| rate.admit(at) == Admission::Admitted).count()
+        };
         assert_eq!(admitted(&mut rate, start), 2);
         assert_eq!(admitted(&mut rate, start + Duration::from_millis(999)), 0);
         assert_eq!(admitted(&mut rate, start + Duration::from_millis(1000)), 2);
-        assert!(!RateLimit::new(0).admits(start));
+        let mut none = RateLimit::new(0);
+        assert_eq!(none.admit(start), Admission::FirstRefused);
+        assert_eq!(none.admit(start), Admission::Refused);
+        assert_eq!(none.admit(start + Duration::from_secs(1)), Admission::FirstRefused);
     }
 }

@@ -1,10 +1,12 @@
 //! What the three threads share: the way out, the counters, the running call.
 
 use crate::guest_api::{HostCallTally, unknown_time};
+use module_limits::{Limit, LimitAction};
 use std::os::unix::net::UnixStream;
 use std::process;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use wamr::Interrupter;
 use worker_protocol::{
     Answer, Ask, Asked, Event, LogLevel, LogLine, Outcome, Usage, WallClock, write_frame,
 };
@@ -16,6 +18,7 @@ pub struct Shared {
     outbox: Mutex<UnixStream>,
     usage: Mutex<Usage>,
     call: Mutex<Option<RunningCall>>,
+    interrupter: Mutex<Option<Interrupter>>,
     /// What the starter told of the time, and when.
     wall_clock: Mutex<(WallClock, Instant)>,
     pub host_calls: HostCallTally,
@@ -50,10 +53,11 @@ impl RunningCall {
 
 impl Shared {
     pub fn new(socket: UnixStream) -> Self {
-        let (usage, call, host_calls) = Default::default();
+        let (usage, call, interrupter, host_calls) = Default::default();
         let wall_clock = Mutex::new(unknown_time());
         let (question, answered) = Default::default();
-        Self { outbox: Mutex::new(socket), usage, call, wall_clock, host_calls, question, answered }
+        let outbox = Mutex::new(socket);
+        Self { outbox, usage, call, interrupter, wall_clock, host_calls, question, answered }
     }
 
     /// Sends one event. If the starter has gone there is nothing left to do, and
@@ -139,6 +143,25 @@ impl Shared {
             call.waited += waited;
             call.waits_since = since;
         }
+    }
+
+    /// A limit was reached, and this followed.
+    pub fn note_hit(&self, limit: Limit, action: LimitAction) {
+        self.update_usage(|usage| usage.limits.get_or_insert_default().note(limit, action));
+    }
+
+    /// Of the instance that is called now, if its code looks whether it shall stop.
+    pub fn set_interrupter(&self, interrupter: Option<Interrupter>) {
+        *lock(&self.interrupter) = interrupter;
+    }
+
+    /// Asks the code to stop in the call that began then. False if that call is over or
+    /// its code does not look.
+    pub fn interrupt(&self, since: Instant) -> bool {
+        // With the lock the call cannot end and another begin in between.
+        let call = lock(&self.call);
+        let is_running = call.as_ref().is_some_and(|call| call.since == since);
+        is_running && lock(&self.interrupter).as_ref().is_some_and(Interrupter::interrupt)
     }
 
     pub fn running_call(&self) -> Option<RunningCall> {

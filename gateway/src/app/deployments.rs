@@ -5,12 +5,14 @@ use super::model::{Model, shorten};
 use super::{App, AppError, State, views};
 use crate::store::record::{CounterRecord, DeploymentRecord, ModuleRecord};
 use crate::store::{Change, StoreError};
-use gateway_api::{Deployment, DeviceSelector, Event, NewDeployment};
+use gateway_api::{Deployment, DeviceSelector, Event, ModuleLimits, NewDeployment};
+use module_limits::{Limit, LimitActions};
 use module_package::{
     CompilePolicy, ConfigEntry, DeviceId, METERING_GAS, NAN_CANONICAL, NO_POLICY, Provisions,
     ReleaseLimits,
 };
 use std::sync::atomic::Ordering;
+use target_spec::metering::{GAS_LIMIT_MAX, RESERVED_EXPORTS};
 
 const INTERVAL_MS: std::ops::RangeInclusive<u32> = 10..=3_600_000;
 const INTERVAL_MS_DEFAULT: u32 = 1_000;
@@ -211,7 +213,8 @@ fn policy_of(new: &NewDeployment) -> CompilePolicy {
     let choose =
         |is_wanted: bool, name: &str| (if is_wanted { name } else { NO_POLICY }).to_owned();
     CompilePolicy {
-        metering: choose(new.metering, METERING_GAS),
+        // Gas that is not counted cannot be limited.
+        metering: choose(new.metering || new.limits.has_gas(), METERING_GAS),
         nan_canonicalization: choose(new.canonical_nans, NAN_CANONICAL),
     }
 }
@@ -239,13 +242,56 @@ pub(super) fn limits_of(
             "memory_bytes_max is {memory_bytes_max}; a module can have at most {MEMORY_BYTES_MAX}."
         )));
     }
+    check_gas(&new.limits, module)?;
+    let actions = new.limits.actions;
+    check_actions(&new.limits, &actions)?;
     Ok(ReleaseLimits {
         memory_bytes_max,
         stack_bytes: STACK_BYTES,
         call_ms_max: new.call_ms_max.unwrap_or(CALL_MS_DEFAULT),
         log_lines_per_s_max: LOG_LINES_PER_S_MAX,
         publishes_per_s_max: PUBLISHES_PER_S_MAX,
+        gas_per_call_max: new.limits.gas_per_call_max,
+        gas_per_s_max: new.limits.gas_per_s_max,
+        actions: (actions != LimitActions::default()).then_some(actions),
     })
+}
+
+fn check_gas(limits: &ModuleLimits, module: &ModuleRecord) -> Result<(), AppError> {
+    for (name, value) in
+        [("gas_per_call_max", limits.gas_per_call_max), ("gas_per_s_max", limits.gas_per_s_max)]
+    {
+        if value.is_some_and(|value| value == 0 || value > GAS_LIMIT_MAX) {
+            return Err(AppError::bad_request(format!(
+                "{name} is {}; it must be 1 to {GAS_LIMIT_MAX}.",
+                value.unwrap_or_default()
+            )));
+        }
+    }
+    let is_taken = |export: &&&str| module.exports.iter().any(|own| own.name == ***export);
+    match RESERVED_EXPORTS.iter().find(is_taken) {
+        Some(taken) if limits.has_gas() => Err(AppError::conflict(format!(
+            "The gas of {}@{} cannot be limited: the module exports {taken} itself, a name that \
+             metering needs. Rename that export, or upload the module as it was before it was metered.",
+            module.name, module.version
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn check_actions(limits: &ModuleLimits, actions: &LimitActions) -> Result<(), AppError> {
+    actions.check().map_err(|e| AppError::bad_request(format!("limits.actions: {e}.")))?;
+    for (limit, has_limit, name) in [
+        (Limit::GasPerCall, limits.gas_per_call_max.is_some(), "gas_per_call_max"),
+        (Limit::GasRate, limits.gas_per_s_max.is_some(), "gas_per_s_max"),
+    ] {
+        if actions.asked(limit).is_some() && !has_limit {
+            return Err(AppError::bad_request(format!(
+                "limits.actions says what follows at {limit}, but there is no such limit: give {name} too."
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check_floor(module: &ModuleRecord, floor: u32) -> Result<(), AppError> {

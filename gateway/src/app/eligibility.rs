@@ -11,8 +11,8 @@ use super::{App, AppError, State};
 use crate::store::record::{DeploymentRecord, DeviceRecord, ModuleRecord};
 use crate::telemetry::{DeviceTelemetry, Telemetry};
 use gateway_api::{
-    DeviceEligibility, DeviceSelector, ModuleEligibility, ModuleNeeds, NewDeployment, Obstacle,
-    Provisions, TableNeeds,
+    DeviceEligibility, DeviceSelector, ModuleEligibility, ModuleLimits, ModuleNeeds, NewDeployment,
+    Obstacle, Provisions, TableNeeds,
 };
 
 impl App {
@@ -36,6 +36,7 @@ impl App {
             canonical_nans: false,
             health_window_ms: None,
             provisions: Provisions::default(),
+            limits: ModuleLimits::default(),
         };
         let deployment = DeploymentRecord {
             number: 0,

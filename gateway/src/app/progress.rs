@@ -206,6 +206,8 @@ fn as_reported(published: DeviceProgress, app: &AppReport) -> DeviceProgress {
         AppState::BackingOff | AppState::Stopped | AppState::StoppedTimeLimit => {
             ProgressState::Stopped
         }
+        // It ran, and did something for which it was stopped.
+        AppState::Refused if app.refusal.is_some_and(is_stop) => ProgressState::Stopped,
         AppState::Refused => ProgressState::Refused,
     };
     let detail = match app.detail.is_empty() {
@@ -224,6 +226,10 @@ fn as_reported(published: DeviceProgress, app: &AppReport) -> DeviceProgress {
         fetch_total_bytes: app.fetch_total_bytes,
         ..published
     }
+}
+
+fn is_stop(code: RefusalCode) -> bool {
+    matches!(code, RefusalCode::GasLimit | RefusalCode::RateLimit | RefusalCode::CrashLoop)
 }
 
 pub(super) fn to_refusal(code: RefusalCode, detail: &str) -> Refusal {

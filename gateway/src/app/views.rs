@@ -11,12 +11,16 @@ use crate::store::record::{
     ArtifactKey, CompileRecord, DeploymentRecord, DeviceRecord, ExternRecord, ModuleRecord,
 };
 use crate::telemetry::{AppFigures, DeviceTelemetry, StoredLog, StoredPublished, Telemetry};
-use device_protocol::{HostCallReport, MetricReport, StorageReport};
+use device_protocol::{
+    AppReport, AppState, HostCallReport, MetricReport, RefusalCode, StorageReport,
+};
 use gateway_api::{
     AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, Device, DeviceProgress,
-    DeviceSample, DeviceSelector, Event, HostCallStatus, LogLine, MetricStatus, Module,
-    ModuleExtern, ModuleMemory, Provisions, Published, StorageStatus,
+    DeviceSample, DeviceSelector, Event, HostCallStatus, LimitHit, LimitLast, LogLine,
+    MetricStatus, Module, ModuleExtern, ModuleLimits, ModuleMemory, Provisions, Published,
+    StorageStatus,
 };
+use module_limits::{Limit, LimitAction, LimitHits};
 use module_package::{CompilePolicy, DeviceId, NO_POLICY};
 use target_spec::Registry;
 use worker_protocol::{GUEST_API_MODULE, GuestCall};
@@ -256,6 +260,11 @@ pub fn deployment(record: &DeploymentRecord, progress: Vec<DeviceProgress>) -> D
         sensors: record.sensors.clone(),
         channels: record.channels.clone(),
         provisions: provisions(record.provisions.clone().unwrap_or_default()),
+        limits: ModuleLimits {
+            gas_per_call_max: record.limits.gas_per_call_max,
+            gas_per_s_max: record.limits.gas_per_s_max,
+            actions: record.limits.actions.unwrap_or_default(),
+        },
         created_at_ms: record.created_at_ms,
         state: state_of(&progress),
         progress,
@@ -345,6 +354,7 @@ fn app_status(
     let AppFigures { report: app, cpu_percent } = app;
     let report = of_device.report();
     let guest = app.guest.clone().unwrap_or_default();
+    let limits = app.limits.unwrap_or_default();
     let built = app.artifact.and_then(|artifact| state.model.artifact(artifact));
     AppStatus {
         device: record.device.to_string(),
@@ -356,7 +366,7 @@ fn app_status(
         artifact: app.artifact.map(|a| a.to_string()),
         artifact_bytes: built.map(|b| b.bytes),
         compile_ms: built.map(|b| b.compile_ms),
-        state: app.state.as_str().to_owned(),
+        state: state_in_words(app).to_owned(),
         refusal: app.refusal.map(|code| to_refusal(code, &app.detail)),
         detail: app.detail.clone(),
         cpu_percent: *cpu_percent,
@@ -383,6 +393,10 @@ fn app_status(
         report_counter: report.map_or(0, |r| r.counter),
         reported_at_ms: of_device.last_seen_ms().unwrap_or_default(),
         connection: Some(connection),
+        limit_hits: limit_hits(&limits),
+        limit_last: limits.last_limit.zip(limits.last_action).map(to_limit_last),
+        throttled: app.throttled.unwrap_or(false),
+        confinement: app.confinement.clone(),
     }
 }
 
@@ -400,6 +414,25 @@ fn storage(storage: StorageReport) -> StorageStatus {
 
 fn metric(metric: MetricReport) -> MetricStatus {
     MetricStatus { name: metric.name, value: metric.value }
+}
+
+/// What a device says by a code only, because older gateways know no such state.
+fn state_in_words(app: &AppReport) -> &'static str {
+    match (app.state, app.refusal) {
+        (AppState::Refused, Some(RefusalCode::GasLimit)) => "stopped: gas limit",
+        (AppState::Refused, Some(RefusalCode::RateLimit)) => "stopped: rate limit",
+        (AppState::Refused, Some(RefusalCode::CrashLoop)) => "quarantined",
+        (state, _) => state.as_str(),
+    }
+}
+
+fn limit_hits(limits: &LimitHits) -> Vec<LimitHit> {
+    let hit = |limit| LimitHit { limit, hits: limits.of(limit) };
+    Limit::ALL.into_iter().map(hit).filter(|hit| hit.hits > 0).collect()
+}
+
+fn to_limit_last((limit, action): (Limit, LimitAction)) -> LimitLast {
+    LimitLast { limit, action }
 }
 
 /// The points that the last report added.

@@ -205,6 +205,7 @@ mod tests {
                 call_ms_max: 1,
                 log_lines_per_s_max: 1,
                 publishes_per_s_max: 1,
+                ..ReleaseLimits::default()
             },
             known_answers: vec![],
             sensors: vec![],

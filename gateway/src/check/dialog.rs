@@ -2,6 +2,7 @@
 
 use crate::app::CheckInput;
 use crate::config::CheckRuntime;
+use module_limits::Limit;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -47,6 +48,8 @@ pub enum DialogError {
     Trapped { export: String, detail: String },
     #[error("{export} ran longer than the deployment's call_ms_max ({elapsed_ms} ms)")]
     Overrun { export: String, elapsed_ms: u32 },
+    #[error("it reached the deployment's limit {limit}: {detail}")]
+    LimitStop { limit: Limit, detail: String },
     #[error("the runtime answered {0} where it should not")]
     Unexpected(String),
 }
@@ -137,6 +140,9 @@ fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<Ent
         call_ms_max: input.limits.call_ms_max,
         log_lines_per_s_max: input.limits.log_lines_per_s_max,
         publishes_per_s_max: input.limits.publishes_per_s_max,
+        gas_per_call_max: input.limits.gas_per_call_max,
+        gas_per_s_max: input.limits.gas_per_s_max,
+        actions: input.limits.actions,
     };
     let load = Load {
         artifact: input.artifact,
@@ -201,6 +207,9 @@ fn next_answer(socket: &UnixStream, deadline: Instant) -> Result<Event, DialogEr
             Event::Overrun { export, elapsed_ms } => {
                 return Err(DialogError::Overrun { export, elapsed_ms });
             }
+            Event::LimitStop { limit, detail } => {
+                return Err(DialogError::LimitStop { limit, detail });
+            }
             answer => return Ok(answer),
         }
     }
@@ -238,6 +247,7 @@ mod tests {
                 call_ms_max: 1,
                 log_lines_per_s_max: 1,
                 publishes_per_s_max: 1,
+                ..ReleaseLimits::default()
             },
             known_answers: vec![],
             sensors: vec!["temperature".into()],

@@ -319,6 +319,9 @@ mod tests {
             gas_used: None,
             trial_left_ms: None,
             health: None,
+            limits: None,
+            throttled: None,
+            confinement: None,
             fallback: false,
             guest: None,
         }

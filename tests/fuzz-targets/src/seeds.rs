@@ -152,6 +152,7 @@ pub(crate) fn frames() -> Vec<Vec<u8>> {
             call_ms_max: 1_000,
             log_lines_per_s_max: 10,
             publishes_per_s_max: 10,
+            ..Limits::default()
         },
         grants: Grants { channels: vec!["average".into()], ..Grants::default() },
         clock: None,

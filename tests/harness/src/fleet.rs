@@ -5,7 +5,8 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use gateway_api::{
-    AppStatus, Connection, Deployment, DeviceSelector, NewClaimToken, NewDeployment, Provisions,
+    AppStatus, Connection, Deployment, DeviceSelector, ModuleLimits, NewClaimToken, NewDeployment,
+    Provisions,
 };
 use gateway_client::{Client, PublishedQuery, Upload};
 use std::net::SocketAddr;
@@ -226,6 +227,7 @@ impl Fleet {
             // Tests and the demo do not wait half a minute for each upgrade.
             health_window_ms: Some(2_000),
             provisions: Provisions::default(),
+            limits: ModuleLimits::default(),
         }
     }
 

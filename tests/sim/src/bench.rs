@@ -6,7 +6,7 @@ use crate::fleet::{FleetOptions, SimFleet, runtime_of};
 use crate::module::megabyte_module;
 use crate::raw;
 use anyhow::{Context, ensure};
-use gateway_api::{Delivery, DeviceSelector, NewDeployment, Provisions};
+use gateway_api::{Delivery, DeviceSelector, ModuleLimits, NewDeployment, Provisions};
 use gateway_client::{Client, Upload};
 use harness::{GatewayOptions, GatewayProcess, Kit};
 use module_package::BLOCK_BYTES;
@@ -162,6 +162,7 @@ fn deployment() -> NewDeployment {
         canonical_nans: false,
         health_window_ms: None,
         provisions: Provisions::default(),
+        limits: ModuleLimits::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use farrier_sim::attack::{Attack, KnownBlobs};
 use farrier_sim::device::Seen;
 use farrier_sim::fleet::{FleetOptions, SimFleet, runtime_of};
 use farrier_sim::module::megabyte_module;
-use gateway_api::{DeviceSelector, NewDeployment, Provisions};
+use gateway_api::{DeviceSelector, ModuleLimits, NewDeployment, Provisions};
 use gateway_client::{Client, Upload};
 use harness::{GatewayOptions, GatewayProcess, Kit};
 use std::path::Path;
@@ -77,6 +77,7 @@ impl Scene<'_> {
             canonical_nans: false,
             health_window_ms: None,
             provisions: Provisions::default(),
+            limits: ModuleLimits::default(),
         };
         self.client.create_deployment(&deployment).await.unwrap();
         let began = Instant::now();

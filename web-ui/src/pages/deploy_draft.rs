@@ -1,6 +1,8 @@
 //! What stands in the deploy dialog, before it is a request.
 
-use gateway_api::{Deployment, Device, DeviceSelector, Module, NewDeployment, Provisions};
+use gateway_api::{
+    Deployment, Device, DeviceSelector, Module, ModuleLimits, NewDeployment, Provisions,
+};
 use std::collections::BTreeSet;
 
 const GUEST_API: &str = "farrier";
@@ -49,6 +51,7 @@ impl Draft {
             canonical_nans: false,
             health_window_ms: None,
             provisions: Provisions::default(),
+            limits: ModuleLimits::default(),
         })
     }
 }

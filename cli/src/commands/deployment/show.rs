@@ -8,7 +8,7 @@ use crate::format::{self, maybe};
 use crate::grid::{Align, Grid, Look, facts, plain};
 use crate::{refusal, state};
 use clap::Args;
-use gateway_api::{Deployment, DeviceProgress, Provisions};
+use gateway_api::{Deployment, DeviceProgress, Limit, ModuleLimits, Provisions};
 use gateway_client::Client;
 
 #[derive(Debug, Args)]
@@ -48,6 +48,7 @@ fn view(deployment: &Deployment, look: &Look) -> String {
         ("interval", format::millis(deployment.interval_ms.into())),
         ("call at most", format::millis(deployment.call_ms_max.into())),
         ("memory at most", format::bytes(deployment.memory_bytes_max)),
+        ("other limits", other_limits(&deployment.limits)),
         ("sensors", or_none(&deployment.sensors)),
         ("channels", or_none(&deployment.channels)),
     ];
@@ -73,6 +74,22 @@ fn given(provisions: &Provisions) -> Vec<(&'static str, String)> {
     let storage = provisions.storage_bytes.map(|bytes| format::bytes(bytes.into()));
     let lines = [("config", config.join(", ")), ("storage", storage.unwrap_or_default())];
     lines.into_iter().filter(|(_, text)| !text.is_empty()).collect()
+}
+
+/// As `500 gas per call, then stop`.
+fn other_limits(limits: &ModuleLimits) -> String {
+    let mut words = Vec::new();
+    for limit in Limit::ALL {
+        let figure = match limit {
+            Limit::GasPerCall => limits.gas_per_call_max.map(|gas| format!("{gas} gas per call")),
+            Limit::GasRate => limits.gas_per_s_max.map(|gas| format!("{gas} gas a second")),
+            Limit::CallTime | Limit::LogRate | Limit::MessageRate => {
+                limits.actions.asked(limit).map(|_| limit.to_string())
+            }
+        };
+        words.extend(figure.map(|figure| format!("{figure}, then {}", limits.actions.at(limit))));
+    }
+    if words.is_empty() { "the usual".to_owned() } else { words.join("; ") }
 }
 
 fn progress_view(progress: &[DeviceProgress], look: &Look) -> String {
@@ -122,6 +139,14 @@ mod tests {
     use expect_test::expect;
 
     #[test]
+    fn limits_that_were_asked_for_are_said_with_what_follows() {
+        let mut limits = ModuleLimits { gas_per_s_max: Some(500), ..ModuleLimits::default() };
+        assert_eq!(other_limits(&limits), "500 gas a second, then throttle");
+        limits.actions.call_time = Some(gateway_api::LimitAction::Restart);
+        assert!(other_limits(&limits).ends_with("; call-time, then restart"));
+    }
+
+    #[test]
     fn a_refusal_is_explained_below_the_devices() {
         expect![[r#"
             deployment:      d-0007
@@ -131,6 +156,7 @@ mod tests {
             interval:        1000 ms
             call at most:    1000 ms
             memory at most:  16.0 MiB
+            other limits:    the usual
             sensors:         temperature
             channels:        average
             made:            60 s ago

@@ -4,6 +4,7 @@
 use crate::install::WorkerId;
 use crate::refusal::Refusal;
 use crate::workers::{WorkerNews, Workers};
+use module_limits::Limit;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -171,6 +172,10 @@ fn begin(live: &mut FakeWorker, stored: &[StoredValue]) -> Vec<Message> {
     match live.behaviour.as_str() {
         "overruns" => {
             said.push(Message::Overrun { export: "tick".into(), elapsed_ms: 1_001 });
+        }
+        "too-much-gas" => {
+            let (limit, detail) = (Limit::GasPerCall, "tick: out of gas".into());
+            said.push(Message::LimitStop { limit, detail });
         }
         "traps" => {
             live.usage.activity = Activity::BackingOff;

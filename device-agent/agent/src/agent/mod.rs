@@ -95,6 +95,8 @@ pub struct Agent {
     asked: BTreeSet<WorkerId>,
     /// Workers whose module has begun, and may ask for things.
     begun: BTreeMap<WorkerId, asks::Begun>,
+    /// Why a worker is being killed, in place of the signal's number.
+    last_words: BTreeMap<WorkerId, String>,
     stop_by: Option<Moment>,
 }
 
@@ -131,6 +133,7 @@ impl Agent {
             speaking: BTreeSet::new(),
             asked: BTreeSet::new(),
             begun: BTreeMap::new(),
+            last_words: BTreeMap::new(),
             stop_by: None,
         };
         agent.reopen_manifest();

@@ -12,6 +12,7 @@ mod trust_tests;
 
 use bench::{Bench, entry, sealed_manifest, sealed_release};
 use device_protocol::{AppReport, AppState, Block, RefusalCode};
+use module_limits::LimitAction;
 use module_package::{AppEntry, BlobId, DeviceId, Manifest, ReleaseId};
 
 fn number(code: Option<RefusalCode>) -> Option<u16> {
@@ -384,6 +385,28 @@ fn a_call_that_runs_too_long_ends_the_worker_until_the_next_deployment() {
     bench.advance(120_000);
     assert_eq!(bench.app("filter").state, AppState::StoppedTimeLimit);
     assert_eq!(bench.app("other").state, AppState::Running);
+    bench.deploy(2, &[("filter", "ok"), ("other", "ok")]);
+    assert_eq!(bench.app("filter").state, AppState::Running);
+}
+
+#[test]
+fn what_was_stopped_at_a_limit_stays_so_over_a_restart_and_is_reported_with_its_hits() {
+    let mut bench = Bench::new();
+    bench.connect();
+    bench.deploy(1, &[("filter", "too-much-gas"), ("other", "ok")]);
+    let app = bench.app("filter");
+    assert_eq!((app.state, number(app.refusal)), (AppState::Refused, Some(55)));
+    assert_eq!(app.detail, "gas-per-call: tick: out of gas");
+    let hits = app.limits.unwrap();
+    assert_eq!((hits.gas_per_call, hits.last_action), (1, Some(LimitAction::Stop)));
+    bench.restart();
+    bench.connect();
+    bench.advance(60_000);
+    let app = bench.app("filter");
+    assert_eq!((app.state, number(app.refusal)), (AppState::Refused, Some(55)));
+    assert_eq!((app.detail.as_str(), app.app_version), ("gas-per-call: tick: out of gas", 1));
+    assert_eq!(bench.app("other").state, AppState::Running);
+    assert_eq!(bench.spawned(), 1, "only the other was started");
     bench.deploy(2, &[("filter", "ok"), ("other", "ok")]);
     assert_eq!(bench.app("filter").state, AppState::Running);
 }

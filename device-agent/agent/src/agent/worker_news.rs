@@ -3,10 +3,11 @@
 use super::Agent;
 use crate::Moment;
 use crate::install::{Figures, Input, WorkerId, WorkerInput};
-use crate::refusal::{Refusal, of_load_failure, shorten};
+use crate::refusal::{Refusal, of_limit, of_load_failure, shorten};
 use crate::store::StoreError;
 use crate::workers::{WorkerNews, info_of};
 use device_protocol::{LogLine, MESSAGE_VERSION, PublishedMessage, RefusalCode};
+use module_limits::{Limit, LimitAction};
 use module_package::{AppEntry, Release};
 use worker_protocol::{
     Activity, ClockTrust, Command, ConfigEntry, Event as Message, Grants, Hello,
@@ -86,6 +87,9 @@ impl Agent {
                 call_ms_max: limits.call_ms_max,
                 log_lines_per_s_max: limits.log_lines_per_s_max,
                 publishes_per_s_max: limits.publishes_per_s_max,
+                gas_per_call_max: limits.gas_per_call_max,
+                gas_per_s_max: limits.gas_per_s_max,
+                actions: limits.actions,
             },
             grants: Grants {
                 sensors: granted.map(|sensor| sensor.to_grant()).collect(),
@@ -158,8 +162,25 @@ impl Agent {
             }
             Message::Overrun { export, elapsed_ms } => {
                 let text = format!("{export} ran for {elapsed_ms} ms");
+                let limits = slot.release.as_ref().map(|release| release.limits);
+                let actions = limits.and_then(|limits| limits.actions).unwrap_or_default();
+                let action = actions.at(Limit::CallTime);
+                self.counters.note_limit(&app, Limit::CallTime, action);
                 self.log_line(app, "error", format!("{text} and was ended"), now);
+                if action == LimitAction::Restart {
+                    // Its end is then a death like any other: it is started again after a
+                    // delay, and quarantined if it happens again and again.
+                    self.last_words.insert(worker, format!("{text}, and it was ended"));
+                    self.parts.workers.kill(worker);
+                    return None;
+                }
                 Some(WorkerInput::Overran(Refusal::new(RefusalCode::TimeLimit, text)))
+            }
+            Message::LimitStop { limit, detail } => {
+                self.counters.note_limit(&app, limit, LimitAction::Stop);
+                let text = format!("{limit}: {detail}");
+                self.log_line(app, "error", format!("stopped at its limit, {text}"), now);
+                Some(WorkerInput::Overran(Refusal::new(of_limit(limit), text)))
             }
             Message::Rejected { detail } => {
                 tracing::warn!(worker.id = worker.0, app, "the worker rejects: {detail}");
@@ -189,6 +210,7 @@ impl Agent {
     }
 
     fn bury(&mut self, worker: WorkerId, how: String) -> WorkerInput {
+        let how = self.last_words.remove(&worker).unwrap_or(how);
         let slot = self.installer.as_ref().and_then(|installer| installer.slot_of(worker));
         if let Some(slot) = slot {
             let app = slot.entry.app.clone();

@@ -41,6 +41,11 @@ impl App {
         Self { fallback: Some(slot), proven: Some(proven), ..Self::new() }
     }
 
+    /// One that was given up before it had ever proved itself.
+    pub(super) fn given_up(attempt: Attempt) -> Self {
+        Self { attempt: Some(attempt), ..Self::new() }
+    }
+
     pub(super) fn name(&self) -> &str {
         self.slots().next().map_or("", |slot| &slot.entry.app)
     }
@@ -111,8 +116,17 @@ impl App {
         if let Some(before) = self.wanted.take() {
             gone.extend(self.retire(before, &entry, ids));
         }
+        let given_up = self.attempt.as_ref().and_then(Attempt::failure);
         let returns = |slot: &Slot| slot.entry == entry && slot.failure().is_none();
-        if self.fallback.as_ref().is_some_and(returns) {
+        if let Some(failure) = given_up {
+            let is_same = |slot: &mut Slot| slot.entry == entry;
+            gone.extend(self.fallback.take_if(is_same).as_ref().and_then(Slot::worker));
+            let mut slot = new_slot(entry, ids);
+            slot.fail(failure);
+            // The report then says which version it is.
+            actions.push(slot.open());
+            self.wanted = Some(slot);
+        } else if self.fallback.as_ref().is_some_and(returns) {
             self.wanted = self.fallback.take();
             if let Some(slot) = &mut self.wanted
                 && slot.stage == Stage::Held
@@ -121,11 +135,7 @@ impl App {
                 slot.stage = Stage::Waiting(now);
             }
         } else {
-            let mut slot = new_slot(entry, ids);
-            if let Some(failure) = self.attempt.as_ref().and_then(Attempt::failure) {
-                slot.fail(failure);
-            }
-            self.wanted = Some(slot);
+            self.wanted = Some(new_slot(entry, ids));
         }
         if self.wanted.as_ref().is_some_and(|wanted| !wanted.entry.run) {
             gone.extend(self.fallback.take().as_ref().and_then(Slot::worker));
@@ -175,6 +185,7 @@ impl App {
         if turn.is_clear && gone.is_empty() {
             gone.extend(self.begin(turn, actions));
         }
+        self.note_faults();
         gone
     }
 
@@ -194,6 +205,25 @@ impl App {
             fallback.stage = Stage::Held;
         } else if !wanted_is_up && wanted_is_away && fallback.stage == Stage::Held {
             fallback.stage = Stage::Waiting(turn.now);
+        }
+    }
+
+    /// A version that has ended by its own fault, and not on trial, is not good any more:
+    /// a restart of the agent must neither run it nor go back to it.
+    fn note_faults(&mut self) {
+        let is_faulty = |slot: &&Slot| slot.failure().is_some_and(is_own_fault);
+        if let Some(fallback) = self.fallback.as_ref().filter(is_faulty) {
+            self.proven.take_if(|proven| proven.entry == fallback.entry);
+        }
+        let Some(wanted) = self.wanted.as_ref().filter(|_| self.trial.is_none()) else { return };
+        let Some(refusal) = wanted.failure().filter(|refusal| is_own_fault(refusal)) else {
+            return;
+        };
+        self.proven.take_if(|proven| proven.entry == wanted.entry);
+        let new = || Attempt::new(wanted.entry.clone());
+        let attempt = self.attempt.get_or_insert_with(new);
+        if attempt.failure().is_none() {
+            attempt.set_failure(refusal);
         }
     }
 
@@ -315,5 +345,12 @@ fn new_slot(entry: AppEntry, ids: &mut Ids) -> Slot {
 /// application was deployed, would do the same harm again. Everything else may
 /// have passed since, such as a full disk or a lost connection.
 fn is_own_fault(refusal: &Refusal) -> bool {
-    matches!(refusal.code, RefusalCode::TimeLimit | RefusalCode::CrashLoop | RefusalCode::Unhealthy)
+    matches!(
+        refusal.code,
+        RefusalCode::TimeLimit
+            | RefusalCode::GasLimit
+            | RefusalCode::RateLimit
+            | RefusalCode::CrashLoop
+            | RefusalCode::Unhealthy
+    )
 }

@@ -174,8 +174,11 @@ impl Installer {
         };
         let mut apps: BTreeMap<String, App> = proven.into_iter().map(app).collect();
         for attempt in attempts {
-            if let Some(app) = apps.get_mut(&attempt.entry.app) {
-                app.attempt = Some(attempt);
+            match apps.get_mut(&attempt.entry.app) {
+                Some(app) => app.attempt = Some(attempt),
+                None => {
+                    apps.insert(attempt.entry.app.clone(), App::given_up(attempt));
+                }
             }
         }
         let (staged_by, handled_at) = (Moment::ZERO, Moment::ZERO);

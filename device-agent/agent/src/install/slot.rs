@@ -17,9 +17,11 @@ const RESTART_DELAY_MAX: Duration = Duration::from_secs(30);
 /// Traps of `init` after which a version that replaces a proven one is given up.
 const EARLY_TRAPS_MAX: u32 = 3;
 
-/// So many deaths in such a time are a crash loop.
+/// So many deaths, or traps, in such a time are a crash loop. A module that traps in
+/// each call gets there in about 13 seconds, because its runtime waits longer each time.
 const DEATHS_MAX: usize = 5;
-const DEATHS_WITHIN: Duration = Duration::from_secs(60);
+const TRAPS_MAX: usize = 8;
+const CRASHES_WITHIN: Duration = Duration::from_secs(60);
 
 pub struct Slot {
     pub id: SlotId,
@@ -42,6 +44,7 @@ pub struct Slot {
     /// Traps before `init` has ever returned.
     early_traps: u32,
     deaths: VecDeque<Moment>,
+    recent_traps: VecDeque<Moment>,
     delays: Delays,
 }
 
@@ -85,6 +88,7 @@ impl Slot {
             made_way: false,
             early_traps: 0,
             deaths: VecDeque::new(),
+            recent_traps: VecDeque::new(),
             delays: Delays::between(RESTART_DELAY_MIN, RESTART_DELAY_MAX, seed ^ id.0),
         }
     }
@@ -135,6 +139,12 @@ impl Slot {
         opened: Result<Rc<Release>, Refusal>,
         actions: &mut Vec<Action>,
     ) {
+        if let (Stage::Failed(_), None, Ok(release)) = (&self.stage, &self.release, &opened) {
+            // For people only: it shall not run.
+            self.release = Some(release.clone());
+            actions.push(Action::Report);
+            return;
+        }
         if self.stage != Stage::Release {
             return;
         }
@@ -223,6 +233,11 @@ impl Slot {
                 self.early_traps += u32::from(!*started);
                 self.traps += 1;
                 self.detail = detail;
+                if count_recent(&mut self.recent_traps, now) >= TRAPS_MAX {
+                    let detail = format!("{TRAPS_MAX} traps within a minute: {}", self.detail);
+                    self.fail(Refusal::new(RefusalCode::CrashLoop, detail));
+                    actions.push(Action::Kill(worker));
+                }
             }
             (WorkerInput::Measured(figures), stage) => {
                 self.figures = figures;
@@ -274,15 +289,11 @@ impl Slot {
 
     fn note_death(&mut self, detail: String, now: Moment) {
         self.restarts += u32::from(self.begun.is_some());
-        while self.deaths.front().is_some_and(|at| now.saturating_sub(*at) > DEATHS_WITHIN) {
-            self.deaths.pop_front();
-        }
-        if self.deaths.is_empty() {
+        let times = count_recent(&mut self.deaths, now);
+        if times == 1 {
             self.delays.reset();
         }
-        self.deaths.push_back(now);
-        if self.deaths.len() >= DEATHS_MAX {
-            let times = self.deaths.len();
+        if times >= DEATHS_MAX {
             let refusal = format!("{times} times within a minute, at last: {detail}");
             self.fail(Refusal::new(RefusalCode::CrashLoop, refusal));
         } else {
@@ -303,4 +314,13 @@ impl Slot {
         self.trouble = None;
         self.stage = Stage::Failed(refusal);
     }
+}
+
+/// Takes in one more; how many of the last minute there are with it.
+fn count_recent(crashes: &mut VecDeque<Moment>, now: Moment) -> usize {
+    while crashes.front().is_some_and(|at| now.saturating_sub(*at) > CRASHES_WITHIN) {
+        crashes.pop_front();
+    }
+    crashes.push_back(now);
+    crashes.len()
 }

@@ -115,16 +115,63 @@ fn a_new_version_whose_init_traps_again_and_again_leads_back_to_the_old_one() {
 }
 
 #[test]
-fn a_first_version_whose_init_traps_is_tried_for_ever() {
+fn a_first_version_whose_init_traps_again_and_again_is_quarantined() {
     let mut world = World::default();
     world.accept(vec![entry("a", 1)]);
     world.deliver_all();
     let worker = world.fresh_worker().unwrap();
     world.worker(worker, WorkerInput::Passed);
-    for _ in 0..9 {
+    for _ in 0..7 {
         world.worker(worker, WorkerInput::Trapped("init: unreachable".into()));
     }
     assert_eq!(world.running("a"), Some(worker));
+    world.worker(worker, WorkerInput::Trapped("init: unreachable".into()));
+    assert_eq!(world.running("a"), None);
+    let Stage::Failed(why) = stage(&world) else { panic!("{:?}", stage(&world)) };
+    assert_eq!(why.code, RefusalCode::CrashLoop);
+    assert!(why.detail.contains("8 traps within a minute: init: unreachable"), "{}", why.detail);
+    // Also not after a restart, which forgets its release and opens it for the report.
+    world.cut_power();
+    world.settle();
+    assert_eq!(world.running("a"), None);
+    let wanted = world.installer.apps().next().unwrap().1.wanted().unwrap();
+    assert_eq!(wanted.release.as_ref().map(|release| release.app_version), Some(1));
+    world.accept(vec![AppEntry { deployment: 2, ..entry("a", 1) }]);
+    world.settle();
+    assert!(world.running("a").is_some(), "its next deployment tries it again");
+    assert!(world.disk.installed.attempts.is_empty());
+}
+
+#[test]
+fn traps_far_apart_are_no_crash_loop() {
+    let (mut world, worker) = running();
+    for _ in 0..30 {
+        world.worker(worker, WorkerInput::Trapped("tick: unreachable".into()));
+        world.wait(SECS(9));
+    }
+    assert_eq!(world.running("a"), Some(worker));
+}
+
+#[test]
+fn what_was_stopped_for_its_own_fault_stays_so_over_restarts_and_its_neighbour_runs() {
+    let mut world = World::default();
+    world.accept(vec![entry("a", 1), entry("b", 1)]);
+    world.settle();
+    let worker = world.running("a").unwrap();
+    world.worker(worker, WorkerInput::Overran(refusal(RefusalCode::TimeLimit)));
+    for _ in 0..3 {
+        world.cut_power();
+        world.settle();
+        assert_eq!(world.running("a"), None);
+        assert!(world.running("b").is_some());
+    }
+    // It is not what a later version goes back to either.
+    world.accept(vec![entry("a", 4), entry("b", 1)]); // version 4 does not load
+    world.settle();
+    assert_eq!(world.running("a"), None);
+    world.accept(vec![entry("a", 2), entry("b", 1)]);
+    world.settle();
+    assert_eq!(world.entry_of(world.running("a").unwrap()), &entry("a", 2));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use super::guest;
 use crate::install::WorkerId;
+use module_limits::{Limit, LimitAction, LimitHits};
 use std::collections::BTreeMap;
 use worker_protocol::{GuestUsage, Usage};
 
@@ -21,6 +22,8 @@ struct AppCounters {
     /// Values that the agent dropped for want of a connection.
     publishes_dropped: u64,
     worker_restarts: u64,
+    /// Limits for which a worker was ended.
+    limits: LimitHits,
 }
 
 impl Counters {
@@ -39,6 +42,12 @@ impl Counters {
 
     pub fn note_dropped(&mut self, app: &str) {
         self.apps.entry(app.to_owned()).or_default().publishes_dropped += 1;
+    }
+
+    /// A limit was reached for which a worker is ended, who cannot say so any more.
+    pub fn note_limit(&mut self, app: &str, limit: Limit, action: LimitAction) {
+        let app = self.apps.entry(app.to_owned()).or_default();
+        app.limits.note(limit, action);
     }
 
     pub fn end_worker(&mut self, worker: WorkerId) {
@@ -60,6 +69,15 @@ impl Counters {
         app.live.values().for_each(|usage| add(&mut total, usage));
         total.restarts += app.worker_restarts;
         total.publishes_dropped += app.publishes_dropped;
+        if app.limits.last_limit.is_some() {
+            // What ended a worker came last, unless a worker has said something since.
+            let live = app.live.values().filter_map(|usage| usage.limits).next_back();
+            let hits = total.limits.get_or_insert_default();
+            hits.add(&app.limits);
+            if let Some(live) = live {
+                (hits.last_limit, hits.last_action) = (live.last_limit, live.last_action);
+            }
+        }
         if let Some(usage) = serving.and_then(|worker| app.live.get(&worker)) {
             total.memory_bytes = usage.memory_bytes;
             total.memory_peak_bytes = usage.memory_peak_bytes;
@@ -67,6 +85,7 @@ impl Counters {
                 let host_calls = total.guest.take().unwrap_or_default().host_calls;
                 total.guest = Some(GuestUsage { host_calls, ..serving.clone() });
             }
+            total.throttled = usage.throttled;
         }
         total
     }
@@ -79,6 +98,9 @@ fn add(total: &mut Usage, usage: &Usage) {
     }
     if let Some(of_guest) = &usage.guest {
         guest::add(total.guest.get_or_insert_default(), of_guest);
+    }
+    if let Some(limits) = &usage.limits {
+        total.limits.get_or_insert_default().add(limits);
     }
     for (sum, more) in [
         (&mut total.cpu_us, usage.cpu_us),
@@ -100,6 +122,26 @@ fn add(total: &mut Usage, usage: &Usage) {
 mod tests {
     use super::*;
     use worker_protocol::{HostCallUsage, Metric};
+
+    #[test]
+    fn limits_are_counted_over_workers_and_with_what_ended_them() {
+        let mut counters = Counters::default();
+        let mut limits = LimitHits::default();
+        limits.note(Limit::GasRate, LimitAction::Throttle);
+        let throttled = Some(true);
+        let usage = Usage { limits: Some(limits), throttled, ..Usage::default() };
+        counters.note_usage("a", WorkerId(1), usage.clone());
+        assert_eq!(counters.total("a", Some(WorkerId(1))).throttled, Some(true));
+        counters.note_limit("a", Limit::CallTime, LimitAction::Stop);
+        counters.end_worker(WorkerId(1));
+        let total = counters.total("a", None);
+        let hits = total.limits.unwrap();
+        assert_eq!((hits.gas_rate, hits.call_time, total.throttled), (1, 1, None));
+        assert_eq!(hits.last_limit, Some(Limit::CallTime));
+        counters.note_usage("a", WorkerId(2), usage);
+        let hits = counters.total("a", Some(WorkerId(2))).limits.unwrap();
+        assert_eq!((hits.gas_rate, hits.last_limit), (2, Some(Limit::GasRate)));
+    }
 
     #[test]
     fn counters_do_not_go_back_when_a_worker_is_replaced() {

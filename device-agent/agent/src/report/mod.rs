@@ -176,6 +176,8 @@ fn fill_usage(report: &mut AppReport, usage: &Usage) {
     report.checks_failed = usage.checks_failed;
     report.gas_used = usage.gas_used;
     report.guest = usage.guest.as_ref().map(guest::to_report);
+    report.limits = usage.limits;
+    report.throttled = usage.throttled;
 }
 
 fn empty_report(entry: &AppEntry) -> AppReport {
@@ -208,6 +210,9 @@ fn empty_report(entry: &AppEntry) -> AppReport {
         trial_left_ms: None,
         health: None,
         guest: None,
+        limits: None,
+        throttled: None,
+        confinement: None,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::error::GuestError;
 use super::host_call::{Answer, HostCall, done, numbers};
+use crate::rate::Admission;
+use module_limits::Limit;
 use std::time::Instant;
 use wamr::Value;
 use worker_protocol::{Event, PUBLISH_BYTES_MAX, Published};
@@ -22,8 +24,11 @@ pub fn publish(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
         error.into()
     };
     let Some(payload) = payload else { return refuse(GuestError::TooLong) };
-    if !meters.rates().publish.admits(Instant::now()) {
-        return refuse(GuestError::TooMany);
+    let admission = meters.rates().publish.admit(Instant::now());
+    if admission != Admission::Admitted {
+        let answer = refuse(GuestError::TooMany);
+        meters.follow(Limit::MessageRate, admission)?;
+        return answer;
     }
     let mut seq = 0;
     meters.shared.update_usage(|usage| {

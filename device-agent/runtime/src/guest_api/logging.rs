@@ -2,14 +2,17 @@
 
 use super::Meters;
 use super::host_call::{Answer, HostCall, numbers};
+use crate::rate::Admission;
+use module_limits::Limit;
 use std::time::Instant;
 use wamr::Value;
 use worker_protocol::{LOG_LINE_BYTES_MAX, LogLevel};
 
 impl Meters {
     /// Sends a log line if the rate admits it; counts it either way.
-    pub fn log(&self, level: LogLevel, text: String) {
-        let is_admitted = self.rates().log.admits(Instant::now());
+    pub fn log(&self, level: LogLevel, text: String) -> Admission {
+        let admission = self.rates().log.admit(Instant::now());
+        let is_admitted = admission == Admission::Admitted;
         self.shared.update_usage(|usage| match is_admitted {
             true => usage.log_lines += 1,
             false => usage.log_lines_dropped += 1,
@@ -17,6 +20,7 @@ impl Meters {
         if is_admitted {
             self.shared.send_log(level, text);
         }
+        admission
     }
 }
 
@@ -30,7 +34,9 @@ pub fn log(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
         2 => LogLevel::Info,
         _ => LogLevel::Debug,
     };
-    call.state()?.meters.log(level, text);
+    let meters = &call.state()?.meters;
+    let admission = meters.log(level, text);
+    meters.follow(Limit::LogRate, admission)?;
     Ok(None)
 }
 

@@ -12,6 +12,7 @@ mod clocks;
 mod config;
 mod error;
 mod host_call;
+mod limits;
 mod logging;
 mod metrics;
 mod random;
@@ -25,6 +26,7 @@ pub use tally::HostCallTally;
 use crate::rate::RateLimit;
 use crate::shared::Shared;
 use host_call::{Answer, HostCall};
+use module_limits::{Limit, LimitActions};
 use sensors::OpenSensor;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -49,6 +51,7 @@ pub struct Meters {
     shared: Arc<Shared>,
     rates: Arc<Mutex<Rates>>,
     storage: Arc<Mutex<Storage>>,
+    actions: LimitActions,
     started: Instant,
 }
 
@@ -56,6 +59,8 @@ struct Rates {
     log: RateLimit,
     publish: RateLimit,
     store: RateLimit,
+    /// The limit for which the present call was ended.
+    ended_by: Option<Limit>,
 }
 
 impl Meters {
@@ -63,9 +68,10 @@ impl Meters {
         let log = RateLimit::new(limits.log_lines_per_s_max);
         let publish = RateLimit::new(limits.publishes_per_s_max);
         let store = RateLimit::new(STORES_PER_S_MAX);
-        let rates = Arc::new(Mutex::new(Rates { log, publish, store }));
+        let rates = Arc::new(Mutex::new(Rates { log, publish, store, ended_by: None }));
         let storage = Arc::new(Mutex::new(Storage::new(grants.storage_bytes)));
-        Self { shared, rates, storage, started: Instant::now() }
+        let actions = limits.actions();
+        Self { shared, rates, storage, actions, started: Instant::now() }
     }
 
     fn rates(&self) -> MutexGuard<'_, Rates> {

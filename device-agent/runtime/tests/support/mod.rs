@@ -9,7 +9,10 @@
 //! FARRIER_TEST_TARGET=aarch64-linux cargo test -p farrier-runtime --test worker
 //! ```
 
-use aot_compiler::{CompileOptions, compile};
+// Each test program uses its part.
+#![allow(dead_code)]
+
+use aot_compiler::{CompileOptions, Metering, compile};
 use std::env;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -64,6 +67,22 @@ impl Worker {
 
     pub fn compile(&self, wat: &str) -> Vec<u8> {
         self.compile_wasm(&wat::parse_str(wat).unwrap())
+    }
+
+    /// The same with a module that counts its gas.
+    pub fn metered(wat: &str, limits: Limits) -> Self {
+        let mut worker = Self::start();
+        let artifact = worker.compile_metered(wat);
+        assert!(matches!(worker.load(artifact, limits), Event::Loaded { .. }));
+        worker
+    }
+
+    pub fn compile_metered(&self, wat: &str) -> Vec<u8> {
+        let target = Registry::built_in().find(&self.hello.target).unwrap();
+        let bounds_checks = self.hello.bounds_checks.parse().unwrap();
+        let options =
+            CompileOptions { metering: Metering::Gas, ..CompileOptions::new(bounds_checks) };
+        compile(&wat::parse_str(wat).unwrap(), target, &options).unwrap().aot
     }
 
     /// Compiles for what the worker says that it is.
@@ -188,6 +207,7 @@ pub fn limits() -> Limits {
         call_ms_max: 10_000,
         log_lines_per_s_max: 20,
         publishes_per_s_max: 50,
+        ..Limits::default()
     }
 }
 

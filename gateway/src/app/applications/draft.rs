@@ -9,8 +9,8 @@ use crate::app::{App, AppError, State};
 use crate::store::record::{DeploymentRecord, DeviceRecord, ModuleRecord};
 use application_file::{ApplicationFile, Build, Devices, Place, Source};
 use gateway_api::{
-    ApplicationPlan, DeviceSelector, FileProblem, ModulePlan, NewApplication, NewDeployment,
-    PlanAction, PlanBuild, Provisions,
+    ApplicationPlan, DeviceSelector, FileProblem, ModuleLimits, ModulePlan, NewApplication,
+    NewDeployment, PlanAction, PlanBuild, Provisions,
 };
 use module_package::{DeviceId, ModuleId};
 use std::collections::BTreeMap;
@@ -190,6 +190,7 @@ fn to_new_deployment(module: &application_file::Module) -> NewDeployment {
         canonical_nans: module.canonical_nans,
         health_window_ms: module.health_window_ms,
         provisions: Provisions::default(),
+        limits: ModuleLimits::default(),
     }
 }
 

@@ -4,7 +4,8 @@ use super::fleet::{FakeDevice, Fleet, app_report, deployment_of, plain_wasm, ref
 use crate::store::Change;
 use device_protocol::AppState;
 use gateway_api::{
-    ArtifactState, DeploymentState, DeviceSelector, NewDeployment, ProblemCode, ProgressState,
+    ArtifactState, DeploymentState, DeviceSelector, Limit, LimitAction, LimitActions, ModuleLimits,
+    NewDeployment, ProblemCode, ProgressState,
 };
 use module_package::CompilePolicy;
 
@@ -65,6 +66,61 @@ fn a_policy_is_compiled_for_apart_and_signed() {
     // What is there already is not compiled again.
     fleet.deploy("answer");
     assert_eq!(fleet.work_well(), [""; 0]);
+}
+
+#[test]
+fn a_limit_of_gas_is_signed_and_makes_the_module_metered() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(1));
+    let mut limits = ModuleLimits { gas_per_call_max: Some(5_000), ..ModuleLimits::default() };
+    limits.actions.ask(Limit::GasPerCall, LimitAction::Stop);
+    let new = NewDeployment { limits, ..deployment_of("answer") };
+    let deployment = fleet.app.deploy(&new).unwrap();
+    assert_eq!(deployment.limits, limits);
+    assert_eq!(fleet.work_well(), ["x86_64-linux"]);
+    let release = fleet.release(&device);
+    assert_eq!(release.policy.metering, "gas-1");
+    let signed = release.limits;
+    assert_eq!((signed.gas_per_call_max, signed.gas_per_s_max), (Some(5_000), None));
+    assert_eq!(signed.actions.unwrap().at(Limit::GasPerCall), LimitAction::Stop);
+    // The same code with other limits is another release and no other artifact.
+    let limits = ModuleLimits { gas_per_s_max: Some(7_000), ..ModuleLimits::default() };
+    fleet.app.deploy(&NewDeployment { limits, ..deployment_of("answer") }).unwrap();
+    assert_eq!(fleet.work_well(), [""; 0]);
+    let again = fleet.release(&device);
+    assert_eq!((again.artifact, again.limits.gas_per_s_max), (release.artifact, Some(7_000)));
+}
+
+#[test]
+fn limits_that_cannot_be_are_refused_by_name() {
+    let fleet = Fleet::new();
+    fleet.upload("answer", &plain_wasm(1));
+    let deploy =
+        |limits| refusal(fleet.app.deploy(&NewDeployment { limits, ..deployment_of("answer") }));
+    for gas in [0, u64::MAX] {
+        let (code, detail) =
+            deploy(ModuleLimits { gas_per_s_max: Some(gas), ..ModuleLimits::default() });
+        assert_eq!(code, ProblemCode::BadRequest);
+        assert!(detail.starts_with("gas_per_s_max is "), "{detail}");
+    }
+    let mut limits = ModuleLimits::default();
+    limits.actions.ask(Limit::GasRate, LimitAction::Stop);
+    assert!(deploy(limits).1.contains("give gas_per_s_max too"));
+    limits.actions = LimitActions::default();
+    limits.actions.ask(Limit::CallTime, LimitAction::Throttle);
+    assert!(deploy(limits).1.contains("call-time cannot throttle; it can stop, restart"));
+    // One that exports what metering needs cannot be metered.
+    let text = r#"(module (func (export "farrier_start")))"#;
+    fleet.upload("own", &wat::parse_str(text).unwrap());
+    let limits = ModuleLimits { gas_per_call_max: Some(1), ..ModuleLimits::default() };
+    let new = NewDeployment { limits, ..deployment_of("own") };
+    let (code, detail) = refusal(fleet.app.deploy(&new));
+    assert_eq!(code, ProblemCode::Conflict);
+    assert!(detail.contains("exports farrier_start itself"), "{detail}");
+    let new = NewDeployment { limits: ModuleLimits::default(), ..new };
+    fleet.app.deploy(&new).unwrap();
 }
 
 #[test]

@@ -16,8 +16,8 @@ use device_protocol::{
 };
 use ed25519_dalek::SigningKey;
 use gateway_api::{
-    Deployment, DeviceSelector, NewClaimToken, NewDeployment, ProblemCode, ProgressState,
-    Provisions,
+    Deployment, DeviceSelector, ModuleLimits, NewClaimToken, NewDeployment, ProblemCode,
+    ProgressState, Provisions,
 };
 use module_package::{
     DeviceId, Domain, Manifest, Release, RootId, Signer, TrustedRoot, open_manifest, open_release,
@@ -266,6 +266,9 @@ pub fn app_report(app: &str, release: module_package::ReleaseId, state: AppState
         guest: None,
         trial_left_ms: None,
         health: None,
+        limits: None,
+        throttled: None,
+        confinement: None,
         fallback: false,
     }
 }
@@ -469,6 +472,7 @@ pub fn deployment_of(module: &str) -> NewDeployment {
         canonical_nans: false,
         health_window_ms: None,
         provisions: Provisions::default(),
+        limits: ModuleLimits::default(),
     }
 }
 

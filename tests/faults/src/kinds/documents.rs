@@ -110,6 +110,7 @@ pub fn release(app: &str, artifact: &[u8]) -> Release {
             call_ms_max: 1_000,
             log_lines_per_s_max: 10,
             publishes_per_s_max: 10,
+            ..ReleaseLimits::default()
         },
         known_answers: vec![],
         compiler: "faults".into(),
