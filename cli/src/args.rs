@@ -2,7 +2,7 @@
 
 use crate::commands::{
     app, audit, compile, dashboard, deploy, deployment, device, inspect, key, logs, module,
-    provenance, ps, published, release, root, trust, undeploy, version,
+    provenance, ps, published, release, root, send, trust, undeploy, version,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -126,6 +126,8 @@ pub enum Command {
     Audit(audit::Command),
     /// Show what modules and agents logged
     Logs(logs::LogsArgs),
+    /// Send a message to a module on a device
+    Send(send::SendArgs),
     /// Show what modules published
     Published(published::PublishedArgs),
     /// Compile a module for a target; needs no gateway

@@ -54,6 +54,10 @@ pub struct DeployArgs {
     /// What it may store on each device, such as 4096 or 64KiB, at most 256KiB [default: nothing]
     #[arg(long, value_name = "BYTES", value_parser = parse_storage)]
     storage: Option<u32>,
+    /// A channel whose messages it gets, of other modules of the device and of `farrier send`;
+    /// can be given several times
+    #[arg(long = "subscribe", value_name = "CHANNEL")]
+    subscriptions: Vec<String>,
     /// Count what it does in gas, the same on every architecture; `farrier ps --wide` shows it
     #[arg(long)]
     metering: bool,
@@ -99,7 +103,11 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
         metering: args.metering,
         canonical_nans: args.canonical_nans,
         health_window_ms: args.health_window,
-        provisions: Provisions { config: config_of(args.config)?, storage_bytes: args.storage },
+        provisions: Provisions {
+            config: config_of(args.config)?,
+            storage_bytes: args.storage,
+            subscriptions: args.subscriptions,
+        },
         limits,
     };
     warn_of_obstacles(client, &new, console).await;

@@ -16,6 +16,7 @@ pub mod ps;
 pub mod published;
 pub mod release;
 pub mod root;
+pub mod send;
 mod tail;
 pub mod trust;
 pub mod undeploy;
@@ -73,6 +74,7 @@ async fn run_with_gateway(
         Command::Audit(command) => audit::run(command, &client, console).await,
         Command::Ps(args) => ps::run(&args, &client, console).await,
         Command::Logs(args) => logs::run(args, &client, console).await,
+        Command::Send(args) => send::run(args, &client, console).await,
         Command::Published(args) => published::run(args, &client, console).await,
         Command::Dashboard(args) => dashboard::run(&args, &client, console).await,
         Command::Trust(command) => trust::run(command, &client, console).await,

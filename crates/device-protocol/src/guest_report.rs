@@ -18,6 +18,25 @@ pub struct GuestReport {
     /// Of a module that may store something.
     #[n(2)]
     pub storage: Option<StorageReport>,
+    /// Of a module that subscribes to something.
+    #[cbor(n(3), skip_if = "Vec::is_empty")]
+    pub inboxes: Vec<InboxReport>,
+}
+
+/// Messages on one channel that a module subscribes to.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct InboxReport {
+    #[n(0)]
+    pub channel: String,
+    /// That wait now.
+    #[n(1)]
+    pub depth: u32,
+    /// Since the worker started, with those that were dropped.
+    #[n(2)]
+    pub received: u64,
+    #[n(3)]
+    pub dropped: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
@@ -63,7 +82,11 @@ mod tests {
             host_calls: vec![HostCallReport { number: 4, calls: 500, bytes: 2, time_ns: 3 }],
             metrics: vec![MetricReport { name: "rpm".into(), value: 1.5 }],
             storage: Some(StorageReport { used_bytes: 5, quota_bytes: 6 }),
+            inboxes: vec![],
         };
+        let inboxes = vec![InboxReport { channel: "a".into(), depth: 1, received: 30, dropped: 2 }];
+        let bytes = minicbor::to_vec(GuestReport { inboxes, ..GuestReport::default() }).unwrap();
+        assert_eq!(hex::encode(bytes), "a300800180038184616101181e02");
         let bytes = minicbor::to_vec(report).unwrap();
         assert_eq!(
             hex::encode(bytes),

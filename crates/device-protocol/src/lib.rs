@@ -23,7 +23,7 @@ pub use enrol::{
     InvalidClaimToken, LOGIN_TOKEN_BYTES_MAX, Login, RENEWAL_BYTES_MAX, RenewRequest,
     RenewResponse, Renewal, decode_sealed, encode_sealed, fingerprint, parse_fingerprint,
 };
-pub use guest_report::{GuestReport, HostCallReport, MetricReport, StorageReport};
+pub use guest_report::{GuestReport, HostCallReport, InboxReport, MetricReport, StorageReport};
 pub use message::{
     AppReport, AppState, BLOCK_MESSAGE_BYTES_MAX, Bitmap, ClockTrust, DeviceUsage, LOG_LINES_MAX,
     LogLine, LogMessage, PublishedMessage, REPORT_BYTES_MAX, Refused, Report, UP_MESSAGE_BYTES_MAX,

@@ -83,6 +83,9 @@ refusals! {
     37 FetchGivenUp "Blocks came too slowly or not at all, and the device stopped asking." "Check that the gateway serves blobs and that its broker lets the device read them; then deploy again.";
     50 StorageNotGranted "The applications want to store more than the device's owner allows." "Deploy with less storage, or raise app_storage_bytes_max in the device's configuration.";
     51 StoredValuesDamaged "What an application had stored was changed on the disk, and is lost." "Check the device's disk; the file was put aside there.";
+    52 StaleMessage "A message to a module is late or came twice." "Nothing if the device was only started again meanwhile; otherwise look for whoever replays messages.";
+    53 NotSubscribed "A message is for a module that does not take it." "Wait until the deployment runs, or deploy with the subscription.";
+    54 TooManyMessages "More messages to modules came than the device takes." "Send fewer; look for whoever else publishes on the device's topics.";
     55 GasLimit "The module used more gas than its limit, and was stopped." "Raise the limit, or make the module do less; deploy again to restart it.";
     56 RateLimit "The module logged or published more than its limit, and was stopped." "Make the module send less, or let the limit only throttle it; deploy again to restart it.";
 }

@@ -18,6 +18,8 @@ pub enum Topic {
     Published(DeviceId),
     /// Requests for blocks.
     Want(DeviceId),
+    /// Sealed messages to modules; not retained.
+    Message(DeviceId),
     /// Sealed heartbeats; not retained, because an old one says nothing.
     Heartbeat(DeviceId),
     /// Retained: the sealed root document of that version. A device that trusts
@@ -41,6 +43,7 @@ impl fmt::Display for Topic {
         match self {
             Self::Manifest(device) => write!(f, "farrier/1/d/{device}/down/manifest"),
             Self::Heartbeat(device) => write!(f, "farrier/1/d/{device}/down/heartbeat"),
+            Self::Message(device) => write!(f, "farrier/1/d/{device}/down/message"),
             Self::Root(version) => write!(f, "farrier/1/root/{version}"),
             Self::Report(device) => write!(f, "farrier/1/d/{device}/up/report"),
             Self::Log(device) => write!(f, "farrier/1/d/{device}/up/log"),
@@ -76,6 +79,7 @@ impl Topic {
         match kind {
             "down/manifest" => Some(Self::Manifest(device)),
             "down/heartbeat" => Some(Self::Heartbeat(device)),
+            "down/message" => Some(Self::Message(device)),
             "up/report" => Some(Self::Report(device)),
             "up/log" => Some(Self::Log(device)),
             "up/published" => Some(Self::Published(device)),
@@ -89,6 +93,7 @@ impl Topic {
         match self {
             Self::Report(_) | Self::Log(_) | Self::Published(_) | Self::Want(_) => true,
             Self::Manifest(_)
+            | Self::Message(_)
             | Self::Heartbeat(_)
             | Self::Root(_)
             | Self::Blob(_)
@@ -101,6 +106,7 @@ impl Topic {
     pub fn device(&self) -> Option<&DeviceId> {
         match self {
             Self::Manifest(device)
+            | Self::Message(device)
             | Self::Heartbeat(device)
             | Self::Report(device)
             | Self::Log(device)
@@ -116,6 +122,7 @@ impl Topic {
         match self {
             Self::Report(of) | Self::Log(of) | Self::Published(of) | Self::Want(of) => of == device,
             Self::Manifest(_)
+            | Self::Message(_)
             | Self::Heartbeat(_)
             | Self::Root(_)
             | Self::Blob(_)
@@ -127,7 +134,9 @@ impl Topic {
     /// Whether this device may subscribe here.
     pub fn is_read_by(&self, device: &DeviceId) -> bool {
         match self {
-            Self::Manifest(of) | Self::Heartbeat(of) | Self::OwnBlob(of, _) => of == device,
+            Self::Manifest(of) | Self::Message(of) | Self::Heartbeat(of) | Self::OwnBlob(of, _) => {
+                of == device
+            }
             Self::Blob(_) | Self::SiteBlob(..) | Self::Root(_) => true,
             Self::Report(_) | Self::Log(_) | Self::Published(_) | Self::Want(_) => false,
         }
@@ -147,6 +156,7 @@ mod tests {
         for topic in [
             Topic::Manifest(device(1)),
             Topic::Heartbeat(device(1)),
+            Topic::Message(device(1)),
             Topic::Root(12),
             Topic::Report(device(1)),
             Topic::Log(device(1)),
@@ -190,6 +200,9 @@ mod tests {
         assert!(Topic::Heartbeat(mine.clone()).is_read_by(&mine));
         assert!(!Topic::Heartbeat(other).is_read_by(&mine));
         assert!(!Topic::Heartbeat(mine.clone()).is_written_by(&mine));
+        let message = Topic::Message(mine.clone());
+        assert!(message.is_read_by(&mine) && !message.is_written_by(&mine));
+        assert!(!Topic::Message(device(2)).is_read_by(&mine));
         assert!(Topic::Root(2).is_read_by(&mine));
         assert!(!Topic::Root(2).is_written_by(&mine));
         assert!(!Topic::Report(mine.clone()).is_read_by(&mine));

@@ -141,6 +141,9 @@ pub struct AppStatus {
     /// Of a module that may store something.
     #[serde(default)]
     pub storage: Option<StorageStatus>,
+    /// Of the channels that it subscribes to.
+    #[serde(default)]
+    pub inboxes: Vec<InboxStatus>,
     pub emulated: bool,
     /// An earlier version runs because the wanted one was refused.
     pub fallback: bool,
@@ -200,6 +203,18 @@ pub struct MetricStatus {
 pub struct StorageStatus {
     pub used_bytes: u64,
     pub quota_bytes: u64,
+}
+
+/// Messages on one channel that a module subscribes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxStatus {
+    pub channel: String,
+    /// That wait for the module now.
+    pub depth: u32,
+    /// That have arrived since its worker started, with those that were dropped.
+    pub received: u64,
+    /// The oldest, because more than 16 waited, and what the worker had no time for.
+    pub dropped: u64,
 }
 
 /// What a device's charts are drawn from, oldest first.

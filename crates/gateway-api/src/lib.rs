@@ -44,6 +44,7 @@
 //! | `DELETE /api/v1/applications/{name}` | 204; its modules leave the devices |
 //! | `GET /api/v1/devices`, `GET /api/v1/devices/{ref}` | [`List`] of [`Device`], [`Device`]; a ref is an id or a name |
 //! | `GET /api/v1/devices/{ref}/history` | [`History`] |
+//! | `POST /api/v1/devices/{ref}/messages` with [`NewMessage`] | 202 [`SentMessage`]; to a module that subscribes to the channel |
 //! | `GET /api/v1/ps` | [`List`] of [`AppStatus`] |
 //! | `GET /api/v1/logs?device=&app=&limit=` | [`List`] of [`LogLine`], oldest first |
 //! | `GET /api/v1/published?device=&app=&channel=&limit=` | [`List`] of [`Published`], oldest first |
@@ -58,6 +59,7 @@ mod deployment;
 mod device;
 mod eligibility;
 mod event;
+mod message;
 mod module;
 mod problem;
 mod provisions;
@@ -75,11 +77,12 @@ pub use deployment::{
 };
 pub use device::{
     AcceptedEnrolment, Alarm, AppSample, AppStatus, Connection, Device, DeviceSample, History,
-    HostCallStatus, LimitHit, LimitLast, LogLine, MetricStatus, PendingEnrolment,
+    HostCallStatus, InboxStatus, LimitHit, LimitLast, LogLine, MetricStatus, PendingEnrolment,
     PendingEnrolments, Published, Refusal, StorageStatus,
 };
 pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacle, TableNeeds};
 pub use event::Event;
+pub use message::{NewMessage, SentMessage};
 pub use module::{Artifact, ArtifactState, CompileRecord, Module, ModuleExtern, ModuleMemory};
 pub use module_limits::{Limit, LimitAction, LimitActions, LimitError};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};

@@ -13,6 +13,9 @@ pub struct Provisions {
     /// What it may store on each device, at most 262,144; nothing unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_bytes: Option<u32>,
+    /// Channels whose messages it gets: of other modules of the device, and of operators.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscriptions: Vec<String>,
 }
 
 impl Provisions {

@@ -9,7 +9,7 @@ use gateway_api::{
     AcceptedEnrolment, AcceptedRelease, AppStatus, Application, ApplicationPlan,
     AppliedApplication, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History, List,
     LogLine, LoginLink, Module, ModuleEligibility, NewApplication, NewClaimToken, NewDeployment,
-    NewGatewayKey, Overview, PendingEnrolments, Published, Session, Trust, TrustKey,
+    NewGatewayKey, NewMessage, Overview, PendingEnrolments, Published, SentMessage, Session, Trust, TrustKey,
     WaitingRelease,
 };
 use reqwest::Method;
@@ -181,6 +181,15 @@ impl Client {
 
     pub async fn create_deployment(&self, new: &NewDeployment) -> Result<Deployment, ClientError> {
         self.post(&["deployments"], new, "a deployment").await
+    }
+
+    /// To a module that subscribes to the channel; sent once.
+    pub async fn send_message(
+        &self,
+        device: &str,
+        new: &NewMessage,
+    ) -> Result<SentMessage, ClientError> {
+        self.post(&["devices", device, "messages"], new, "a sent message").await
     }
 
     pub async fn deployments(&self) -> Result<List<Deployment>, ClientError> {

@@ -18,6 +18,7 @@
 //! It reads no files, knows no clock and holds no private key: signing is the
 //! caller's [`Signer`].
 
+mod channel_message;
 mod document;
 mod heartbeat;
 mod id;
@@ -32,6 +33,7 @@ mod signers;
 #[cfg(test)]
 mod tests;
 
+pub use channel_message::{CHANNEL_MESSAGE_BYTES_MAX, ChannelMessage, open_channel_message};
 pub use document::{
     AppEntry, CompilePolicy, DocumentError, MANIFEST_APPS_MAX, MANIFEST_BYTES_MAX, METERING_GAS,
     Manifest, Mismatch, NAN_CANONICAL, NO_POLICY, RELEASE_BYTES_MAX, Release, ReleaseLimits,
@@ -46,7 +48,7 @@ pub use module_statement::{MODULE_STATEMENT_BYTES_MAX, ModuleStatement, open_mod
 pub use order::{Accepted, Order, OrderRefusal, order_manifest};
 pub use provisions::{
     CONFIG_BYTES_MAX, CONFIG_ENTRIES_MAX, CONFIG_KEY_BYTES_MAX, CONFIG_VALUE_BYTES_MAX,
-    ConfigEntry, Provisions, STORAGE_BYTES_MAX,
+    ConfigEntry, Provisions, STORAGE_BYTES_MAX, SUBSCRIPTIONS_MAX,
 };
 pub use root::{Floor, ROOT_BYTES_MAX, Root, TrustedRoot, seal_root};
 pub use root_signing::{RootDraft, add_root_signature};

@@ -11,6 +11,10 @@ pub const CONFIG_BYTES_MAX: usize = 4 * 1024;
 /// Most that an application may store on a device.
 pub const STORAGE_BYTES_MAX: u32 = 256 * 1024;
 
+/// Most channels that a module may subscribe to, and the bytes of a name.
+pub const SUBSCRIPTIONS_MAX: usize = 16;
+const NAME_BYTES_MAX: usize = 64;
+
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Provisions {
@@ -20,6 +24,9 @@ pub struct Provisions {
     /// What it may store; nothing where it is not said.
     #[n(1)]
     pub storage_bytes: Option<u32>,
+    /// Channels whose messages it gets.
+    #[cbor(n(2), skip_if = "Vec::is_empty")]
+    pub subscriptions: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -40,6 +47,7 @@ impl Provisions {
     /// What is beyond its bounds, in words.
     pub fn check(&self) -> Result<(), String> {
         check_config(&self.config)?;
+        check_names("subscription", &self.subscriptions)?;
         match self.storage_bytes {
             Some(bytes) if bytes > STORAGE_BYTES_MAX => Err(format!(
                 "it asks for {bytes} bytes of storage; the most is {STORAGE_BYTES_MAX}"
@@ -47,6 +55,25 @@ impl Provisions {
             _ => Ok(()),
         }
     }
+}
+
+fn check_names(what: &str, names: &[String]) -> Result<(), String> {
+    if names.len() > SUBSCRIPTIONS_MAX {
+        return Err(format!("{} {what}s; the most is {SUBSCRIPTIONS_MAX}", names.len()));
+    }
+    for (index, name) in names.iter().enumerate() {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(char::is_control) {
+            return Err(format!(
+                "the name of a {what} has {} bytes; it needs 1 to {NAME_BYTES_MAX} without \
+                 control characters",
+                name.len()
+            ));
+        }
+        if names[..index].contains(name) {
+            return Err(format!("the {what} {name:?} is named twice"));
+        }
+    }
+    Ok(())
 }
 
 fn check_config(config: &[ConfigEntry]) -> Result<(), String> {
@@ -112,6 +139,21 @@ mod tests {
         assert_eq!(of(Some(STORAGE_BYTES_MAX)).check(), Ok(()));
         assert!(of(Some(STORAGE_BYTES_MAX + 1)).check().is_err());
         assert_eq!(hex::encode(minicbor::to_vec(of(Some(5))).unwrap()), "a10105");
+    }
+
+    #[test]
+    fn subscriptions_are_bounded_and_named_once() {
+        let check = |names: Vec<String>| {
+            Provisions { subscriptions: names, ..Provisions::default() }.check()
+        };
+        let numbered = |count: usize| (0..count).map(|number| number.to_string()).collect();
+        assert_eq!(check(numbered(SUBSCRIPTIONS_MAX)), Ok(()));
+        assert!(check(numbered(SUBSCRIPTIONS_MAX + 1)).unwrap_err().contains("the most is 16"));
+        assert!(check(vec!["a".into(), "a".into()]).unwrap_err().contains("twice"));
+        assert!(check(vec![String::new()]).is_err() && check(vec!["x".repeat(65)]).is_err());
+        let subscriptions = vec!["speed".to_owned()];
+        let bytes = minicbor::to_vec(Provisions { subscriptions, ..Provisions::default() });
+        assert_eq!(hex::encode(bytes.unwrap()), "a10281657370656564");
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub enum Domain {
     /// A device asks for its membership anew.
     Renewal,
     Report,
+    /// The gateway speaks to a module on one device.
+    ChannelMessage,
     Enrol,
     Login,
 }
@@ -39,6 +41,7 @@ impl Domain {
             Self::Membership => "farrier/1/membership",
             Self::Renewal => "farrier/1/renewal",
             Self::Report => "farrier/1/report",
+            Self::ChannelMessage => "farrier/1/channel-message",
             Self::Enrol => "farrier/1/enrol",
             Self::Login => "farrier/1/login",
         }

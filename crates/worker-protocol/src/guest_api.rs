@@ -64,6 +64,7 @@ guest_calls! {
     9 KvGet "kv_get" (I32 I32 I32 I32) -> I32;
     10 KvSet "kv_set" (I32 I32 I32 I32) -> I32;
     11 KvDelete "kv_delete" (I32 I32) -> I32;
+    12 Receive "receive" (I32 I32 I32 I32) -> I32;
 }
 
 impl GuestCall {

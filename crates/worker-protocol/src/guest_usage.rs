@@ -14,6 +14,24 @@ pub struct GuestUsage {
     /// Of a module that was granted one.
     #[n(2)]
     pub storage: Option<StorageUsage>,
+    /// Of each channel that it subscribes to.
+    #[n(3)]
+    pub inboxes: Vec<InboxUsage>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct InboxUsage {
+    #[n(0)]
+    pub channel: String,
+    /// Messages that wait.
+    #[n(1)]
+    pub depth: u32,
+    /// All, with those that were dropped.
+    #[n(2)]
+    pub received: u64,
+    #[n(3)]
+    pub dropped: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]

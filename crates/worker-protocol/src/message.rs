@@ -41,6 +41,9 @@ pub enum Command {
     /// Answers `Asked`. Not answered itself.
     #[n(6)]
     Answer(#[n(0)] Answer),
+    /// A message on a channel that the module subscribes to. Not answered.
+    #[n(7)]
+    Deliver(#[n(0)] Delivered),
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -137,6 +140,9 @@ pub struct Grants {
     /// What it may store; 0 is nothing.
     #[cbor(n(3), default)]
     pub storage_bytes: u32,
+    /// Names of channels whose messages it gets.
+    #[cbor(n(4), default)]
+    pub subscriptions: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -428,10 +434,25 @@ pub struct Published {
     pub payload: Vec<u8>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Delivered {
+    #[n(0)]
+    pub channel: String,
+    /// Counts the messages of this channel to this worker from 1. One that is missing was
+    /// dropped because the worker was busy.
+    #[n(1)]
+    pub seq: u64,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub payload: Vec<u8>,
+}
+
 /// Limits of the guest API, version 1.
 pub const LOG_LINE_BYTES_MAX: usize = 1024;
 pub const PUBLISH_BYTES_MAX: usize = 1024;
 pub const NAME_BYTES_MAX: usize = 64;
+/// Messages that wait on one channel.
+pub const INBOX_MESSAGES_MAX: usize = 16;
 pub const RANDOM_BYTES_MAX: usize = 256;
 /// Most metrics of one module.
 pub const METRICS_MAX: usize = 16;

@@ -74,7 +74,7 @@ impl Worker {
             }
             Command::Stop if self.behaviour == "does-not-stop" => {}
             Command::Stop => exit(0),
-            Command::SetClock(_) | Command::Answer(_) => {}
+            Command::SetClock(_) | Command::Answer(_) | Command::Deliver(_) => {}
         }
     }
 

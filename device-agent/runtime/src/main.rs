@@ -16,6 +16,7 @@ mod gas_keeper;
 mod gas_rate;
 mod guest;
 mod guest_api;
+mod inbox;
 mod rate;
 mod self_test;
 mod shared;

@@ -1,6 +1,7 @@
 //! What the three threads share: the way out, the counters, the running call.
 
 use crate::guest_api::{HostCallTally, unknown_time};
+use crate::inbox::Inboxes;
 use module_limits::{Limit, LimitAction};
 use std::os::unix::net::UnixStream;
 use std::process;
@@ -24,6 +25,7 @@ pub struct Shared {
     pub host_calls: HostCallTally,
     question: Mutex<Question>,
     answered: Condvar,
+    inboxes: Mutex<Inboxes>,
 }
 
 /// What was asked last.
@@ -55,9 +57,18 @@ impl Shared {
     pub fn new(socket: UnixStream) -> Self {
         let (usage, call, interrupter, host_calls) = Default::default();
         let wall_clock = Mutex::new(unknown_time());
-        let (question, answered) = Default::default();
-        let outbox = Mutex::new(socket);
-        Self { outbox, usage, call, interrupter, wall_clock, host_calls, question, answered }
+        let (question, answered, inboxes) = Default::default();
+        Self {
+            outbox: Mutex::new(socket),
+            usage,
+            call,
+            interrupter,
+            wall_clock,
+            host_calls,
+            question,
+            answered,
+            inboxes,
+        }
     }
 
     /// Sends one event. If the starter has gone there is nothing left to do, and
@@ -81,11 +92,17 @@ impl Shared {
     pub fn usage(&self) -> Usage {
         let running = self.running_call().map(|call| to_ms(call.since.elapsed()));
         let mut usage = Usage { call_running_ms: running, ..lock(&self.usage).clone() };
-        let host_calls = self.host_calls.usage();
-        if !host_calls.is_empty() {
-            usage.guest.get_or_insert_default().host_calls = host_calls;
+        let (host_calls, inboxes) = (self.host_calls.usage(), self.inboxes().usage());
+        if !host_calls.is_empty() || !inboxes.is_empty() {
+            let guest = usage.guest.get_or_insert_default();
+            (guest.host_calls, guest.inboxes) = (host_calls, inboxes);
         }
         usage
+    }
+
+    /// Of the channels that the module subscribes to.
+    pub fn inboxes(&self) -> MutexGuard<'_, Inboxes> {
+        lock(&self.inboxes)
     }
 
     pub fn set_wall_clock(&self, clock: WallClock) {

@@ -1,5 +1,6 @@
 //! The main thread: says hello, reads commands, answers what needs no module.
 
+use crate::inbox::Inboxes;
 use crate::shared::Shared;
 use crate::{confine, guest, guest_api, self_test, supervisor, version};
 use std::os::unix::net::UnixStream;
@@ -73,12 +74,17 @@ fn serve(incoming: &UnixStream, shared: &Arc<Shared>) -> ExitCode {
                 shared.set_wall_clock(clock);
                 continue;
             }
+            Command::Deliver(delivered) => {
+                shared.inboxes().put(delivered);
+                continue;
+            }
             Command::Answer(answer) => {
                 shared.take_answer(answer);
                 continue;
             }
             Command::Load(load) if guest.is_none() => {
                 shared.set_wall_clock(load.clock.unwrap_or_default());
+                *shared.inboxes() = Inboxes::new(&load.grants.subscriptions);
                 let call_max = Duration::from_millis(load.limits.call_ms_max.max(1).into());
                 let (sender, requests) = mpsc::channel();
                 let started = guest::spawn(Arc::clone(shared), load, requests)

@@ -150,6 +150,16 @@ pub fn publish(channel: &str, payload: &[u8]) -> Result<(), Error> {
     Error::check(host::publish(channel.as_bytes(), payload)).map(drop)
 }
 
+/// The oldest message that waits on a channel that the module subscribes to, or none. One
+/// that is longer than the buffer is an error, and goes on waiting.
+pub fn receive<'b>(channel: &str, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error> {
+    match Error::check(host::receive(channel.as_bytes(), buffer)) {
+        Ok(len) => filled(buffer, len).map(Some),
+        Err(Error::Absent) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// A sensor that the module may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sensor(i32);

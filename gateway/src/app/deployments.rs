@@ -179,7 +179,8 @@ pub(super) fn check_deployment(new: &NewDeployment) -> Result<(), AppError> {
     check_range("call_ms_max", new.call_ms_max, CALL_MS)?;
     check_range("health_window_ms", new.health_window_ms, HEALTH_WINDOW_MS)?;
     check_grants("sensors", &new.sensors)?;
-    check_grants("channels", &new.channels)
+    check_grants("channels", &new.channels)?;
+    check_grants("subscriptions", &new.provisions.subscriptions)
 }
 
 /// How a deployment goes: an earlier one of the same name must not come back by it.
@@ -225,6 +226,7 @@ fn provisions_of(new: &gateway_api::Provisions) -> Result<Option<Provisions>, Ap
     let provisions = Provisions {
         config: new.config.iter().map(entry).collect(),
         storage_bytes: new.storage_bytes.filter(|bytes| *bytes > 0),
+        subscriptions: new.subscriptions.clone(),
     };
     provisions.check().map_err(|why| AppError::bad_request(format!("Not deployed: {why}.")))?;
     Ok(provisions.non_empty())

@@ -34,6 +34,7 @@ mod figures;
 mod heartbeats;
 mod logins;
 mod membership;
+mod messages;
 mod model;
 mod modules;
 mod pending;
@@ -103,6 +104,9 @@ pub trait Outbox: Send + Sync {
     /// The device has no rights any more: end its session and take its retained
     /// manifest away.
     fn device_gone(&self, device: &DeviceId);
+    /// Publishes a sealed message to the device's modules, after those before it. False
+    /// where too many wait already.
+    fn send_message(&self, device: &DeviceId, sealed: Vec<u8>) -> bool;
 }
 
 /// Where the gateway is reached, known once its ports are bound.
@@ -157,6 +161,7 @@ pub struct App {
     login_links: Mutex<access::LoginLinks>,
     block_desk: Mutex<blocks::BlockDesk>,
     heartbeats: Mutex<heartbeats::Heartbeats>,
+    sent_messages: Mutex<messages::SentMessages>,
     events: EventBus,
     /// What watchers were last told of each deployment.
     shown_deployments: Mutex<HashMap<u64, gateway_api::Deployment>>,
@@ -216,6 +221,7 @@ impl App {
             pending: Mutex::default(),
             login_links: Mutex::default(),
             heartbeats: Mutex::default(),
+            sent_messages: Mutex::default(),
             block_desk: Mutex::new(block_desk),
             events,
             shown_deployments: Mutex::default(),

@@ -107,6 +107,7 @@ impl App {
             }
             Some(
                 Topic::Manifest(_)
+                | Topic::Message(_)
                 | Topic::Heartbeat(_)
                 | Topic::Root(_)
                 | Topic::Blob(_)

@@ -12,11 +12,11 @@ use crate::store::record::{
 };
 use crate::telemetry::{AppFigures, DeviceTelemetry, StoredLog, StoredPublished, Telemetry};
 use device_protocol::{
-    AppReport, AppState, HostCallReport, MetricReport, RefusalCode, StorageReport,
+    AppReport, AppState, HostCallReport, InboxReport, MetricReport, RefusalCode, StorageReport,
 };
 use gateway_api::{
     AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, Device, DeviceProgress,
-    DeviceSample, DeviceSelector, Event, HostCallStatus, LimitHit, LimitLast, LogLine,
+    DeviceSample, DeviceSelector, Event, HostCallStatus, InboxStatus, LimitHit, LimitLast, LogLine,
     MetricStatus, Module, ModuleExtern, ModuleLimits, ModuleMemory, Provisions, Published,
     StorageStatus,
 };
@@ -276,6 +276,7 @@ fn provisions(provisions: module_package::Provisions) -> Provisions {
     Provisions {
         config: config.map(|entry| (entry.key, entry.value)).collect(),
         storage_bytes: provisions.storage_bytes,
+        subscriptions: provisions.subscriptions,
     }
 }
 
@@ -387,6 +388,7 @@ fn app_status(
         host_calls: guest.host_calls.iter().map(host_call).collect(),
         metrics: guest.metrics.into_iter().map(metric).collect(),
         storage: guest.storage.map(storage),
+        inboxes: guest.inboxes.into_iter().map(inbox).collect(),
         emulated: report.is_some_and(|r| r.emulated),
         fallback: app.fallback,
         report_boot_id: report.map(|r| hex::encode(r.boot_id)).unwrap_or_default(),
@@ -410,6 +412,11 @@ fn host_call(call: &HostCallReport) -> HostCallStatus {
 fn storage(storage: StorageReport) -> StorageStatus {
     let StorageReport { used_bytes, quota_bytes } = storage;
     StorageStatus { used_bytes, quota_bytes }
+}
+
+fn inbox(inbox: InboxReport) -> InboxStatus {
+    let InboxReport { channel, depth, received, dropped } = inbox;
+    InboxStatus { channel, depth, received, dropped }
 }
 
 fn metric(metric: MetricReport) -> MetricStatus {

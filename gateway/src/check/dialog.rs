@@ -153,6 +153,7 @@ fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<Ent
             channels: input.channels,
             config: config_of(input.provisions.config),
             storage_bytes: input.provisions.storage_bytes.unwrap_or(0),
+            subscriptions: input.provisions.subscriptions,
         },
         clock: None,
     };
@@ -282,7 +283,9 @@ mod tests {
             Command::RunChecks { .. } => vec![Event::ChecksDone { passed: 3, failed: None }],
             Command::Start { .. } => vec![log(), Event::Started],
             Command::ReportUsage => vec![log(), Event::Usage(Usage { calls, ..Usage::default() })],
-            Command::Stop | Command::SetClock(_) | Command::Answer(_) => vec![],
+            Command::Stop | Command::SetClock(_) | Command::Answer(_) | Command::Deliver(_) => {
+                vec![]
+            }
         }
     }
 

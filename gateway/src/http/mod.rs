@@ -13,6 +13,7 @@ mod enrol;
 mod events;
 mod extract;
 mod guard;
+mod messages;
 mod modules;
 mod problem;
 mod request;
@@ -115,6 +116,7 @@ pub fn router(state: HttpState) -> Router {
         .route("/devices", get(devices::list))
         .route("/devices/{reference}", get(devices::show).delete(devices::remove))
         .route("/devices/{reference}/revoke", post(devices::revoke))
+        .route("/devices/{reference}/messages", post(messages::send))
         .route("/devices/{reference}/history", get(devices::history))
         .route("/ps", get(telemetry::ps))
         .route("/logs", get(telemetry::logs))

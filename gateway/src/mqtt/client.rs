@@ -3,6 +3,7 @@
 
 use super::heartbeats::publish_heartbeats;
 use super::ingest::Ingest;
+use super::messages::publish_messages;
 use super::roots::publish_roots;
 use super::{GATEWAY_CLIENT_ID, OutTray};
 use crate::app::App;
@@ -50,6 +51,7 @@ pub fn start_client(app: &Arc<App>, tray: &Arc<OutTray>, login: MqttLogin) -> Jo
     tasks.spawn(run_connection(app.clone(), tray.clone(), client.clone(), event_loop, ingest));
     tasks.spawn(publish_manifests(app.clone(), tray.clone(), client.clone()));
     tasks.spawn(publish_heartbeats(app.clone(), tray.clone(), client.clone()));
+    tasks.spawn(publish_messages(tray.clone(), client.clone()));
     tasks.spawn(publish_roots(app.clone(), tray.clone(), client.clone()));
     tasks.spawn(publish_blocks(app.clone(), tray.clone(), client));
     tasks

@@ -9,6 +9,7 @@ mod access;
 mod client;
 mod heartbeats;
 mod ingest;
+mod messages;
 pub mod mosquitto;
 mod roots;
 pub mod tls;
@@ -18,11 +19,11 @@ pub use client::{MqttLogin, start_client};
 
 use crate::app::Outbox;
 use module_package::DeviceId;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
-/// What waits to be sent. At most one entry for each device.
+/// What waits to be sent. At most one entry for each device, but for messages to modules.
 #[derive(Default)]
 pub struct OutTray {
     manifests: Mutex<BTreeSet<DeviceId>>,
@@ -34,7 +35,13 @@ pub struct OutTray {
     /// Devices whose session is to be ended.
     gone: Mutex<BTreeSet<DeviceId>>,
     gone_waiting: Notify,
+    /// Sealed messages to modules, in order.
+    messages: Mutex<VecDeque<(DeviceId, Vec<u8>)>>,
+    messages_waiting: Notify,
 }
+
+/// More than so many do not wait for a broker that is away.
+const MESSAGES_MAX: usize = 1_000;
 
 impl Outbox for OutTray {
     fn manifest_changed(&self, device: &DeviceId) {
@@ -60,12 +67,26 @@ impl Outbox for OutTray {
     fn blocks_wanted(&self) {
         self.blocks_waiting.notify_one();
     }
+
+    fn send_message(&self, device: &DeviceId, sealed: Vec<u8>) -> bool {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = messages.len() < MESSAGES_MAX;
+        if has_room {
+            messages.push_back((device.clone(), sealed));
+            self.messages_waiting.notify_one();
+        }
+        has_room
+    }
 }
 
 impl OutTray {
     fn add_manifests(&self, devices: impl IntoIterator<Item = DeviceId>) {
         self.manifests.lock().unwrap_or_else(PoisonError::into_inner).extend(devices);
         self.manifests_waiting.notify_one();
+    }
+
+    fn next_message(&self) -> Option<(DeviceId, Vec<u8>)> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
     fn next_heartbeat(&self) -> Option<DeviceId> {

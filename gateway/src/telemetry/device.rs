@@ -2,7 +2,7 @@
 
 use super::{LOG_LINES_KEPT, OFFLINE_AFTER_MS, POINTS_MAX, PUBLISHED_KEPT, Ring, cpu};
 use device_protocol::{GuestReport, Report};
-use module_package::MANIFEST_APPS_MAX;
+use module_package::{MANIFEST_APPS_MAX, SUBSCRIPTIONS_MAX};
 use std::collections::HashMap;
 use worker_protocol::METRICS_MAX;
 
@@ -274,6 +274,8 @@ fn bound_guest(guest: &mut GuestReport) {
     guest.host_calls.truncate(HOST_CALLS_MAX);
     guest.metrics.retain(|metric| metric.value.is_finite());
     guest.metrics.truncate(METRICS_MAX);
+    guest.inboxes.truncate(SUBSCRIPTIONS_MAX);
+    guest.inboxes.iter_mut().for_each(|inbox| cut(&mut inbox.channel, NAME_BYTES_MAX));
     guest.metrics.iter_mut().for_each(|metric| cut(&mut metric.name, NAME_BYTES_MAX));
 }
 

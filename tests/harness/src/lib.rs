@@ -18,7 +18,7 @@ mod sensor_filter;
 mod wait;
 
 pub use agent::{AgentOptions, AgentProcess};
-pub use fleet::{Fleet, SENSOR_SEED};
+pub use fleet::{DEPLOY_WITHIN, Fleet, SENSOR_SEED};
 pub use forwarder::{Forwarder, Route};
 pub use gateway::{GatewayOptions, GatewayProcess};
 pub use kit::{DeviceClass, Kit};

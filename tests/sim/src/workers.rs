@@ -70,13 +70,17 @@ impl Workers for SimWorkers {
             Command::ReportUsage => {
                 Event::Usage(Usage { activity: Activity::Running, ..Usage::default() })
             }
-            Command::SetClock(_) | Command::Answer(_) => return,
+            Command::SetClock(_) | Command::Answer(_) | Command::Deliver(_) => return,
             Command::Stop => {
                 drop(bench);
                 return self.end(worker);
             }
         };
         bench.news.push_back((worker, WorkerNews::Event(answer)));
+    }
+
+    fn offer(&mut self, worker: WorkerId, command: Command) {
+        self.send(worker, command);
     }
 
     fn stop(&mut self, worker: WorkerId) {

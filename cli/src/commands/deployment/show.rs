@@ -72,7 +72,11 @@ fn given(provisions: &Provisions) -> Vec<(&'static str, String)> {
     let config: Vec<String> =
         provisions.config.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let storage = provisions.storage_bytes.map(|bytes| format::bytes(bytes.into()));
-    let lines = [("config", config.join(", ")), ("storage", storage.unwrap_or_default())];
+    let lines = [
+        ("config", config.join(", ")),
+        ("storage", storage.unwrap_or_default()),
+        ("subscribes", provisions.subscriptions.join(", ")),
+    ];
     lines.into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }
 

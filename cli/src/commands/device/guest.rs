@@ -6,7 +6,7 @@ use gateway_api::AppStatus;
 
 /// Empty where no module has called anything.
 pub fn view(apps: &[AppStatus], look: &Look) -> String {
-    host_calls(apps, look) + &metrics(apps, look) + &storage(apps)
+    host_calls(apps, look) + &metrics(apps, look) + &inboxes(apps, look) + &storage(apps)
 }
 
 fn host_calls(apps: &[AppStatus], look: &Look) -> String {
@@ -43,6 +43,30 @@ fn metrics(apps: &[AppStatus], look: &Look) -> String {
     for (app, metric) in metrics {
         is_empty = false;
         grid.row(vec![plain(name_of(app)), plain(&metric.name), plain(metric.value.to_string())]);
+    }
+    if is_empty { String::new() } else { format!("\n{}", grid.to_text()) }
+}
+
+fn inboxes(apps: &[AppStatus], look: &Look) -> String {
+    let columns = [
+        ("MODULE", Align::Left),
+        ("SUBSCRIBES TO", Align::Left),
+        ("WAITING", Align::Right),
+        ("RECEIVED", Align::Right),
+        ("DROPPED", Align::Right),
+    ];
+    let mut grid = Grid::new(look, &columns);
+    let inboxes = apps.iter().flat_map(|app| app.inboxes.iter().map(move |inbox| (app, inbox)));
+    let mut is_empty = true;
+    for (app, inbox) in inboxes {
+        is_empty = false;
+        grid.row(vec![
+            plain(name_of(app)),
+            plain(&inbox.channel),
+            plain(inbox.depth.to_string()),
+            plain(inbox.received.to_string()),
+            plain(inbox.dropped.to_string()),
+        ]);
     }
     if is_empty { String::new() } else { format!("\n{}", grid.to_text()) }
 }

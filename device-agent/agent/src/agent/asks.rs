@@ -8,6 +8,7 @@ use crate::Moment;
 use crate::app_storage::to_stored;
 use crate::install::{Input, WorkerId, WorkerInput};
 use crate::refusal::Refusal;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use worker_protocol::{
     Answer, Ask, Asked, Command, NAME_BYTES_MAX, Outcome, STORED_VALUE_BYTES_MAX, StoredValue,
@@ -18,8 +19,10 @@ const ASKS_PER_S_MAX: u32 = 200;
 
 /// A worker whose module has begun.
 pub(super) struct Begun {
-    app: String,
+    pub app: String,
     storage_bytes: usize,
+    /// Channels whose messages it gets, and how many were sent to it on each.
+    pub subscriptions: BTreeMap<String, u64>,
     /// Of the present second: when it began, and how often was asked.
     asked: (Moment, u32),
 }
@@ -51,7 +54,8 @@ impl Agent {
                 return Some(Input::Worker(worker, WorkerInput::NotStarted(refusal)));
             }
         };
-        let begun = Begun { app: entry.app, storage_bytes, asked: (now, 0) };
+        let subscriptions = provisions.subscriptions.into_iter().map(|name| (name, 0)).collect();
+        let begun = Begun { app: entry.app, storage_bytes, subscriptions, asked: (now, 0) };
         self.begun.insert(worker, begun);
         self.parts.workers.send(worker, Command::Start { interval_ms, stored: Some(stored) });
         None

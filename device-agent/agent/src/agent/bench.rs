@@ -10,15 +10,16 @@ use crate::samples;
 use device_protocol::{AppReport, Bitmap, Block, LogMessage, PublishedMessage, Report, Want};
 use durable_disk::sim::SimDisk;
 use module_package::{
-    BLOCK_BYTES, BlobId, DOCUMENT_VERSION, DeviceId, Domain, Floor, Heartbeat, Manifest,
-    Provisions, Release, ReleaseId, Root, RootId, Signer, TrustedRoot, open, seal, seal_root,
+    BLOCK_BYTES, BlobId, ChannelMessage, DOCUMENT_VERSION, DeviceId, Domain, Floor, Heartbeat,
+    Manifest, Provisions, Release, ReleaseId, Root, RootId, Signer, TrustedRoot, open, seal,
+    seal_root,
 };
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-use worker_protocol::{Event as Message, Outcome, StoredValue};
+use worker_protocol::{Delivered, Event as Message, Outcome, StoredValue};
 
 const STORE_BYTES_MAX: u64 = 200_000;
 
@@ -442,6 +443,47 @@ impl Bench {
         let worker = *self.hands.borrow().live.keys().nth(index).unwrap();
         self.handle(Event::Worker(worker, to_news(message)));
         self.pump();
+    }
+
+    pub fn channel_message(&self, counter: u64, app: &str, channel: &str) -> ChannelMessage {
+        ChannelMessage {
+            version: DOCUMENT_VERSION,
+            device: device(),
+            boot_id: [0; 16],
+            counter,
+            app: app.into(),
+            channel: channel.into(),
+            payload: counter.to_string().into_bytes(),
+        }
+    }
+
+    pub fn give_message(&mut self, message: ChannelMessage, by: u8) {
+        self.send_message(message, by);
+        self.advance(200);
+    }
+
+    pub fn give_message_at_once(&mut self, message: ChannelMessage) {
+        self.send_message(message, 3);
+    }
+
+    fn send_message(&mut self, message: ChannelMessage, by: u8) {
+        let payload = minicbor::to_vec(message).unwrap();
+        let payload = seal(Domain::ChannelMessage, payload, &key(by));
+        let topic = Topic::Message(device());
+        self.handle(Event::Link(LinkNews::Message { topic, payload }));
+        self.pump();
+    }
+
+    /// What was delivered to modules: by the order of their start, the channel, the number
+    /// and the payload.
+    pub fn delivered(&self) -> Vec<String> {
+        let hands = self.hands.borrow();
+        let text = |(worker, delivered): &(WorkerId, Delivered)| {
+            let payload = String::from_utf8_lossy(&delivered.payload);
+            let number = hands.live[worker].number;
+            format!("{number} {} {} {payload}", delivered.channel, delivered.seq)
+        };
+        hands.delivered.iter().map(text).collect()
     }
 
     /// What the last module to begin was given as stored.

@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use worker_protocol::{
-    Activity, Ask, Asked, Command, Event as Message, FailedStep, Grants, Hello, LoadFailure,
-    LogLevel, LogLine, Outcome, PROTOCOL_VERSION, Published, StoredValue, Usage,
+    Activity, Ask, Asked, Command, Delivered, Event as Message, FailedStep, Grants, Hello,
+    LoadFailure, LogLevel, LogLine, Outcome, PROTOCOL_VERSION, Published, StoredValue, Usage,
 };
 
 pub enum Order {
@@ -21,7 +21,7 @@ pub enum Order {
 
 #[derive(Default)]
 pub struct FakeWorker {
-    number: usize,
+    pub number: usize,
     pub behaviour: String,
     usage: Usage,
     pub begun: bool,
@@ -38,6 +38,7 @@ pub struct Hands {
     /// What modules were given as stored when they began.
     pub starts: Vec<Vec<StoredValue>>,
     pub outcomes: Vec<Outcome>,
+    pub delivered: Vec<(WorkerId, Delivered)>,
     /// What modules may use.
     pub loads: Vec<Grants>,
 }
@@ -70,10 +71,15 @@ impl Workers for FakeWorkers {
                 hands.starts.push(stored.clone().expect("an agent keeps what is stored"));
             }
             Command::Answer(answer) => hands.outcomes.push(answer.outcome),
+            Command::Deliver(delivered) => hands.delivered.push((worker, delivered.clone())),
             Command::Load(load) => hands.loads.push(load.grants.clone()),
             _ => {}
         }
         hands.orders.push_back((worker, Order::Send(Box::new(command))));
+    }
+
+    fn offer(&mut self, worker: WorkerId, command: Command) {
+        self.send(worker, command);
     }
 
     fn stop(&mut self, worker: WorkerId) {
@@ -157,7 +163,7 @@ pub fn answers(live: &mut FakeWorker, command: Command) -> Vec<Message> {
             }
             vec![Message::Usage(live.usage.clone())]
         }
-        Command::Stop | Command::SetClock(_) | Command::Answer(_) => vec![],
+        Command::Stop | Command::SetClock(_) | Command::Answer(_) | Command::Deliver(_) => vec![],
     }
 }
 

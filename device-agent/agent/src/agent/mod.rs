@@ -7,6 +7,7 @@
 
 mod actions;
 mod asks;
+mod channels;
 mod delivery;
 mod heartbeat;
 mod manifest;
@@ -97,6 +98,7 @@ pub struct Agent {
     begun: BTreeMap<WorkerId, asks::Begun>,
     /// Why a worker is being killed, in place of the signal's number.
     last_words: BTreeMap<WorkerId, String>,
+    taken: channels::Taken,
     stop_by: Option<Moment>,
 }
 
@@ -134,6 +136,7 @@ impl Agent {
             asked: BTreeSet::new(),
             begun: BTreeMap::new(),
             last_words: BTreeMap::new(),
+            taken: channels::Taken::default(),
             stop_by: None,
         };
         agent.reopen_manifest();
@@ -154,6 +157,9 @@ impl Agent {
                 Topic::Root(version) => self.take_root(version, &payload, now),
                 Topic::Heartbeat(device) if device == self.parts.enrolment.device => {
                     self.take_heartbeat(&payload, now);
+                }
+                Topic::Message(device) if device == self.parts.enrolment.device => {
+                    self.take_channel_message(&payload, now);
                 }
                 Topic::Blob(blob) | Topic::SiteBlob(blob, _) => {
                     self.take_block(blob, &payload, now);
@@ -189,6 +195,7 @@ impl Agent {
     fn connect(&mut self, mut broker: Box<dyn Broker>, now: Moment) {
         broker.subscribe(&Topic::Manifest(self.parts.enrolment.device.clone()));
         broker.subscribe(&Topic::Heartbeat(self.parts.enrolment.device.clone()));
+        broker.subscribe(&Topic::Message(self.parts.enrolment.device.clone()));
         self.broker = Some(broker);
         self.subscribe_root();
         self.freeze_watch.note_connected(now);

@@ -5,6 +5,8 @@ mod bench;
 #[path = "bench_workers.rs"]
 mod bench_workers;
 
+#[path = "channel_tests.rs"]
+mod channel_tests;
 #[path = "storage_tests.rs"]
 mod storage_tests;
 #[path = "trust_tests.rs"]

@@ -96,6 +96,7 @@ impl Agent {
                 channels: entry.channels.clone(),
                 config: config.collect(),
                 storage_bytes: provisions.storage_bytes.unwrap_or(0),
+                subscriptions: provisions.subscriptions,
             },
             clock: Some(self.wall_clock_of_workers(now)),
         }
@@ -202,6 +203,7 @@ impl Agent {
             self.counters.note_dropped(&app);
             return;
         }
+        self.deliver_locally(&app, &channel, &payload);
         let (version, time_ms) = (MESSAGE_VERSION, (self.parts.wall_clock_ms)());
         let message = PublishedMessage { version, app, channel, seq, payload, time_ms };
         if let Some(dropped) = self.outbox.add_published(message, now) {

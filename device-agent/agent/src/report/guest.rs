@@ -1,7 +1,10 @@
 //! What modules do through the guest API: bounded, added up, and put in a report.
 
-use device_protocol::{GuestReport, HostCallReport, MetricReport, StorageReport};
-use worker_protocol::{GuestCall, GuestUsage, HostCallUsage, METRICS_MAX, NAME_BYTES_MAX};
+use device_protocol::{GuestReport, HostCallReport, InboxReport, MetricReport, StorageReport};
+use module_package::SUBSCRIPTIONS_MAX;
+use worker_protocol::{
+    GuestCall, GuestUsage, HostCallUsage, InboxUsage, METRICS_MAX, NAME_BYTES_MAX,
+};
 
 /// Cuts what a worker says to what it could honestly say.
 pub fn bound(usage: &mut GuestUsage) {
@@ -9,6 +12,8 @@ pub fn bound(usage: &mut GuestUsage) {
     usage.host_calls.truncate(GuestCall::ALL.len());
     usage.metrics.retain(|metric| metric.name.len() <= NAME_BYTES_MAX && metric.value.is_finite());
     usage.metrics.truncate(METRICS_MAX);
+    usage.inboxes.retain(|inbox| inbox.channel.len() <= NAME_BYTES_MAX);
+    usage.inboxes.truncate(SUBSCRIPTIONS_MAX);
 }
 
 /// Adds counts. What is a state, such as a metric, is of one worker alone.
@@ -33,6 +38,12 @@ pub fn to_report(usage: &GuestUsage) -> GuestReport {
         bytes: call.bytes,
         time_ns: call.time_ns,
     };
+    let inbox = |inbox: &InboxUsage| InboxReport {
+        channel: inbox.channel.clone(),
+        depth: inbox.depth,
+        received: inbox.received,
+        dropped: inbox.dropped,
+    };
     let metrics = usage.metrics.iter().cloned();
     GuestReport {
         host_calls: usage.host_calls.iter().map(call).collect(),
@@ -43,6 +54,7 @@ pub fn to_report(usage: &GuestUsage) -> GuestReport {
             used_bytes: storage.used_bytes,
             quota_bytes: storage.quota_bytes,
         }),
+        inboxes: usage.inboxes.iter().map(inbox).collect(),
     }
 }
 

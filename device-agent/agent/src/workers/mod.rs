@@ -28,6 +28,9 @@ pub trait Workers {
     /// News follow as events; where it cannot be started, only `NotStarted`.
     fn spawn(&mut self, worker: WorkerId, app: &str);
     fn send(&mut self, worker: WorkerId, command: Command);
+    /// The same, unless it has fallen behind: then this is dropped. For what a neighbour or
+    /// the gateway can cause, so that neither gets a worker ended.
+    fn offer(&mut self, worker: WorkerId, command: Command);
     /// Ends it after its present call, or a moment later by force.
     fn stop(&mut self, worker: WorkerId);
     fn kill(&mut self, worker: WorkerId);
@@ -90,6 +93,14 @@ impl Workers for ProcessWorkers {
 
     fn send(&mut self, worker: WorkerId, command: Command) {
         self.order(worker, Order::Send(Box::new(command)));
+    }
+
+    fn offer(&mut self, worker: WorkerId, command: Command) {
+        let live = self.live.get(&worker).and_then(|live| live.orders.as_ref());
+        if let Some(orders) = live.filter(|orders| orders.capacity() > ORDERS_MAX / 2) {
+            // Full or gone: dropped in either case.
+            let _ = orders.try_send(Order::Offer(Box::new(command)));
+        }
     }
 
     fn stop(&mut self, worker: WorkerId) {

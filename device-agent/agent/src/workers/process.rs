@@ -45,6 +45,8 @@ const TALK_WITHIN: Duration = Duration::from_secs(2);
 
 pub enum Order {
     Send(Box<Command>),
+    /// Dropped where the worker has fallen behind.
+    Offer(Box<Command>),
     Stop,
 }
 
@@ -151,6 +153,12 @@ async fn exchange(
             order = orders.recv() => {
                 let command = match order {
                     Some(Order::Send(command)) => *command,
+                    Some(Order::Offer(command)) => {
+                        if frames.capacity() > super::ORDERS_MAX / 2 {
+                            let _ = frames.try_send(*command);
+                        }
+                        continue;
+                    }
                     Some(Order::Stop) => Command::Stop,
                     None => return Ok(Done::Forced),
                 };
@@ -215,7 +223,8 @@ impl Watch {
             Command::RunChecks { .. }
             | Command::Start { .. }
             | Command::SetClock(_)
-            | Command::Answer(_) => {}
+            | Command::Answer(_)
+            | Command::Deliver(_) => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::error::GuestError;
 use super::host_call::{Answer, HostCall, done, numbers};
+use crate::inbox::Taken;
 use crate::rate::Admission;
 use module_limits::Limit;
 use std::time::Instant;
@@ -37,4 +38,23 @@ pub fn publish(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
     });
     meters.shared.send(&Event::Published(Published { channel, seq, payload }));
     done(0)
+}
+
+/// The oldest message that waits on a channel: its length, and its bytes where they fit.
+/// One that does not fit stays.
+pub fn receive(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
+    let [name_address, name_len, address, len] = numbers(args)?;
+    let channel = call.name(name_address, name_len)?;
+    call.check(address, len)?;
+    let Some(channel) = channel else { return GuestError::Name.into() };
+    let taken = call.state()?.meters.shared.inboxes().take(&channel, len as usize);
+    match taken {
+        Taken::Message(payload) => {
+            call.write(address, &payload)?;
+            done(payload.len())
+        }
+        Taken::TooLong(len) => done(len),
+        Taken::Nothing => GuestError::Absent.into(),
+        Taken::NotSubscribed => GuestError::Denied.into(),
+    }
 }

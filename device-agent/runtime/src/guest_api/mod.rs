@@ -103,6 +103,7 @@ fn body_of(call: GuestCall) -> Body {
         GuestCall::KvGet => storage::get,
         GuestCall::KvSet => storage::set,
         GuestCall::KvDelete => storage::delete,
+        GuestCall::Receive => channels::receive,
     }
 }
 

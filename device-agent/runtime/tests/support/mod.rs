@@ -218,5 +218,6 @@ fn grants() -> Grants {
         channels: vec!["average".into(), "flood".into()],
         config: vec![ConfigEntry { key: "unit".into(), value: "celsius".into() }],
         storage_bytes: STORAGE_BYTES,
+        subscriptions: vec!["speed".into()],
     }
 }

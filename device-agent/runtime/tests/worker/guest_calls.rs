@@ -4,9 +4,9 @@ use crate::support::{STORAGE_BYTES, Worker, limits};
 use known_answer::{Step, Value};
 use std::time::{SystemTime, UNIX_EPOCH};
 use worker_protocol::{
-    Answer, Ask, Asked, ClockTrust, Command, Event, GUEST_API_MODULE, GuestCall, GuestType,
-    HostCallUsage, METRICS_MAX, Metric, Outcome, STORED_VALUE_BYTES_MAX, STORES_PER_S_MAX,
-    StorageUsage, StoredValue, WallClock,
+    Answer, Ask, Asked, ClockTrust, Command, Delivered, Event, GUEST_API_MODULE, GuestCall,
+    GuestType, HostCallUsage, INBOX_MESSAGES_MAX, METRICS_MAX, Metric, Outcome,
+    STORED_VALUE_BYTES_MAX, STORES_PER_S_MAX, StorageUsage, StoredValue, WallClock,
 };
 
 /// A module with one page of memory that exports each function of the guest API under its
@@ -120,7 +120,7 @@ fn a_pointer_outside_of_the_memory_traps_in_every_function() {
 #[test]
 fn calls_are_counted_with_the_bytes_that_they_touch() {
     let worker = Worker::with(&forwarder(), limits());
-    assert_eq!(worker.usage().guest, None, "nothing was called");
+    assert_eq!(worker.usage().guest.unwrap().host_calls, [], "nothing was called");
     Script::default()
         .write(0, b"average")
         .call(GuestCall::Publish, &[0, 7, 100, 20], 0)
@@ -370,4 +370,50 @@ fn changes_of_the_storage_are_bounded_in_a_second() {
     let asked = script.asks(&worker).len() as u32;
     // More than one second may pass on a busy machine, but not the whole time.
     assert!((STORES_PER_S_MAX..3 * STORES_PER_S_MAX).contains(&asked), "{asked}");
+}
+
+fn deliver(worker: &Worker, channel: &str, seq: u64, payload: &[u8]) {
+    let delivered = Delivered { channel: channel.into(), seq, payload: payload.into() };
+    worker.send(&Command::Deliver(delivered));
+}
+
+#[test]
+fn messages_are_taken_in_order_and_one_that_does_not_fit_waits() {
+    let worker = started(Some(vec![]));
+    let receive = |script: Script, len, answer| {
+        script.write(100, &[0xee; 8]).call(GuestCall::Receive, &[0, 5, 100, len], answer)
+    };
+    let script = || Script::default().write(0, b"speedother");
+    receive(script(), 8, -7).holds(&worker);
+    deliver(&worker, "speed", 1, b"first");
+    deliver(&worker, "speed", 2, b"");
+    // Not subscribed to: nothing can be asked for, and nothing is kept.
+    deliver(&worker, "other", 1, b"foreign");
+    let script = receive(script(), 4, 5).read(100, &[0xee; 8]);
+    let script = receive(script, 8, 5).read(100, b"first\xee\xee\xee");
+    let script = receive(script, 8, 0).read(100, &[0xee; 8]);
+    receive(script, 8, -7)
+        .call(GuestCall::Receive, &[5, 5, 100, 8], -2)
+        .call(GuestCall::Receive, &[0, 0, 100, 8], -1)
+        .holds(&worker);
+}
+
+#[test]
+fn a_full_queue_drops_its_oldest_and_the_figures_say_so() {
+    let worker = started(Some(vec![]));
+    let count = INBOX_MESSAGES_MAX as u64 + 4;
+    for seq in 1..=count {
+        deliver(&worker, "speed", seq, &[seq as u8]);
+    }
+    // Two were lost before they came here.
+    deliver(&worker, "speed", count + 3, &[99]);
+    let inboxes = worker.usage().guest.unwrap().inboxes;
+    let inbox = &inboxes[0];
+    assert_eq!((inbox.channel.as_str(), inbox.depth), ("speed", INBOX_MESSAGES_MAX as u32));
+    assert_eq!((inbox.received, inbox.dropped), (count + 3, 5 + 2));
+    Script::default()
+        .write(0, b"speed")
+        .call(GuestCall::Receive, &[0, 5, 100, 8], 1)
+        .read(100, &[6])
+        .holds(&worker);
 }

@@ -48,3 +48,7 @@ pub fn sensor_read(_handle: i32, _sample: &mut [u8; 8]) -> i32 {
 pub fn publish(_channel: &[u8], _payload: &[u8]) -> i32 {
     DENIED
 }
+
+pub fn receive(_channel: &[u8], _buffer: &mut [u8]) -> i32 {
+    DENIED
+}

@@ -21,6 +21,12 @@ mod imports {
             payload: *const u8,
             payload_len: usize,
         ) -> i32;
+        pub fn receive(
+            channel: *const u8,
+            channel_len: usize,
+            payload: *mut u8,
+            payload_len: usize,
+        ) -> i32;
     }
 }
 
@@ -81,4 +87,12 @@ pub fn sensor_read(handle: i32, sample: &mut [u8; 8]) -> i32 {
 pub fn publish(channel: &[u8], payload: &[u8]) -> i32 {
     // SAFETY: the host reads exactly these bytes, during the call.
     unsafe { imports::publish(channel.as_ptr(), channel.len(), payload.as_ptr(), payload.len()) }
+}
+
+pub fn receive(channel: &[u8], buffer: &mut [u8]) -> i32 {
+    // SAFETY: the host reads the channel's name and writes at most the buffer's length,
+    // during the call.
+    unsafe {
+        imports::receive(channel.as_ptr(), channel.len(), buffer.as_mut_ptr(), buffer.len())
+    }
 }

@@ -110,6 +110,7 @@ pub struct FakeOutbox {
     pub told: Mutex<Vec<DeviceId>>,
     pub gone: Mutex<Vec<DeviceId>>,
     pub roots_told: AtomicU64,
+    pub messages: Mutex<Vec<(DeviceId, Vec<u8>)>>,
 }
 
 impl Outbox for FakeOutbox {
@@ -126,6 +127,11 @@ impl Outbox for FakeOutbox {
     }
 
     fn blocks_wanted(&self) {}
+
+    fn send_message(&self, device: &DeviceId, sealed: Vec<u8>) -> bool {
+        self.messages.lock().unwrap().push((device.clone(), sealed));
+        true
+    }
 
     fn device_gone(&self, device: &DeviceId) {
         self.gone.lock().unwrap().push(device.clone());

@@ -6,6 +6,7 @@ mod deploying;
 mod enrolling;
 pub(crate) mod fleet;
 mod matching;
+mod messaging;
 mod pulse;
 mod queueing;
 mod reporting;

@@ -288,7 +288,7 @@ impl Heard {
                     self.values.push((device.clone(), value.app, text));
                 }
             }
-            Topic::Manifest(_) | Topic::Heartbeat(_) | Topic::Root(_) => {
+            Topic::Manifest(_) | Topic::Message(_) | Topic::Heartbeat(_) | Topic::Root(_) => {
                 self.documents.push((topic.clone(), payload.to_vec()));
             }
             Topic::Log(_)

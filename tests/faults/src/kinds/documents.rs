@@ -54,7 +54,8 @@ fn provisions(random: &mut Rng) -> Option<Provisions> {
     let entry = |number| ConfigEntry { key: format!("k{number}"), value: "v".into() };
     let config = (0..random.usize(0..3)).map(entry).collect();
     let storage_bytes = random.bool().then(|| random.u32(1..1_000));
-    Provisions { config, storage_bytes }.non_empty()
+    let subscriptions = vec!["speed".into(); random.usize(0..2)];
+    Provisions { config, storage_bytes, subscriptions }.non_empty()
 }
 
 /// With up to five applications.
