@@ -58,6 +58,9 @@ pub struct DeployArgs {
     /// can be given several times
     #[arg(long = "subscribe", value_name = "CHANNEL")]
     subscriptions: Vec<String>,
+    /// An actuator that it may set, by the devices' name for it; can be given several times
+    #[arg(long = "actuator", value_name = "ACTUATOR")]
+    actuators: Vec<String>,
     /// Count what it does in gas, the same on every architecture; `farrier ps --wide` shows it
     #[arg(long)]
     metering: bool,
@@ -107,6 +110,7 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
             config: config_of(args.config)?,
             storage_bytes: args.storage,
             subscriptions: args.subscriptions,
+            actuators: args.actuators,
         },
         limits,
     };

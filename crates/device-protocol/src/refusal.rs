@@ -67,7 +67,7 @@ refusals! {
     16 Storage "The device could not write or read its store." "Check the device's disk.";
     17 DamagedArtifact "An artifact on the device's disk was changed." "The device fetches it again by itself; check the disk if it goes on.";
     18 UnknownImport "The module imports what this device does not offer." "Remove the import, or deploy to devices that offer it.";
-    19 NotGranted "The device does not have a sensor that the application asks for." "Declare the sensor in the device's configuration, or deploy elsewhere.";
+    19 NotGranted "The device does not have a sensor or actuator that the application asks for." "Declare it in the device's configuration, or deploy elsewhere.";
     20 OverLimit "The module needs more than its limits at the start." "Raise the limit in the deployment.";
     21 LoadFailed "The runtime could not load or instantiate the artifact." "See the detail; the gateway's own check should have caught it, so report it.";
     22 KnownAnswer "A known-answer step gave another result on this device." "Do not use the module on this device; report it with the step.";

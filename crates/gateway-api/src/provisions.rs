@@ -16,6 +16,9 @@ pub struct Provisions {
     /// Channels whose messages it gets: of other modules of the device, and of operators.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<String>,
+    /// Actuators that it may set, by the devices' names for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actuators: Vec<String>,
 }
 
 impl Provisions {

@@ -47,8 +47,8 @@ pub use membership::{MEMBERSHIP_BYTES_MAX, Membership, open_membership};
 pub use module_statement::{MODULE_STATEMENT_BYTES_MAX, ModuleStatement, open_module_statement};
 pub use order::{Accepted, Order, OrderRefusal, order_manifest};
 pub use provisions::{
-    CONFIG_BYTES_MAX, CONFIG_ENTRIES_MAX, CONFIG_KEY_BYTES_MAX, CONFIG_VALUE_BYTES_MAX,
-    ConfigEntry, Provisions, STORAGE_BYTES_MAX, SUBSCRIPTIONS_MAX,
+    ACTUATORS_MAX, CONFIG_BYTES_MAX, CONFIG_ENTRIES_MAX, CONFIG_KEY_BYTES_MAX,
+    CONFIG_VALUE_BYTES_MAX, ConfigEntry, Provisions, STORAGE_BYTES_MAX, SUBSCRIPTIONS_MAX,
 };
 pub use root::{Floor, ROOT_BYTES_MAX, Root, TrustedRoot, seal_root};
 pub use root_signing::{RootDraft, add_root_signature};

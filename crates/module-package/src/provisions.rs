@@ -13,6 +13,7 @@ pub const STORAGE_BYTES_MAX: u32 = 256 * 1024;
 
 /// Most channels that a module may subscribe to, and the bytes of a name.
 pub const SUBSCRIPTIONS_MAX: usize = 16;
+pub const ACTUATORS_MAX: usize = 16;
 const NAME_BYTES_MAX: usize = 64;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
@@ -27,6 +28,9 @@ pub struct Provisions {
     /// Channels whose messages it gets.
     #[cbor(n(2), skip_if = "Vec::is_empty")]
     pub subscriptions: Vec<String>,
+    /// Actuators that it may set, by the names of the device's own list.
+    #[cbor(n(3), skip_if = "Vec::is_empty")]
+    pub actuators: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -47,7 +51,8 @@ impl Provisions {
     /// What is beyond its bounds, in words.
     pub fn check(&self) -> Result<(), String> {
         check_config(&self.config)?;
-        check_names("subscription", &self.subscriptions)?;
+        check_names("subscription", &self.subscriptions, SUBSCRIPTIONS_MAX)?;
+        check_names("actuator", &self.actuators, ACTUATORS_MAX)?;
         match self.storage_bytes {
             Some(bytes) if bytes > STORAGE_BYTES_MAX => Err(format!(
                 "it asks for {bytes} bytes of storage; the most is {STORAGE_BYTES_MAX}"
@@ -57,9 +62,9 @@ impl Provisions {
     }
 }
 
-fn check_names(what: &str, names: &[String]) -> Result<(), String> {
-    if names.len() > SUBSCRIPTIONS_MAX {
-        return Err(format!("{} {what}s; the most is {SUBSCRIPTIONS_MAX}", names.len()));
+fn check_names(what: &str, names: &[String], count_max: usize) -> Result<(), String> {
+    if names.len() > count_max {
+        return Err(format!("{} {what}s; the most is {count_max}", names.len()));
     }
     for (index, name) in names.iter().enumerate() {
         if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(char::is_control) {
@@ -154,6 +159,9 @@ mod tests {
         let subscriptions = vec!["speed".to_owned()];
         let bytes = minicbor::to_vec(Provisions { subscriptions, ..Provisions::default() });
         assert_eq!(hex::encode(bytes.unwrap()), "a10281657370656564");
+        let actuators = vec!["fan".to_owned()];
+        let bytes = minicbor::to_vec(Provisions { actuators, ..Provisions::default() });
+        assert_eq!(hex::encode(bytes.unwrap()), "a103816366616e");
     }
 
     #[test]

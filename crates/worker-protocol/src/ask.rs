@@ -24,6 +24,19 @@ pub enum Ask {
         #[n(0)]
         key: String,
     },
+    /// The present value of a sensor of [`crate::SensorSource::Device`]. Answered by a number.
+    #[n(2)]
+    ReadSensor {
+        #[n(0)]
+        name: String,
+    },
+    #[n(3)]
+    SetActuator {
+        #[n(0)]
+        name: String,
+        #[n(1)]
+        value: f64,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -48,6 +61,11 @@ pub enum Outcome {
     /// The device could not do it.
     #[n(4)]
     Unavailable,
+    #[n(5)]
+    Number(#[n(0)] f64),
+    /// The value is not one that the actuator takes.
+    #[n(6)]
+    OutOfRange,
 }
 
 /// One key of a module's storage.
@@ -65,6 +83,9 @@ pub const STORED_VALUE_BYTES_MAX: usize = 4 * 1024;
 /// Changes of its storage that a module may make in a second: each is a file that is
 /// written and synced.
 pub const STORES_PER_S_MAX: u32 = 20;
+/// Reads of the device's own sensors in a second, and settings of its actuators.
+pub const SENSOR_READS_PER_S_MAX: u32 = 100;
+pub const ACTUATIONS_PER_S_MAX: u32 = 20;
 /// What every key costs beside its own bytes and those of its value.
 const STORED_KEY_BYTES: usize = 16;
 

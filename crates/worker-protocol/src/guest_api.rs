@@ -65,6 +65,7 @@ guest_calls! {
     10 KvSet "kv_set" (I32 I32 I32 I32) -> I32;
     11 KvDelete "kv_delete" (I32 I32) -> I32;
     12 Receive "receive" (I32 I32 I32 I32) -> I32;
+    13 ActuatorSet "actuator_set" (I32 I32 I32) -> I32;
 }
 
 impl GuestCall {

@@ -143,6 +143,9 @@ pub struct Grants {
     /// Names of channels whose messages it gets.
     #[cbor(n(4), default)]
     pub subscriptions: Vec<String>,
+    /// Names of actuators that it may set.
+    #[cbor(n(5), default)]
+    pub actuators: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -172,6 +175,9 @@ pub enum SensorSource {
         #[n(0)]
         seed: u64,
     },
+    /// The starter reads it when it is asked.
+    #[n(2)]
+    Device,
 }
 
 /// From the worker to the starter.

@@ -16,6 +16,18 @@
 //! name = "temperature"
 //! kind = "simulated"
 //! seed = 42
+//!
+//! [[sensor]]
+//! name = "cpu"
+//! kind = "thermal"   # or "hwmon" with chip and input, or "file" with path and scale
+//! zone = 0
+//!
+//! [[actuator]]
+//! name = "fan"
+//! kind = "file"      # or "simulated"
+//! path = "/sys/class/hwmon/hwmon2/pwm1"
+//! min = 0
+//! max = 255
 //! ```
 
 use crate::fetch::patience::Patience;
@@ -29,6 +41,8 @@ use worker_protocol::{NAME_BYTES_MAX, Sensor, SensorSource};
 const REPORT_INTERVAL_MS_MIN: u64 = 100;
 /// A manifest takes some time from the heartbeat that names it.
 const FREEZE_AFTER_MS_MIN: u64 = 1_000;
+/// An f64 has no more that mean anything.
+const DECIMALS_MAX: u8 = 15;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,8 +91,13 @@ pub struct Config {
     pub fetch_patience_s: u64,
     #[serde(default = "default_fetch_bytes_per_s_min")]
     pub fetch_bytes_per_s_min: u64,
+    /// Where the kernel's view of the hardware is.
+    #[serde(default = "default_sysfs_dir")]
+    pub sysfs_dir: PathBuf,
     #[serde(default, rename = "sensor")]
     pub sensors: Vec<SensorConfig>,
+    #[serde(default, rename = "actuator")]
+    pub actuators: Vec<ActuatorConfig>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -101,6 +120,37 @@ pub struct RuntimeConfig {
 pub enum SensorConfig {
     /// The waveform of the crate `simulated-sensor`.
     Simulated { name: String, seed: u64 },
+    /// `class/thermal/thermal_zoneN/temp` below `sysfs_dir`, in degrees Celsius.
+    Thermal { name: String, zone: u32 },
+    /// An input such as `temp1` or `fan2` of the chip of this name below
+    /// `class/hwmon`, in degrees Celsius, volts, amperes, watts, percent or turns a
+    /// minute.
+    Hwmon { name: String, chip: String, input: String },
+    /// A number as text in a file, times `scale`.
+    File {
+        name: String,
+        path: PathBuf,
+        #[serde(default = "default_scale")]
+        scale: f64,
+    },
+}
+
+/// What a module may be granted to set. Values outside of `min` to `max` are refused.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ActuatorConfig {
+    /// Says what it was set to in the application's log.
+    Simulated { name: String, min: f64, max: f64 },
+    /// The number is written as text with so many decimals into a file that exists, such
+    /// as `pwm1` of a fan or the `value` of a pin.
+    File {
+        name: String,
+        path: PathBuf,
+        min: f64,
+        max: f64,
+        #[serde(default)]
+        decimals: u8,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +179,14 @@ fn default_fetch_patience_s() -> u64 {
 
 fn default_fetch_bytes_per_s_min() -> u64 {
     Patience::default().bytes_per_s_min
+}
+
+fn default_sysfs_dir() -> PathBuf {
+    "/sys".into()
+}
+
+fn default_scale() -> f64 {
+    1.0
 }
 
 fn default_store_bytes_max() -> u64 {
@@ -179,6 +237,17 @@ impl Config {
             if self.sensors[..index].iter().any(|other| other.name() == name) {
                 return Err(format!("sensor {name} is declared twice"));
             }
+            sensor.check()?;
+        }
+        for (index, actuator) in self.actuators.iter().enumerate() {
+            let name = actuator.name();
+            if name.is_empty() || name.len() > NAME_BYTES_MAX {
+                return Err(format!("an actuator's name needs 1 to {NAME_BYTES_MAX} bytes"));
+            }
+            if self.actuators[..index].iter().any(|other| other.name() == name) {
+                return Err(format!("actuator {name} is declared twice"));
+            }
+            actuator.check()?;
         }
         Ok(())
     }
@@ -203,14 +272,72 @@ impl Config {
 
 impl SensorConfig {
     pub fn name(&self) -> &str {
-        let Self::Simulated { name, .. } = self;
-        name
+        match self {
+            Self::Simulated { name, .. }
+            | Self::Thermal { name, .. }
+            | Self::Hwmon { name, .. }
+            | Self::File { name, .. } => name,
+        }
     }
 
     pub fn to_grant(&self) -> Sensor {
-        let Self::Simulated { name, seed } = self;
-        Sensor { name: name.clone(), source: SensorSource::Simulated { seed: *seed } }
+        let source = match self {
+            Self::Simulated { seed, .. } => SensorSource::Simulated { seed: *seed },
+            Self::Thermal { .. } | Self::Hwmon { .. } | Self::File { .. } => SensorSource::Device,
+        };
+        Sensor { name: self.name().to_owned(), source }
     }
+
+    fn check(&self) -> Result<(), String> {
+        let name = self.name();
+        match self {
+            Self::Simulated { .. } | Self::Thermal { .. } => Ok(()),
+            Self::Hwmon { input, .. } => {
+                let kind = input.trim_end_matches(|c: char| c.is_ascii_digit());
+                let is_input = kind != input && kind.chars().all(|c| c.is_ascii_lowercase());
+                let refuse = || format!("sensor {name}: input {input:?} is not such as temp1");
+                (is_input && !kind.is_empty()).then_some(()).ok_or_else(refuse)
+            }
+            Self::File { path, scale, .. } => {
+                check_path(&format!("sensor {name}"), path)?;
+                let refuse =
+                    || format!("sensor {name}: scale is {scale}; it needs a finite number");
+                scale.is_finite().then_some(()).ok_or_else(refuse)
+            }
+        }
+    }
+}
+
+impl ActuatorConfig {
+    pub fn name(&self) -> &str {
+        let (Self::Simulated { name, .. } | Self::File { name, .. }) = self;
+        name
+    }
+
+    pub fn takes(&self, value: f64) -> bool {
+        let (Self::Simulated { min, max, .. } | Self::File { min, max, .. }) = self;
+        (*min..=*max).contains(&value)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let name = self.name();
+        let (Self::Simulated { min, max, .. } | Self::File { min, max, .. }) = self;
+        if !(min.is_finite() && max.is_finite() && min <= max) {
+            return Err(format!("actuator {name}: min {min} to max {max} is no range"));
+        }
+        match self {
+            Self::File { decimals, .. } if *decimals > DECIMALS_MAX => {
+                Err(format!("actuator {name}: decimals is {decimals}; the most is {DECIMALS_MAX}"))
+            }
+            Self::File { path, .. } => check_path(&format!("actuator {name}"), path),
+            Self::Simulated { .. } => Ok(()),
+        }
+    }
+}
+
+fn check_path(of: &str, path: &Path) -> Result<(), String> {
+    let refuse = || format!("{of}: path {} has to begin with /", path.display());
+    path.is_absolute().then_some(()).ok_or_else(refuse)
 }
 
 #[cfg(test)]
@@ -250,5 +377,34 @@ mod tests {
         let sensor = "[[sensor]]\nname = \"temperature\"\nkind = \"simulated\"\nseed = 1\n";
         assert!(Config::parse(&format!("{GOOD}\n{sensor}")).unwrap_err().contains("twice"));
         assert!(Config::parse(&GOOD.replace("\"n\"", "\"\"")).is_err());
+    }
+
+    #[test]
+    fn sensors_and_actuators_behind_files_are_checked() {
+        let parse = |text: &str| Config::parse(&format!("{GOOD}\n{text}\n"));
+        let sensor = |rest: &str| parse(&format!("[[sensor]]\nname = \"s\"\n{rest}"));
+        let config = sensor("kind = \"thermal\"\nzone = 0").unwrap();
+        assert_eq!(config.sensors[1].to_grant().source, SensorSource::Device);
+        let hwmon =
+            |input: &str| sensor(&format!("kind = \"hwmon\"\nchip = \"k\"\ninput = \"{input}\""));
+        assert!(hwmon("temp1").is_ok());
+        for input in ["", "1", "temp", "../temp1", "temp1_input", "TEMP1"] {
+            assert!(hwmon(input).is_err(), "{input}");
+        }
+        assert!(sensor("kind = \"file\"\npath = \"/x\"").is_ok());
+        assert!(sensor("kind = \"file\"\npath = \"x\"").is_err());
+        assert!(sensor("kind = \"file\"\npath = \"/x\"\nscale = inf").is_err());
+
+        let actuator = |rest: &str| parse(&format!("[[actuator]]\nname = \"a\"\n{rest}"));
+        let config = actuator("kind = \"simulated\"\nmin = 0\nmax = 1.5").unwrap();
+        let takes = |value| config.actuators[0].takes(value);
+        assert!(takes(0.0) && takes(1.5) && !takes(1.6) && !takes(f64::NAN));
+        assert!(actuator("kind = \"simulated\"\nmin = 2\nmax = 1").unwrap_err().contains("range"));
+        assert!(
+            actuator("kind = \"file\"\npath = \"/x\"\nmin = 0\nmax = 1\ndecimals = 16").is_err()
+        );
+        assert!(actuator("kind = \"file\"\npath = \"x\"\nmin = 0\nmax = 1").is_err());
+        let twice = "[[actuator]]\nname = \"a\"\nkind = \"simulated\"\nmin = 0\nmax = 1\n";
+        assert!(parse(&twice.repeat(2)).unwrap_err().contains("twice"));
     }
 }

@@ -9,6 +9,7 @@
 //! | [`clock`], [`freeze`] | what time it is, and whether newer documents are kept away: pure |
 //! | [`store`], [`state`] | files, written so that a power cut leaves the old or the new ones |
 //! | [`app_storage`] | what modules store, the same way |
+//! | [`hardware`] | sensors and actuators behind files |
 //! | [`workers`] | processes of `farrier-runtime`, started through a launcher |
 //! | [`mqtt`], [`enrol`] | the two ways to the gateway |
 //! | [`membership`], [`tls`] | whom to trust as the broker, and the certificate for it |
@@ -28,6 +29,7 @@ pub mod delay;
 pub mod enrol;
 pub mod fetch;
 pub mod freeze;
+pub mod hardware;
 pub mod install;
 pub mod log_allowance;
 pub mod membership;

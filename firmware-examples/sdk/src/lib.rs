@@ -150,6 +150,11 @@ pub fn publish(channel: &str, payload: &[u8]) -> Result<(), Error> {
     Error::check(host::publish(channel.as_bytes(), payload)).map(drop)
 }
 
+/// Sets an actuator of the device.
+pub fn actuator_set(name: &str, value: f64) -> Result<(), Error> {
+    Error::check(host::actuator_set(name.as_bytes(), &value.to_le_bytes())).map(drop)
+}
+
 /// The oldest message that waits on a channel that the module subscribes to, or none. One
 /// that is longer than the buffer is an error, and goes on waiting.
 pub fn receive<'b>(channel: &str, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error> {

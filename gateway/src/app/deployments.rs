@@ -180,7 +180,8 @@ pub(super) fn check_deployment(new: &NewDeployment) -> Result<(), AppError> {
     check_range("health_window_ms", new.health_window_ms, HEALTH_WINDOW_MS)?;
     check_grants("sensors", &new.sensors)?;
     check_grants("channels", &new.channels)?;
-    check_grants("subscriptions", &new.provisions.subscriptions)
+    check_grants("subscriptions", &new.provisions.subscriptions)?;
+    check_grants("actuators", &new.provisions.actuators)
 }
 
 /// How a deployment goes: an earlier one of the same name must not come back by it.
@@ -227,6 +228,7 @@ fn provisions_of(new: &gateway_api::Provisions) -> Result<Option<Provisions>, Ap
         config: new.config.iter().map(entry).collect(),
         storage_bytes: new.storage_bytes.filter(|bytes| *bytes > 0),
         subscriptions: new.subscriptions.clone(),
+        actuators: new.actuators.clone(),
     };
     provisions.check().map_err(|why| AppError::bad_request(format!("Not deployed: {why}.")))?;
     Ok(provisions.non_empty())

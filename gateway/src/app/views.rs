@@ -277,6 +277,7 @@ fn provisions(provisions: module_package::Provisions) -> Provisions {
         config: config.map(|entry| (entry.key, entry.value)).collect(),
         storage_bytes: provisions.storage_bytes,
         subscriptions: provisions.subscriptions,
+        actuators: provisions.actuators,
     }
 }
 

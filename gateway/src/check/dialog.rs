@@ -154,6 +154,7 @@ fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<Ent
             config: config_of(input.provisions.config),
             storage_bytes: input.provisions.storage_bytes.unwrap_or(0),
             subscriptions: input.provisions.subscriptions,
+            actuators: input.provisions.actuators,
         },
         clock: None,
     };

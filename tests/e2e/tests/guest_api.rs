@@ -2,8 +2,8 @@
 
 use anyhow::{Context, ensure};
 use gateway_api::{AppStatus, DeviceSelector, NewDeployment, Provisions};
-use gateway_client::{PublishedQuery, Upload};
-use harness::{DEPLOY_WITHIN, DeviceClass, Fleet, Kit, wait_for};
+use gateway_client::{LogQuery, PublishedQuery, Upload};
+use harness::{AgentOptions, DEPLOY_WITHIN, DeviceClass, Fleet, Kit, wait_for};
 use std::collections::BTreeMap;
 
 const DEVICE: &str = "demo-x86-64";
@@ -46,6 +46,28 @@ const DIARY: &str = r#"(module
     (if (i32.ge_s (local.get $len) (i32.const 0)) (then
       (drop (call $publish (i32.const 80) (i32.const 4) (i32.const 400) (local.get $len)))))
     (i32.const 0)))"#;
+
+/// Copies sensors to actuators, and says what is refused.
+const THERMOSTAT: &str = r#"(module
+  (import "farrier" "sensor_open" (func $open (param i32 i32) (result i32)))
+  (import "farrier" "sensor_read" (func $read (param i32 i32) (result i32)))
+  (import "farrier" "actuator_set" (func $set (param i32 i32 i32) (result i32)))
+  (import "farrier" "metric_set" (func $metric (param i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "cpu")
+  (data (i32.const 16) "level")
+  (data (i32.const 32) "fan")
+  (data (i32.const 48) "lamp")
+  (data (i32.const 64) "refused")
+  (data (i32.const 80) "celsius")
+  (func (export "tick") (result i32)
+    (drop (call $read (call $open (i32.const 0) (i32.const 3)) (i32.const 104)))
+    (drop (call $set (i32.const 32) (i32.const 3) (i32.const 104)))
+    (drop (call $read (call $open (i32.const 16) (i32.const 5)) (i32.const 112)))
+    (f64.store (i32.const 120)
+      (f64.convert_i32_s (call $set (i32.const 48) (i32.const 4) (i32.const 112))))
+    (drop (call $metric (i32.const 80) (i32.const 7) (i32.const 104)))
+    (call $metric (i32.const 64) (i32.const 7) (i32.const 120))))"#;
 
 /// Publishes a letter on each tick.
 const SPEAKER: &str = r#"(module
@@ -186,5 +208,92 @@ async fn a_message_reaches_the_module_from_an_operator_and_from_its_neighbour() 
     let inbox = &status.inboxes[0];
     ensure!(inbox.channel == "speed" && inbox.depth <= 16, "{inbox:?}");
     ensure!(inbox.received > inbox.dropped + u64::from(inbox.depth), "{inbox:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_module_reads_the_devices_files_and_sets_its_actuators() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let mut fleet = Fleet::start(Kit::for_tests()?, data.path())?;
+    let (sysfs, level, fan) =
+        (data.path().join("sys"), data.path().join("level"), data.path().join("pwm1"));
+    let zone = sysfs.join("class/thermal/thermal_zone3");
+    std::fs::create_dir_all(&zone)?;
+    std::fs::write(zone.join("temp"), "47250\n")?;
+    std::fs::write(&level, "40\n")?;
+    std::fs::write(&fan, "0\n")?;
+    let options = fleet.agent_options(DeviceClass::X86_64, DEVICE).await?;
+    let (level_path, fan_path) = (level.display(), fan.display());
+    let more_config = format!(
+        r#"
+        [[sensor]]
+        name = "cpu"
+        kind = "thermal"
+        zone = 3
+        [[sensor]]
+        name = "level"
+        kind = "file"
+        path = "{level_path}"
+        scale = 0.1
+        [[actuator]]
+        name = "fan"
+        kind = "file"
+        path = "{fan_path}"
+        min = 0
+        max = 255
+        decimals = 1
+        [[actuator]]
+        name = "lamp"
+        kind = "simulated"
+        min = 0
+        max = 5
+        "#
+    );
+    let sysfs_dir = Some(sysfs);
+    fleet.start_device_with(AgentOptions { more_config, sysfs_dir, ..options })?;
+    fleet.wait_online(DEVICE).await?;
+    let module = push(&fleet, "thermostat", THERMOSTAT).await?;
+    let new = NewDeployment {
+        interval_ms: Some(200),
+        call_ms_max: Some(60_000),
+        sensors: vec!["cpu".into(), "level".into()],
+        provisions: Provisions {
+            actuators: vec!["fan".into(), "lamp".into()],
+            ..Provisions::default()
+        },
+        ..Fleet::deployment(&module, DeviceSelector::All)
+    };
+    fleet.client().create_deployment(&new).await?;
+    let reads = |name: &'static str, value: f64| {
+        move |app: &AppStatus| app.metrics.iter().any(|m| m.name == name && m.value == value)
+    };
+    fleet.wait_app("the zone's degrees", DEVICE, "thermostat", reads("celsius", 47.25)).await?;
+    let waited = wait_for("the fan's file", DEPLOY_WITHIN, async || {
+        // It is emptied before it is written.
+        let written = std::fs::read_to_string(&fan)?;
+        Ok(if written == "47.2\n" { Ok(()) } else { Err(format!("{written:?}")) })
+    });
+    waited.await.with_context(|| fleet.logs())?;
+    let query = LogQuery { app: Some("thermostat".into()), ..LogQuery::default() };
+    let waited = wait_for("the lamp's log", DEPLOY_WITHIN, async || {
+        let logs = fleet.client().logs(&query).await?.items;
+        let is_set = logs.iter().any(|line| line.text == "actuator lamp set to 4");
+        Ok(if is_set { Ok(()) } else { Err(format!("{logs:?}")) })
+    });
+    waited.await.with_context(|| fleet.logs())?;
+    // Beyond the lamp's range.
+    std::fs::write(&level, "60\n")?;
+    fleet.wait_app("a refused value", DEVICE, "thermostat", reads("refused", -8.0)).await?;
+
+    // What the device does not have.
+    let door = NewDeployment {
+        provisions: Provisions { actuators: vec!["door".into()], ..Provisions::default() },
+        ..new
+    };
+    fleet.client().create_deployment(&door).await?;
+    let is_refused =
+        |app: &AppStatus| app.refusal.as_ref().is_some_and(|refusal| refusal.code == 19);
+    let refused = fleet.wait_app("a refusal", DEVICE, "thermostat", is_refused).await?;
+    ensure!(refused.detail.contains("no actuator door"), "{refused:?}");
     Ok(())
 }

@@ -31,6 +31,10 @@ pub struct AgentOptions {
     pub wrapper: Vec<String>,
     /// The seed of its simulated sensor `temperature`.
     pub sensor_seed: u64,
+    /// Its view of the hardware; the machine's own unless given.
+    pub sysfs_dir: Option<PathBuf>,
+    /// Put below the rest of its configuration, such as more sensors.
+    pub more_config: String,
 }
 
 #[derive(Serialize)]
@@ -52,6 +56,8 @@ struct ConfigFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     fetch_bytes_per_s_min: Option<u32>,
     clock_trusted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sysfs_dir: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ca_file: Option<PathBuf>,
     runtime: RuntimeConfig,
@@ -97,6 +103,7 @@ impl AgentProcess {
             fetch_patience_s: options.fetch_patience_s,
             fetch_bytes_per_s_min: options.fetch_bytes_per_s_min,
             clock_trusted: options.clock_trusted,
+            sysfs_dir: options.sysfs_dir.clone(),
             ca_file: options.ca_file.clone(),
             runtime: RuntimeConfig {
                 path: kit.runtime(options.class),
@@ -109,7 +116,8 @@ impl AgentProcess {
             }],
         };
         let file = options.data.join("agent.toml");
-        std::fs::write(&file, toml::to_string(&config)?)?;
+        let text = format!("{}\n{}\n", toml::to_string(&config)?, options.more_config);
+        std::fs::write(&file, text)?;
         let mut command = in_launcher(options.class, &kit.agent(options.class));
         if !options.wrapper.is_empty() {
             command = crate::process::wrapped(&options.wrapper, &command);

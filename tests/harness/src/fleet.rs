@@ -130,6 +130,8 @@ impl Fleet {
             clock_trusted: false,
             wrapper: vec![],
             sensor_seed: SENSOR_SEED,
+            sysfs_dir: None,
+            more_config: String::new(),
         })
     }
 

@@ -76,6 +76,7 @@ fn given(provisions: &Provisions) -> Vec<(&'static str, String)> {
         ("config", config.join(", ")),
         ("storage", storage.unwrap_or_default()),
         ("subscribes", provisions.subscriptions.join(", ")),
+        ("actuators", provisions.actuators.join(", ")),
     ];
     lines.into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }

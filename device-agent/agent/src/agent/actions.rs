@@ -82,8 +82,21 @@ impl Agent {
             let detail = format!("no sensor {lacking}; this device has [{}]", has.join(", "));
             return Err(Refusal::new(RefusalCode::NotGranted, detail));
         }
+        self.check_actuators(entry)?;
         self.check_storage(entry)?;
         Ok(Rc::new(release))
+    }
+
+    fn check_actuators(&self, entry: &AppEntry) -> Result<(), Refusal> {
+        let declared = &self.parts.config.actuators;
+        let is_declared = |name: &&String| declared.iter().any(|actuator| actuator.name() == *name);
+        let wanted = entry.provisions.iter().flat_map(|given| &given.actuators);
+        let Some(lacking) = wanted.into_iter().find(|name| !is_declared(name)) else {
+            return Ok(());
+        };
+        let has: Vec<&str> = declared.iter().map(|actuator| actuator.name()).collect();
+        let detail = format!("no actuator {lacking}; this device has [{}]", has.join(", "));
+        Err(Refusal::new(RefusalCode::NotGranted, detail))
     }
 
     /// Against the sum of what the manifest grants up to this application, so that adding

@@ -6,6 +6,8 @@
 use super::Agent;
 use crate::Moment;
 use crate::app_storage::to_stored;
+use crate::config::ActuatorConfig;
+use crate::hardware;
 use crate::install::{Input, WorkerId, WorkerInput};
 use crate::refusal::Refusal;
 use std::collections::BTreeMap;
@@ -23,6 +25,8 @@ pub(super) struct Begun {
     storage_bytes: usize,
     /// Channels whose messages it gets, and how many were sent to it on each.
     pub subscriptions: BTreeMap<String, u64>,
+    sensors: Vec<String>,
+    actuators: Vec<String>,
     /// Of the present second: when it began, and how often was asked.
     asked: (Moment, u32),
 }
@@ -55,7 +59,14 @@ impl Agent {
             }
         };
         let subscriptions = provisions.subscriptions.into_iter().map(|name| (name, 0)).collect();
-        let begun = Begun { app: entry.app, storage_bytes, subscriptions, asked: (now, 0) };
+        let begun = Begun {
+            app: entry.app,
+            storage_bytes,
+            subscriptions,
+            sensors: entry.sensors,
+            actuators: provisions.actuators,
+            asked: (now, 0),
+        };
         self.begun.insert(worker, begun);
         self.parts.workers.send(worker, Command::Start { interval_ms, stored: Some(stored) });
         None
@@ -91,6 +102,48 @@ impl Agent {
             }
             Ask::Forget { .. } if quota_bytes == 0 => Outcome::Denied,
             Ask::Forget { key } => self.change_stored(&app, &key, None, quota_bytes, now),
+            Ask::ReadSensor { name } if begun.sensors.contains(&name) => self.read_sensor(&name),
+            Ask::SetActuator { name, value } if begun.actuators.contains(&name) => {
+                self.set_actuator(app, &name, value, now)
+            }
+            Ask::ReadSensor { .. } | Ask::SetActuator { .. } => Outcome::Denied,
+        }
+    }
+
+    fn read_sensor(&self, name: &str) -> Outcome {
+        let config = &self.parts.config;
+        let Some(sensor) = config.sensors.iter().find(|sensor| sensor.name() == name) else {
+            return Outcome::Denied;
+        };
+        match hardware::read_sensor(sensor, &config.sysfs_dir) {
+            Ok(Some(value)) => Outcome::Number(value),
+            Ok(None) => Outcome::Denied,
+            Err(error) => {
+                tracing::warn!(sensor = name, "{error}");
+                Outcome::Unavailable
+            }
+        }
+    }
+
+    fn set_actuator(&mut self, app: String, name: &str, value: f64, now: Moment) -> Outcome {
+        let declared = self.parts.config.actuators.iter();
+        let Some(actuator) = declared.into_iter().find(|actuator| actuator.name() == name) else {
+            return Outcome::Denied;
+        };
+        if !actuator.takes(value) {
+            return Outcome::OutOfRange;
+        }
+        match hardware::set_actuator(actuator, value) {
+            Ok(()) => {
+                if matches!(actuator, ActuatorConfig::Simulated { .. }) {
+                    self.log_line(app, "info", format!("actuator {name} set to {value}"), now);
+                }
+                Outcome::Done
+            }
+            Err(error) => {
+                self.log_line(app, "error", format!("actuator {name}: {error}"), now);
+                Outcome::Unavailable
+            }
         }
     }
 

@@ -23,6 +23,25 @@ use worker_protocol::{Delivered, Event as Message, Outcome, StoredValue};
 
 const STORE_BYTES_MAX: u64 = 200_000;
 
+/// What is behind files is away.
+const MORE_CONFIG: &str = r#"
+    [[sensor]]
+    name = "gone"
+    kind = "file"
+    path = "/nothing/here"
+    [[actuator]]
+    name = "fan"
+    kind = "simulated"
+    min = 0
+    max = 100
+    [[actuator]]
+    name = "lamp"
+    kind = "file"
+    path = "/nothing/here"
+    min = 0
+    max = 1
+"#;
+
 /// Root 1, release 2, assign 3, the device 4, a stranger 9.
 fn key(number: u8) -> SigningKey {
     SigningKey::from_bytes(&[number; 32])
@@ -137,7 +156,7 @@ fn boot(disk: &Rc<SimDisk>, hands: &Rc<RefCell<Hands>>, clock_trusted: bool) -> 
     let config = Config::parse(&format!(
         "data_dir = \"/data\"\ngateway_url = \"\"\nname = \"bench\"\nreport_interval_ms = 1000\n\
          clock_trusted = {clock_trusted}\n[runtime]\npath = \"/r\"\n\
-         [[sensor]]\nname = \"temperature\"\nkind = \"simulated\"\nseed = 1\n"
+         [[sensor]]\nname = \"temperature\"\nkind = \"simulated\"\nseed = 1\n{MORE_CONFIG}"
     ));
     let data = Path::new("/data");
     let state = State::open(disk.clone(), data).unwrap();

@@ -5,6 +5,8 @@ mod bench;
 #[path = "bench_workers.rs"]
 mod bench_workers;
 
+#[path = "actuator_tests.rs"]
+mod actuator_tests;
 #[path = "channel_tests.rs"]
 mod channel_tests;
 #[path = "storage_tests.rs"]

@@ -97,6 +97,7 @@ impl Agent {
                 config: config.collect(),
                 storage_bytes: provisions.storage_bytes.unwrap_or(0),
                 subscriptions: provisions.subscriptions,
+                actuators: provisions.actuators,
             },
             clock: Some(self.wall_clock_of_workers(now)),
         }

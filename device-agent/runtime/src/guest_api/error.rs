@@ -33,8 +33,9 @@ impl From<Outcome> for GuestError {
             Outcome::Denied => Self::Denied,
             Outcome::TooMany => Self::TooMany,
             Outcome::Full => Self::Full,
-            // `Done` where something else was to come.
-            Outcome::Done | Outcome::Unavailable => Self::Unavailable,
+            Outcome::OutOfRange => Self::Value,
+            // The first two where something else was to come.
+            Outcome::Done | Outcome::Number(_) | Outcome::Unavailable => Self::Unavailable,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! A pointer that leaves the linear memory traps the module, as its own access
 //! would. Everything else that goes wrong is a negative number for it to handle.
 
+mod actuators;
 mod channels;
 mod clocks;
 mod config;
@@ -33,7 +34,8 @@ use std::time::Instant;
 use storage::Storage;
 use wamr::{FuncType, HostFunction, Runtime, ValueType};
 use worker_protocol::{
-    ConfigEntry, GUEST_API_MODULE, Grants, GuestCall, GuestType, Limits, STORES_PER_S_MAX,
+    ACTUATIONS_PER_S_MAX, ConfigEntry, GUEST_API_MODULE, Grants, GuestCall, GuestType, Limits,
+    SENSOR_READS_PER_S_MAX, STORES_PER_S_MAX,
 };
 
 /// What host functions know of the instance that calls them. Made afresh with it,
@@ -42,6 +44,7 @@ pub struct GuestState {
     sensors: Vec<OpenSensor>,
     channels: Vec<String>,
     config: Vec<ConfigEntry>,
+    actuators: Vec<String>,
     meters: Meters,
 }
 
@@ -59,6 +62,8 @@ struct Rates {
     log: RateLimit,
     publish: RateLimit,
     store: RateLimit,
+    sensor: RateLimit,
+    actuate: RateLimit,
     /// The limit for which the present call was ended.
     ended_by: Option<Limit>,
 }
@@ -68,7 +73,10 @@ impl Meters {
         let log = RateLimit::new(limits.log_lines_per_s_max);
         let publish = RateLimit::new(limits.publishes_per_s_max);
         let store = RateLimit::new(STORES_PER_S_MAX);
-        let rates = Arc::new(Mutex::new(Rates { log, publish, store, ended_by: None }));
+        let sensor = RateLimit::new(SENSOR_READS_PER_S_MAX);
+        let actuate = RateLimit::new(ACTUATIONS_PER_S_MAX);
+        let rates = Rates { log, publish, store, sensor, actuate, ended_by: None };
+        let rates = Arc::new(Mutex::new(rates));
         let storage = Arc::new(Mutex::new(Storage::new(grants.storage_bytes)));
         let actions = limits.actions();
         Self { shared, rates, storage, actions, started: Instant::now() }
@@ -83,7 +91,7 @@ impl GuestState {
     pub fn new(grants: &Grants, meters: Meters) -> Self {
         let sensors = grants.sensors.iter().map(OpenSensor::new).collect();
         let (channels, config) = (grants.channels.clone(), grants.config.clone());
-        Self { sensors, channels, config, meters }
+        Self { sensors, channels, config, actuators: grants.actuators.clone(), meters }
     }
 }
 
@@ -104,6 +112,7 @@ fn body_of(call: GuestCall) -> Body {
         GuestCall::KvSet => storage::set,
         GuestCall::KvDelete => storage::delete,
         GuestCall::Receive => channels::receive,
+        GuestCall::ActuatorSet => actuators::set,
     }
 }
 

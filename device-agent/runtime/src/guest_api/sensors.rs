@@ -2,9 +2,11 @@
 
 use super::error::GuestError;
 use super::host_call::{Answer, HostCall, done, numbers};
+use super::{GuestState, Meters};
 use simulated_sensor::SimulatedSensor;
+use std::time::Instant;
 use wamr::Value;
-use worker_protocol::{Sensor, SensorSource};
+use worker_protocol::{Ask, Outcome, Sensor, SensorSource};
 
 pub struct OpenSensor {
     name: String,
@@ -19,13 +21,25 @@ impl OpenSensor {
         Self { name, source, next_sample: 0, is_open: false }
     }
 
-    fn read(&mut self) -> Option<f64> {
+    fn read(&mut self, meters: &Meters) -> Result<f64, GuestError> {
         let index = self.next_sample;
         let sample = match &self.source {
             SensorSource::Simulated { seed } => SimulatedSensor { seed: *seed }.sample(index),
+            SensorSource::Device => return read_device(self.name.clone(), meters),
         };
         self.next_sample += 1;
-        Some(sample)
+        Ok(sample)
+    }
+}
+
+/// The starter reads it, because a worker has no files.
+fn read_device(name: String, meters: &Meters) -> Result<f64, GuestError> {
+    if !meters.rates().sensor.admits(Instant::now()) {
+        return Err(GuestError::TooMany);
+    }
+    match meters.shared.ask(Ask::ReadSensor { name }) {
+        Outcome::Number(value) => Ok(value),
+        other => Err(other.into()),
     }
 }
 
@@ -44,9 +58,14 @@ pub fn read(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
     let [handle, address] = numbers(args)?;
     // The address first: a bad one traps even with a bad handle and uses up no sample.
     call.check(address, size_of::<f64>() as u32)?;
-    let sensor = call.state()?.sensors.get_mut(handle as usize).filter(|sensor| sensor.is_open);
+    let GuestState { sensors, meters, .. } = call.state()?;
+    let sensor = sensors.get_mut(handle as usize).filter(|sensor| sensor.is_open);
     let Some(sensor) = sensor else { return GuestError::Handle.into() };
-    let Some(sample) = sensor.read() else { return GuestError::Unavailable.into() };
-    call.write(address, &sample.to_le_bytes())?;
-    done(0)
+    match sensor.read(meters) {
+        Ok(sample) => {
+            call.write(address, &sample.to_le_bytes())?;
+            done(0)
+        }
+        Err(error) => error.into(),
+    }
 }

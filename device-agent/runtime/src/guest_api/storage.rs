@@ -70,9 +70,14 @@ impl Meters {
         self.shared.update_usage(|all| all.guest.get_or_insert_default().storage = Some(usage));
     }
 
+    /// Whether the module has begun on a device, and what it does there lasts.
+    pub fn acts(&self) -> bool {
+        self.storage().is_kept
+    }
+
     /// Whether the starter has kept the change; always so where nothing is kept.
     fn keep(&self, ask: Ask) -> Result<(), GuestError> {
-        if !self.storage().is_kept {
+        if !self.acts() {
             return Ok(());
         }
         if !self.rates().store.admits(Instant::now()) {

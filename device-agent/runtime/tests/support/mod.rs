@@ -214,10 +214,14 @@ pub fn limits() -> Limits {
 fn grants() -> Grants {
     let source = SensorSource::Simulated { seed: SEED };
     Grants {
-        sensors: vec![Sensor { name: "temperature".into(), source }],
+        sensors: vec![
+            Sensor { name: "temperature".into(), source },
+            Sensor { name: "cpu".into(), source: SensorSource::Device },
+        ],
         channels: vec!["average".into(), "flood".into()],
         config: vec![ConfigEntry { key: "unit".into(), value: "celsius".into() }],
         storage_bytes: STORAGE_BYTES,
         subscriptions: vec!["speed".into()],
+        actuators: vec!["fan".into()],
     }
 }

@@ -417,3 +417,61 @@ fn a_full_queue_drops_its_oldest_and_the_figures_say_so() {
         .read(100, &[6])
         .holds(&worker);
 }
+
+#[test]
+fn a_sensor_of_the_device_is_read_by_the_starter() {
+    let worker = Worker::with(&forwarder(), limits());
+    let read = |answer| {
+        Script::default()
+            .write(0, b"cpu")
+            .write(100, &[0; 8])
+            .call(GuestCall::SensorOpen, &[0, 3], 1)
+            .call(GuestCall::SensorRead, &[1, 100], answer)
+    };
+    let run = |script: Script, outcome| {
+        let count = script.0.len() as u32;
+        let done = script.run_and_answer(&worker, |ask| {
+            assert_eq!(ask, Ask::ReadSensor { name: "cpu".into() });
+            outcome
+        });
+        assert_eq!(done, Event::ChecksDone { passed: count, failed: None });
+    };
+    run(read(0).read(100, &47.25_f64.to_le_bytes()), Outcome::Number(47.25));
+    for (outcome, answer) in [
+        (Outcome::Unavailable, -6),
+        (Outcome::Denied, -2),
+        (Outcome::Done, -6),
+        (Outcome::TooMany, -5),
+    ] {
+        run(read(answer).read(100, &[0; 8]), outcome);
+    }
+}
+
+#[test]
+fn an_actuator_is_set_by_the_starter_once_the_module_has_begun() {
+    let worker = Worker::with(&forwarder(), limits());
+    let set = |value: f64, answer| {
+        Script::default().write(0, b"fanlamp").write(100, &value.to_le_bytes()).call(
+            GuestCall::ActuatorSet,
+            &[0, 3, 100],
+            answer,
+        )
+    };
+    let denied = |script: Script| {
+        script.call(GuestCall::ActuatorSet, &[3, 4, 100], -2).call(
+            GuestCall::ActuatorSet,
+            &[0, 0, 100],
+            -1,
+        )
+    };
+    assert_eq!(denied(set(1.0, 0)).asks(&worker), [], "known answers move nothing");
+    worker.send(&Command::Start { interval_ms: 3_600_000, stored: Some(vec![]) });
+    worker.find(|event| *event == Event::Started);
+    let asked = denied(set(80.5, 0)).asks(&worker);
+    assert_eq!(asked, [Ask::SetActuator { name: "fan".into(), value: 80.5 }]);
+    assert_eq!(set(f64::NAN, -8).asks(&worker), []);
+    let done = set(900.0, -8).run_and_answer(&worker, |_| Outcome::OutOfRange);
+    assert_eq!(done, Event::ChecksDone { passed: 3, failed: None });
+    // In a check nothing is ever moved.
+    assert_eq!(set(1.0, 0).asks(&started(None)), []);
+}

@@ -52,3 +52,7 @@ pub fn publish(_channel: &[u8], _payload: &[u8]) -> i32 {
 pub fn receive(_channel: &[u8], _buffer: &mut [u8]) -> i32 {
     DENIED
 }
+
+pub fn actuator_set(_name: &[u8], _value: &[u8; 8]) -> i32 {
+    DENIED
+}

@@ -21,6 +21,7 @@ mod imports {
             payload: *const u8,
             payload_len: usize,
         ) -> i32;
+        pub fn actuator_set(name: *const u8, name_len: usize, value: *const u8) -> i32;
         pub fn receive(
             channel: *const u8,
             channel_len: usize,
@@ -95,4 +96,9 @@ pub fn receive(channel: &[u8], buffer: &mut [u8]) -> i32 {
     unsafe {
         imports::receive(channel.as_ptr(), channel.len(), buffer.as_mut_ptr(), buffer.len())
     }
+}
+
+pub fn actuator_set(name: &[u8], value: &[u8; 8]) -> i32 {
+    // SAFETY: the host reads exactly these bytes, during the call.
+    unsafe { imports::actuator_set(name.as_ptr(), name.len(), value.as_ptr()) }
 }

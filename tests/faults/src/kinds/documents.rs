@@ -55,7 +55,8 @@ fn provisions(random: &mut Rng) -> Option<Provisions> {
     let config = (0..random.usize(0..3)).map(entry).collect();
     let storage_bytes = random.bool().then(|| random.u32(1..1_000));
     let subscriptions = vec!["speed".into(); random.usize(0..2)];
-    Provisions { config, storage_bytes, subscriptions }.non_empty()
+    let actuators = vec!["fan".into(); random.usize(0..2)];
+    Provisions { config, storage_bytes, subscriptions, actuators }.non_empty()
 }
 
 /// With up to five applications.

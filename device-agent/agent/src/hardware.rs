@@ -1,0 +1,214 @@
+//! Sensors and actuators behind files: sysfs, and what a driver of the owner's keeps up
+//! to date.
+//!
+//! Only the owner's configuration names files; a manifest names sensors. A worker has no
+//! files, so the agent reads and writes for it. It must not be held up by that: what is
+//! no ordinary file is refused, and what is read is bounded.
+
+use crate::config::{ActuatorConfig, SensorConfig};
+use rustix::fs::OFlags;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// A number in a file, with a line break.
+const NUMBER_BYTES_MAX: u64 = 64;
+/// Entries of a directory of sysfs that are looked at.
+const ENTRIES_MAX: usize = 256;
+
+#[derive(Debug, thiserror::Error)]
+pub enum HardwareError {
+    #[error("{operation} {path}: {source}")]
+    File { operation: &'static str, path: PathBuf, source: io::Error },
+    #[error("{path} holds no number")]
+    NoNumber { path: PathBuf },
+    #[error("no chip {chip} is in {dir}")]
+    NoChip { chip: String, dir: PathBuf },
+}
+
+/// The present value; for a simulated sensor, which the worker plays itself, none.
+pub fn read_sensor(sensor: &SensorConfig, sysfs: &Path) -> Result<Option<f64>, HardwareError> {
+    match sensor {
+        SensorConfig::Simulated { .. } => Ok(None),
+        SensorConfig::Thermal { zone, .. } => {
+            let path = sysfs.join(format!("class/thermal/thermal_zone{zone}/temp"));
+            read_number(&path).map(|milli| Some(milli / 1_000.0))
+        }
+        SensorConfig::Hwmon { chip, input, .. } => {
+            let path = find_chip(sysfs, chip)?.join(format!("{input}_input"));
+            read_number(&path).map(|number| Some(number * hwmon_unit(input)))
+        }
+        SensorConfig::File { path, scale, .. } => {
+            read_number(path).map(|number| Some(number * scale))
+        }
+    }
+}
+
+/// The value was found to be in the actuator's range. True where it went anywhere but to
+/// the log.
+pub fn set_actuator(actuator: &ActuatorConfig, value: f64) -> Result<(), HardwareError> {
+    let ActuatorConfig::File { path, decimals, .. } = actuator else { return Ok(()) };
+    let decimals = usize::from(*decimals);
+    let text = format!("{value:.decimals$}\n");
+    // Not made if it is missing: a file of this name would look like the device.
+    let mut file = open(path, OpenOptions::new().write(true).truncate(true))?;
+    file.write_all(text.as_bytes()).map_err(on("write", path))
+}
+
+/// hwmon tells thousandths of most units, and millionths of watts and joules.
+fn hwmon_unit(input: &str) -> f64 {
+    match input.trim_end_matches(|c: char| c.is_ascii_digit()) {
+        "temp" | "in" | "curr" | "humidity" => 1e-3,
+        "power" | "energy" => 1e-6,
+        _ => 1.0,
+    }
+}
+
+/// Numbers of chips change from start to start, their names do not.
+fn find_chip(sysfs: &Path, chip: &str) -> Result<PathBuf, HardwareError> {
+    let dir = sysfs.join("class/hwmon");
+    let entries = std::fs::read_dir(&dir).map_err(on("list", &dir))?;
+    let mut chips: Vec<PathBuf> =
+        entries.take(ENTRIES_MAX).filter_map(|entry| Some(entry.ok()?.path())).collect();
+    chips.sort();
+    let is_it =
+        |path: &PathBuf| read_text(&path.join("name")).is_ok_and(|name| name.trim() == chip);
+    chips.into_iter().find(is_it).ok_or_else(|| HardwareError::NoChip { chip: chip.into(), dir })
+}
+
+fn read_number(path: &Path) -> Result<f64, HardwareError> {
+    let number = read_text(path)?.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+    number.ok_or_else(|| HardwareError::NoNumber { path: path.into() })
+}
+
+fn read_text(path: &Path) -> Result<String, HardwareError> {
+    let file = open(path, OpenOptions::new().read(true))?;
+    let mut text = String::new();
+    file.take(NUMBER_BYTES_MAX).read_to_string(&mut text).map_err(on("read", path))?;
+    Ok(text)
+}
+
+/// Without waiting, as a named pipe would have us do.
+fn open(path: &Path, options: &mut OpenOptions) -> Result<File, HardwareError> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = options.custom_flags(flags).open(path).map_err(on("open", path))?;
+    let metadata = file.metadata().map_err(on("look at", path))?;
+    if metadata.is_file() {
+        return Ok(file);
+    }
+    let source = io::Error::new(io::ErrorKind::InvalidInput, "it is no ordinary file");
+    Err(HardwareError::File { operation: "use", path: path.into(), source })
+}
+
+fn on(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HardwareError {
+    let path = path.to_owned();
+    move |source| HardwareError::File { operation, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn thermal(zone: u32) -> SensorConfig {
+        SensorConfig::Thermal { name: "cpu".into(), zone }
+    }
+
+    fn hwmon(chip: &str, input: &str) -> SensorConfig {
+        SensorConfig::Hwmon { name: "x".into(), chip: chip.into(), input: input.into() }
+    }
+
+    fn put(dir: &Path, file: &str, text: &str) {
+        let path = dir.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn thermal_zones_and_chips_have_their_units() {
+        let sysfs = tempfile::tempdir().unwrap();
+        let dir = sysfs.path();
+        put(dir, "class/thermal/thermal_zone0/temp", "47250\n");
+        put(dir, "class/hwmon/hwmon0/name", "acpitz\n");
+        put(dir, "class/hwmon/hwmon1/name", "nct6775\n");
+        put(dir, "class/hwmon/hwmon1/temp1_input", "-5500\n");
+        put(dir, "class/hwmon/hwmon1/fan2_input", "1200\n");
+        put(dir, "class/hwmon/hwmon1/power1_input", "2500000\n");
+        let read = |sensor| read_sensor(&sensor, dir).unwrap().unwrap();
+        assert_eq!(read(thermal(0)), 47.25);
+        assert_eq!(read(hwmon("nct6775", "temp1")), -5.5);
+        assert_eq!(read(hwmon("nct6775", "fan2")), 1_200.0);
+        assert_eq!(read(hwmon("nct6775", "power1")), 2.5);
+        let error = |sensor| read_sensor(&sensor, dir).unwrap_err().to_string();
+        assert!(error(thermal(1)).starts_with("open "), "{}", error(thermal(1)));
+        assert!(error(hwmon("k10temp", "temp1")).contains("no chip k10temp"));
+        assert!(error(hwmon("nct6775", "temp9")).contains("temp9_input"));
+    }
+
+    #[test]
+    fn a_file_holds_one_number_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("level");
+        let sensor = SensorConfig::File { name: "level".into(), path: path.clone(), scale: 0.5 };
+        let read = || read_sensor(&sensor, Path::new("/sys"));
+        assert!(read().is_err(), "it is missing");
+        for (text, value) in [("7\n", 3.5), (" -1e2 ", -50.0), ("0", 0.0)] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(read().unwrap(), Some(value));
+        }
+        for text in ["", "seven", "1 2", "NaN", "inf", "\u{ff}"] {
+            fs::write(&path, text).unwrap();
+            assert!(matches!(read(), Err(HardwareError::NoNumber { .. })), "{text:?}");
+        }
+        fs::write(&path, [0xff, 0xfe]).unwrap();
+        assert!(read().is_err());
+        fs::write(&path, "1".repeat(1_000_000)).unwrap();
+        assert!(read().is_ok(), "no more than a number's length is read");
+    }
+
+    #[test]
+    fn nothing_waits_for_a_pipe_or_a_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let sensor =
+            |path: &Path| SensorConfig::File { name: "x".into(), path: path.into(), scale: 1.0 };
+        for path in [pipe.as_path(), dir.path(), Path::new("/dev/zero")] {
+            assert!(read_sensor(&sensor(path), Path::new("/sys")).is_err(), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn an_actuator_writes_its_decimals_into_a_file_that_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pwm1");
+        let actuator = |decimals| ActuatorConfig::File {
+            name: "fan".into(),
+            path: path.clone(),
+            min: 0.0,
+            max: 255.0,
+            decimals,
+        };
+        assert!(set_actuator(&actuator(0), 80.0).is_err(), "it is not made");
+        fs::write(&path, "a longer text").unwrap();
+        set_actuator(&actuator(0), 79.6).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "80\n");
+        set_actuator(&actuator(2), 0.125).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "0.12\n");
+        assert!(
+            set_actuator(
+                &ActuatorConfig::File {
+                    name: "x".into(),
+                    path: dir.path().into(),
+                    min: 0.0,
+                    max: 1.0,
+                    decimals: 0
+                },
+                1.0
+            )
+            .is_err()
+        );
+    }
+}
