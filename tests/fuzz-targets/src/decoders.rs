@@ -10,8 +10,9 @@ use device_protocol::{
 use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 use module_package::{
-    DeviceId, Domain, Heartbeat, Manifest, Membership, ModuleStatement, Release, ReleaseId, Root,
-    RootDraft, RootId, Signer, TrustedRoot, add_root_signature, decode_exact, open_heartbeat,
+    ChannelMessage, DeviceId, Domain, Heartbeat, Manifest, Membership, ModuleStatement, Release, ReleaseId, Root,
+    RootDraft, RootId, Signer, TrustedRoot, add_root_signature, decode_exact,
+    open_channel_message, open_heartbeat,
     open_manifest, open_membership, open_module_statement, open_release, payload_of,
     read_unverified, seal, seal_root, signers_of,
 };
@@ -123,6 +124,7 @@ pub fn module_package(data: &[u8]) -> Outcome {
     let manifest = seal(Domain::Manifest, data.to_vec(), &*KEY);
     let release = seal(Domain::Release, data.to_vec(), &*KEY);
     let heartbeat = seal(Domain::Heartbeat, data.to_vec(), &*KEY);
+    let message = seal(Domain::ChannelMessage, data.to_vec(), &*KEY);
     let statement = seal(Domain::Module, data.to_vec(), &*KEY);
     let membership = seal(Domain::Membership, data.to_vec(), &*KEY);
     let developers = [KEY.public_key()];
@@ -139,6 +141,9 @@ pub fn module_package(data: &[u8]) -> Outcome {
         Outcome::of_result(&open_heartbeat(data, &TRUST, &device)),
         Outcome::of_result(&open_heartbeat(&heartbeat, &TRUST, &device)),
         Outcome::of_result(&decode_exact::<Heartbeat>(data)),
+        Outcome::of_result(&open_channel_message(data, &TRUST, &device)),
+        Outcome::of_result(&open_channel_message(&message, &TRUST, &device)),
+        Outcome::of_result(&decode_exact::<ChannelMessage>(data)),
         Outcome::of_result(&open_membership(data, &TRUST, &device)),
         Outcome::of_result(&open_membership(&membership, &TRUST, &device)),
         Outcome::of_result(&decode_exact::<Membership>(data)),

@@ -9,7 +9,8 @@ use device_protocol::{
 };
 use known_answer::Step;
 use module_package::{
-    AppEntry, BlobId, DOCUMENT_VERSION, DeviceId, Manifest, ReleaseId, Signer, seal_root,
+    AppEntry, BlobId, ChannelMessage, ConfigEntry, DOCUMENT_VERSION, DeviceId, Manifest, Provisions,
+    ReleaseId, Signer, seal_root,
 };
 use target_spec::profile::{AotProfile, CodePolicy};
 use target_spec::{BoundsChecks, Registry};
@@ -128,7 +129,12 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
         class: "best-effort".into(),
         deployment: 1,
         health_window_ms: None,
-        provisions: None,
+        provisions: Some(Provisions {
+            config: vec![ConfigEntry { key: "unit".into(), value: "K".into() }],
+            storage_bytes: Some(4_096),
+            subscriptions: vec!["speed".into()],
+            actuators: vec!["fan".into()],
+        }),
     };
     let manifest = Manifest {
         version: DOCUMENT_VERSION,
@@ -139,7 +145,16 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
         not_after_ms: None,
         apps: vec![entry],
     };
-    vec![cbor(&manifest), cbor(&root()), seal_root(&root(), &[&*KEY])]
+    let message = ChannelMessage {
+        version: DOCUMENT_VERSION,
+        device: DeviceId::of_key(&KEY.public_key().0),
+        boot_id: [2; 16],
+        counter: 3,
+        app: "filter".into(),
+        channel: "speed".into(),
+        payload: vec![4],
+    };
+    vec![cbor(&manifest), cbor(&message), cbor(&root()), seal_root(&root(), &[&*KEY])]
 }
 
 pub(crate) fn frames() -> Vec<Vec<u8>> {
