@@ -9,8 +9,8 @@ use gateway_api::{
     AcceptedEnrolment, AcceptedRelease, AppStatus, Application, ApplicationPlan,
     AppliedApplication, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History, List,
     LogLine, LoginLink, Module, ModuleEligibility, NewApplication, NewClaimToken, NewDeployment,
-    NewGatewayKey, NewMessage, Overview, PendingEnrolments, Published, SentMessage, Session, Trust, TrustKey,
-    WaitingRelease,
+    NewGatewayKey, NewMessage, Overview, PendingEnrolments, Published, SentMessage, Session, Trust,
+    TrustKey, WaitingRelease,
 };
 use reqwest::Method;
 use serde::Serialize;

@@ -9,8 +9,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use worker_protocol::{
-    Activity, Ask, Asked, Command, Delivered, Event as Message, FailedStep, Grants, Hello,
-    LoadFailure, LogLevel, LogLine, Outcome, PROTOCOL_VERSION, Published, StoredValue, Usage,
+    Activity, Ask, Asked, Command, Delivered, Event as Message, FailedStep, Grants, GuestCall,
+    GuestUsage, Hello, HostCallUsage, InboxUsage, LoadFailure, LogLevel, LogLine, METRICS_MAX,
+    Metric, Outcome, PROTOCOL_VERSION, Published, StorageUsage, StoredValue, Usage,
 };
 
 pub enum Order {
@@ -157,6 +158,9 @@ pub fn answers(live: &mut FakeWorker, command: Command) -> Vec<Message> {
             if live.begun && live.usages_until_recovery == 0 {
                 live.usage.activity = Activity::Running;
             }
+            if live.behaviour == "talkative" {
+                live.usage.guest = Some(all_figures());
+            }
             if live.begun && live.behaviour == "sick" {
                 let health = live.usage.health.get_or_insert_default();
                 (health.last, health.sick) = (5, health.sick + 1);
@@ -164,6 +168,26 @@ pub fn answers(live: &mut FakeWorker, command: Command) -> Vec<Message> {
             vec![Message::Usage(live.usage.clone())]
         }
         Command::Stop | Command::SetClock(_) | Command::Answer(_) | Command::Deliver(_) => vec![],
+    }
+}
+
+/// As many and as long as they may be.
+fn all_figures() -> GuestUsage {
+    let name = |number: usize| format!("{number:064}");
+    let call = |call: &GuestCall| HostCallUsage {
+        number: call.number(),
+        calls: u64::MAX / 1_000,
+        bytes: u64::MAX / 1_000,
+        time_ns: u64::MAX / 1_000,
+    };
+    let metric = |number| Metric { name: name(number), value: 0.1 };
+    let inbox =
+        |number| InboxUsage { channel: name(number), depth: 16, received: 9_999, dropped: 9_999 };
+    GuestUsage {
+        host_calls: GuestCall::ALL.iter().map(call).collect(),
+        metrics: (0..METRICS_MAX).map(metric).collect(),
+        storage: Some(StorageUsage { used_bytes: 9_999, quota_bytes: 9_999 }),
+        inboxes: (0..16).map(inbox).collect(),
     }
 }
 

@@ -532,3 +532,23 @@ fn stopping_tells_the_workers_and_ends_when_they_are_gone() {
     assert!(bench.stop());
     assert_eq!(bench.history().last().unwrap(), "stop 1");
 }
+
+#[test]
+fn figures_for_which_a_report_has_no_room_are_left_out_and_the_rest_is_told() {
+    let names: Vec<String> = (0..40).map(|number| format!("app-{number}")).collect();
+    let deploy = |count: usize| {
+        let mut bench = Bench::new();
+        bench.connect();
+        let apps: Vec<_> = names[..count].iter().map(|app| (app.as_str(), "talkative")).collect();
+        bench.deploy(1, &apps);
+        bench.advance(2_000);
+        bench
+    };
+    let few = deploy(10);
+    let guest = few.app("app-3").guest.expect("there is room");
+    assert_eq!((guest.metrics.len(), guest.inboxes.len()), (16, 16));
+    let many = deploy(40);
+    let app = many.app("app-39");
+    assert_eq!((app.state, app.guest), (AppState::Running, None));
+    assert_eq!(many.report().apps.len(), 40);
+}
