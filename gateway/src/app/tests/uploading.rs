@@ -82,7 +82,7 @@ fn an_import_of_the_guest_api_has_its_type() {
     let fleet = Fleet::new();
     let upload = |name: &str, func: &str| {
         let text = format!("(module (import \"farrier\" \"{name}\" (func {func})))");
-        fleet.app.upload_module(name, &wat::parse_str(text).unwrap())
+        fleet.app.upload_module(&name.replace('_', "-"), &wat::parse_str(text).unwrap())
     };
     assert!(upload("random", "(param i32 i32) (result i32)").is_ok());
     assert!(upload("clock_wall_ms", "(param i32) (result i32)").is_ok());
