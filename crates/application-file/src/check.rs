@@ -5,7 +5,7 @@ use crate::error::{Errors, excerpt};
 use crate::model::{ApplicationFile, Build, Devices, Located, Module, Source};
 use crate::names::{GRANT_NAME_RULE, NAME_RULE, is_grant_name, is_name};
 use crate::{BUILDS_MAX, MODULES_MAX, not_yet, shape};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 
@@ -14,6 +14,11 @@ const CALL_MS: RangeInclusive<u32> = 1..=60_000;
 const HEALTH_WINDOW_MS: RangeInclusive<u32> = 0..=86_400_000;
 const MEMORY_BYTES: RangeInclusive<u64> = 0..=4 * 1024 * 1024 * 1024;
 const VERSION: RangeInclusive<u32> = 1..=u32::MAX;
+const STORAGE_BYTES: RangeInclusive<u32> = 0..=256 * 1024;
+const CONFIG_ENTRIES_MAX: usize = 32;
+const CONFIG_KEY_BYTES_MAX: usize = 64;
+const CONFIG_VALUE_BYTES_MAX: usize = 512;
+const CONFIG_BYTES_MAX: usize = 4 * 1024;
 pub const GRANTS_MAX: usize = 16;
 const DEVICES_MAX: usize = 10_000;
 const PATH_BYTES_MAX: usize = 1_024;
@@ -63,6 +68,7 @@ fn to_module(
     check_range("interval_ms", module.interval_ms.as_ref(), INTERVAL_MS, errors);
     let window = module.health_window_ms.as_ref();
     check_range("health_window_ms", window, HEALTH_WINDOW_MS, errors);
+    check_range("storage_bytes", module.storage_bytes.as_ref(), STORAGE_BYTES, errors);
     check_class(module.class.as_ref(), errors);
     let limits = module.limits.as_ref().map(|limits| limits.get_ref().clone()).unwrap_or_default();
     let memory = limits.memory_bytes_max.as_ref();
@@ -85,6 +91,8 @@ fn to_module(
         canonical_nans: module.canonical_nans.unwrap_or_default(),
         memory_bytes_max: get(memory),
         call_ms_max: get(limits.call_ms_max.as_ref()),
+        storage_bytes: get(module.storage_bytes.as_ref()),
+        config: to_config(module.config.as_ref(), errors),
         sensors: to_grants("sensor", &module.sensors, errors),
         channels: channels::read(&module.channels, errors),
     }
@@ -119,6 +127,43 @@ fn check_class(class: Option<&Spanned<String>>, errors: &mut Errors<'_>) {
         other => format!("there is no class {:?}; there is \"best-effort\"", excerpt(other)),
     };
     errors.add(&class.span(), what);
+}
+
+type Config = BTreeMap<String, Spanned<String>>;
+
+fn to_config(
+    config: Option<&Spanned<Config>>,
+    errors: &mut Errors<'_>,
+) -> BTreeMap<String, String> {
+    let Some(config) = config else { return BTreeMap::new() };
+    let entries = config.get_ref();
+    let bytes: usize = entries.iter().map(|(key, value)| key.len() + value.get_ref().len()).sum();
+    if entries.len() > CONFIG_ENTRIES_MAX || bytes > CONFIG_BYTES_MAX {
+        let what = format!(
+            "the configuration has {} entries of {bytes} bytes together; {CONFIG_ENTRIES_MAX} of \
+             {CONFIG_BYTES_MAX} bytes are the most",
+            entries.len()
+        );
+        errors.add(&config.span(), what);
+    }
+    for (key, value) in entries {
+        if key.is_empty() || key.len() > CONFIG_KEY_BYTES_MAX || key.contains(char::is_control) {
+            let what = format!(
+                "{:?} is no key: use 1 to {CONFIG_KEY_BYTES_MAX} bytes without control characters",
+                excerpt(key)
+            );
+            errors.add(&value.span(), what);
+        }
+        if value.get_ref().len() > CONFIG_VALUE_BYTES_MAX {
+            let what = format!(
+                "the value of {:?} has {} bytes, and {CONFIG_VALUE_BYTES_MAX} are the most",
+                excerpt(key),
+                value.get_ref().len()
+            );
+            errors.add(&value.span(), what);
+        }
+    }
+    entries.iter().map(|(key, value)| (key.clone(), value.get_ref().clone())).collect()
 }
 
 fn to_devices(devices: &Spanned<shape::Devices>, errors: &mut Errors<'_>) -> Devices {

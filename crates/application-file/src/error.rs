@@ -1,5 +1,6 @@
 //! What is wrong, and where.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Range;
 
@@ -40,6 +41,9 @@ pub struct Errors<'a> {
     /// Where each line begins.
     lines: Vec<usize>,
     errors: Vec<FileError>,
+    /// Where the last place was, and its column: whoever goes through a long line from
+    /// the left has not to count it from its begin each time.
+    last: Cell<(usize, u32)>,
     /// Pieces that were wrong are missing from what is judged: what has gone with them
     /// is not complained of as well.
     pub is_partial: bool,
@@ -49,7 +53,7 @@ impl<'a> Errors<'a> {
     pub fn new(text: &'a str) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(ends.map(|(index, _)| index + 1)).collect();
-        Self { text, lines, errors: Vec::new(), is_partial: false }
+        Self { text, lines, errors: Vec::new(), last: Cell::default(), is_partial: false }
     }
 
     pub fn place_of(&self, span: &Range<usize>) -> Place {
@@ -57,9 +61,15 @@ impl<'a> Errors<'a> {
         let line = self.lines.partition_point(|begin| *begin <= offset);
         // There is always a first line, at 0.
         let begin = self.lines[line - 1];
-        let before = self.text.get(begin..offset).unwrap_or_default();
+        let (known, column) = match self.last.get() {
+            (last, column) if (begin..=offset).contains(&last) => (last, column.max(1)),
+            _ => (begin, 1),
+        };
+        let before = self.text.get(known..offset).unwrap_or_default();
         // Neither can reach 32 bits: the text's length is bounded.
-        Place { line: line as u32, column: before.chars().count() as u32 + 1 }
+        let column = column + before.chars().count() as u32;
+        self.last.set((offset, column));
+        Place { line: line as u32, column }
     }
 
     pub fn add(&mut self, span: &Range<usize>, what: impl Into<String>) {

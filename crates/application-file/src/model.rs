@@ -1,6 +1,7 @@
 //! What a file says, once nothing is wrong with it.
 
 use crate::error::Place;
+use std::collections::BTreeMap;
 
 /// A value, and where it stands, for whoever finds something wrong with it later.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,9 @@ pub struct Module {
     pub canonical_nans: bool,
     pub memory_bytes_max: Option<u64>,
     pub call_ms_max: Option<u32>,
+    pub storage_bytes: Option<u32>,
+    /// By key.
+    pub config: BTreeMap<String, String>,
     pub sensors: Vec<Located<String>>,
     pub channels: Vec<Channel>,
 }

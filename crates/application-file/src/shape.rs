@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
 use std::fmt;
 use toml::Spanned;
 
@@ -83,6 +84,14 @@ pub struct Module {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub sensors: Vec<Spanned<String>>,
+    /// What it may store on each device in bytes, up to 262,144; nothing unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u32>")]
+    pub storage_bytes: Option<Spanned<u32>>,
+    /// Text that it can look up by its key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub config: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
     /// What it may use at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Limits>")]

@@ -17,6 +17,8 @@ file = "build/filter.wasm"
 interval_ms = 500
 metering = true
 sensors = ["temperature", "humidity"]
+storage_bytes = 4096
+config = { window = "16", "unit of measure" = "°C" }
 
 [module.limits]
 memory_bytes_max = 2_097_152
@@ -53,6 +55,8 @@ fn a_file_says_what_runs_where() {
     assert_eq!((filter.interval_ms, filter.call_ms_max), (Some(500), Some(50)));
     assert_eq!(filter.memory_bytes_max, Some(2 << 20));
     assert!(filter.metering && !filter.canonical_nans);
+    assert_eq!((filter.storage_bytes, filter.config["window"].as_str()), (Some(4_096), "16"));
+    assert_eq!(filter.config["unit of measure"], "°C");
     assert_eq!(filter.devices, Devices::All);
     assert_eq!(filter.channels[0].direction, Direction::Publish);
     assert_eq!(filter.channels[0].scope, Scope::Remote, "unless given");
@@ -60,7 +64,7 @@ fn a_file_says_what_runs_where() {
     assert_eq!(sources, [Source::File("simd.wasm".into()), Source::Version(3)]);
     assert!(matches!(&threshold.devices, Devices::These(these) if these.len() == 2));
     assert_eq!(file.files(), ["build/filter.wasm", "simd.wasm"]);
-    assert_eq!(threshold.name.at.to_string(), "22:8");
+    assert_eq!(threshold.name.at.to_string(), "24:8");
 }
 
 #[test]
@@ -144,6 +148,34 @@ any_of = [{ version = 1 }, { version = 1 }, {}]
             30:40: version 1 is there already, at 30:23
             30:45: the build is empty; give file, version or id
         "#]],
+    );
+}
+
+#[test]
+fn a_configuration_is_text_within_bounds() {
+    let file = |config: &str| {
+        format!(
+            "format = 1\nname = \"a\"\ndevices = \"all\"\n[[module]]\nname = \"b\"\nversion = 1\n\
+             storage_bytes = 300000\n[module.config]\n{config}"
+        )
+    };
+    let long = "x".repeat(513);
+    refused(
+        &file(&format!("window = 16\nlong = \"{long}\"\n\"\" = \"none\"\n")),
+        expect![[r#"
+        7:17: storage_bytes is 300000; it has to be 0 to 262144
+        9:10: "window" is wrong: invalid type: integer `16`, expected a string
+        10:8: the value of "long" has 513 bytes, and 512 are the most
+        11:6: "" is no key: use 1 to 64 bytes without control characters
+    "#]],
+    );
+    let many: String = (0..33).map(|n| format!("k{n} = \"v\"\n")).collect();
+    refused(
+        &file(&many),
+        expect![[r#"
+        7:17: storage_bytes is 300000; it has to be 0 to 262144
+        8:1: the configuration has 33 entries of 122 bytes together; 32 of 4096 bytes are the most
+    "#]],
     );
 }
 

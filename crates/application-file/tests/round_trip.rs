@@ -2,6 +2,7 @@
 
 use application_file::{Devices, Direction, Scope, Source, is_name, read};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 /// A module as the test writes it.
 #[derive(Debug, Clone)]
@@ -13,6 +14,8 @@ struct Written {
     flags: (bool, bool),
     memory_bytes_max: Option<u64>,
     call_ms_max: Option<u32>,
+    storage_bytes: Option<u32>,
+    config: BTreeMap<String, String>,
     sensors: Vec<String>,
     channels: Vec<String>,
 }
@@ -38,30 +41,46 @@ fn written() -> impl Strategy<Value = Written> {
         (prop::option::of(10u32..=3_600_000), prop::option::of(0u32..=86_400_000)),
         any::<(bool, bool)>(),
         (prop::option::of(0u64..=4 << 30), prop::option::of(1u32..=60_000)),
+        prop::option::of(0u32..=262_144),
+        prop::collection::btree_map("[^\\p{C}]{1,16}", "[^\\p{C}]{0,40}", 0..8),
         names(0..=16),
         names(0..=16),
     )
-        .prop_map(|(mut sources, devices, times, flags, limits, sensors, channels)| {
-            let mut kept: Vec<Source> = Vec::new();
-            sources.retain(|source| {
-                let is_new = !kept.contains(source);
-                kept.push(source.clone());
-                is_new
-            });
-            let (interval_ms, health_window_ms) = times;
-            let (memory_bytes_max, call_ms_max) = limits;
-            Written {
-                sources,
+        .prop_map(
+            |(
+                mut sources,
                 devices,
-                interval_ms,
-                health_window_ms,
+                times,
                 flags,
-                memory_bytes_max,
-                call_ms_max,
+                limits,
+                storage_bytes,
+                config,
                 sensors,
                 channels,
-            }
-        })
+            )| {
+                let mut kept: Vec<Source> = Vec::new();
+                sources.retain(|source| {
+                    let is_new = !kept.contains(source);
+                    kept.push(source.clone());
+                    is_new
+                });
+                let (interval_ms, health_window_ms) = times;
+                let (memory_bytes_max, call_ms_max) = limits;
+                Written {
+                    sources,
+                    devices,
+                    interval_ms,
+                    health_window_ms,
+                    flags,
+                    memory_bytes_max,
+                    call_ms_max,
+                    storage_bytes,
+                    config,
+                    sensors,
+                    channels,
+                }
+            },
+        )
 }
 
 fn to_table(source: &Source) -> toml::Table {
@@ -93,6 +112,9 @@ fn to_module(name: &str, written: &Written) -> toml::Table {
     };
     put("interval_ms", written.interval_ms);
     put("health_window_ms", written.health_window_ms);
+    put("storage_bytes", written.storage_bytes);
+    let config = written.config.iter().map(|(k, v)| (k.clone(), v.clone().into()));
+    table.insert("config".into(), config.collect::<toml::Table>().into());
     table.insert("metering".into(), written.flags.0.into());
     table.insert("canonical_nans".into(), written.flags.1.into());
     table.insert("sensors".into(), written.sensors.clone().into());
@@ -150,6 +172,8 @@ proptest! {
             prop_assert_eq!((read.metering, read.canonical_nans), written.flags);
             prop_assert_eq!(read.memory_bytes_max, written.memory_bytes_max);
             prop_assert_eq!(read.call_ms_max, written.call_ms_max);
+            prop_assert_eq!(read.storage_bytes, written.storage_bytes);
+            prop_assert_eq!(&read.config, &written.config);
             let sensors: Vec<_> = read.sensors.iter().map(|s| s.value.clone()).collect();
             prop_assert_eq!(&sensors, &written.sensors);
             let channels: Vec<_> = read.channels.iter().map(|c| c.name.value.clone()).collect();

@@ -7,8 +7,8 @@
 use crate::app::model::Model;
 use crate::store::record::DeploymentRecord;
 use gateway_api::PlanDifference;
-use module_package::{DeviceId, ModuleId, NO_POLICY};
-use std::collections::BTreeMap;
+use module_package::{DeviceId, ModuleId, NO_POLICY, Provisions};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most names of devices in one difference.
 const DEVICES_SHOWN_MAX: usize = 8;
@@ -79,9 +79,19 @@ pub fn compare(
     };
     limit("memory_bytes_max", |l| l.memory_bytes_max);
     limit("call_ms_max", |l| l.call_ms_max.into());
-    limit("stack_bytes", |l| l.stack_bytes.into());
-    limit("log_lines_per_s_max", |l| l.log_lines_per_s_max.into());
-    limit("publishes_per_s_max", |l| l.publishes_per_s_max.into());
+    if old.is_some() {
+        // Every module has the same of these, so they say nothing of a new one.
+        limit("stack_bytes", |l| l.stack_bytes.into());
+        limit("log_lines_per_s_max", |l| l.log_lines_per_s_max.into());
+        limit("publishes_per_s_max", |l| l.publishes_per_s_max.into());
+    }
+    let storage = |d: &DeploymentRecord| -> u64 {
+        d.provisions.as_ref().and_then(|p| p.storage_bytes).unwrap_or_default().into()
+    };
+    if old.is_some() || storage(new) > 0 {
+        differences.most("storage_bytes", old.map(storage), storage(new));
+    }
+    differences.config(old.and_then(|old| old.provisions.as_ref()), new.provisions.as_ref());
     if let Some(old) = old {
         let is_more_often = new.interval_ms < old.interval_ms;
         let before = Some(old.interval_ms.to_string());
@@ -121,6 +131,22 @@ impl Differences {
     fn most(&mut self, what: &str, before: Option<u64>, after: u64) {
         let is_more = before.is_none_or(|before| after > before);
         self.text(what, before.map(|before| before.to_string()), after.to_string(), is_more);
+    }
+
+    /// Values are the module's own matter, so none of them is more.
+    fn config(&mut self, before: Option<&Provisions>, after: Option<&Provisions>) {
+        let entries = |provisions: Option<&Provisions>| -> BTreeMap<String, String> {
+            let config = provisions.map(|p| p.config.clone()).unwrap_or_default();
+            config.into_iter().map(|entry| (entry.key, entry.value)).collect()
+        };
+        let (before, after) = (entries(before), entries(after));
+        let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for key in keys {
+            let (old, new) = (before.get(key), after.get(key));
+            if old != new {
+                self.add(&format!("config.{key}"), old.cloned(), new.cloned(), false);
+            }
+        }
     }
 
     /// Each name that came or went is a difference of its own.

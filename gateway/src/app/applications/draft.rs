@@ -13,7 +13,7 @@ use gateway_api::{
     NewDeployment, PlanAction, PlanBuild, Provisions,
 };
 use module_package::{DeviceId, ModuleId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most notes about devices for one module.
 const NOTES_MAX: usize = 10;
@@ -42,38 +42,44 @@ struct Resolved {
     stand_ins: Vec<ModuleRecord>,
 }
 
+/// Before the state is locked: a long file takes a while.
+pub fn read_file(new: &NewApplication) -> Result<ApplicationFile, AppError> {
+    application_file::read(&new.file).map_err(|errors| {
+        invalid_file(errors.into_iter().map(|e| problem_at(e.at, e.what)).collect())
+    })
+}
+
 impl App {
     pub(super) fn draft_application(
         &self,
         state: &State,
+        file: &ApplicationFile,
         new: &NewApplication,
     ) -> Result<Draft, AppError> {
-        let file = application_file::read(&new.file).map_err(|errors| {
-            invalid_file(errors.into_iter().map(|e| problem_at(e.at, e.what)).collect())
-        })?;
         let name = &file.name.value;
         let present = state.model.applications.get(name);
         let from_version = present.map_or(0, |application| application.version);
         if let Some(expected) = new.expected_version.filter(|version| *version != from_version) {
             return Err(changed_meanwhile(name, expected, from_version));
         }
-        let resolved = self.resolve(state, &file, new)?;
+        let resolved = self.resolve(state, file, new)?;
         let old = present.map(|present| deployments_of(&state.model, present)).unwrap_or_default();
         let removed: Vec<DeploymentRecord> =
             old.into_iter().filter(|old| file.module(&old.app).is_none()).collect();
         let mut modules = Vec::new();
         let mut plans = Vec::new();
-        let mut missing: Vec<String> = Vec::new();
+        let mut lacking: BTreeSet<String> = BTreeSet::new();
         for module in resolved {
             let names = Names::new(&state.model, &module.paths);
             let (drafted, plan) = draft_module(&state.model, &names, &module, from_version > 0);
-            missing.extend(module.paths.into_values());
+            lacking.extend(module.paths.into_values());
             modules.push(drafted);
             plans.push(plan);
         }
         plans.extend(removed.iter().map(removal));
-        missing.sort();
-        missing.dedup();
+        // In the order of the file, in which they get their versions.
+        let missing = file.files().into_iter().filter(|path| lacking.contains(*path));
+        let missing = missing.map(str::to_owned).collect();
         let to_version = from_version + u32::from(from_version == 0 || is_change(&plans));
         let asks_for_more = plans.iter().flat_map(|plan| &plan.differences).any(|d| d.is_more);
         let plan = ApplicationPlan {
@@ -189,7 +195,10 @@ fn to_new_deployment(module: &application_file::Module) -> NewDeployment {
         metering: module.metering,
         canonical_nans: module.canonical_nans,
         health_window_ms: module.health_window_ms,
-        provisions: Provisions::default(),
+        provisions: Provisions {
+            config: module.config.clone(),
+            storage_bytes: module.storage_bytes,
+        },
         limits: ModuleLimits::default(),
     }
 }

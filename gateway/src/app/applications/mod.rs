@@ -16,7 +16,7 @@ use super::model::{Model, shorten};
 use super::{App, AppError, State};
 use crate::store::Change;
 use crate::store::record::{ApplicationRecord, CounterRecord, DeploymentRecord};
-use draft::Draft;
+use draft::{Draft, read_file};
 use gateway_api::{
     Application, ApplicationModule, ApplicationPlan, AppliedApplication, DeploymentState, Event,
     NewApplication, PlanAction, ProblemCode,
@@ -32,16 +32,18 @@ pub enum Applied {
 impl App {
     /// What applying would change. Changes nothing.
     pub fn plan_application(&self, new: &NewApplication) -> Result<ApplicationPlan, AppError> {
+        let file = read_file(new)?;
         let state = self.state();
-        Ok(self.draft_application(&state, new)?.plan)
+        Ok(self.draft_application(&state, &file, new)?.plan)
     }
 
     pub fn apply_application(
         &self,
         new: &NewApplication,
     ) -> Result<(Applied, AppliedApplication), AppError> {
+        let file = read_file(new)?;
         let mut state = self.state();
-        let draft = self.draft_application(&state, new)?;
+        let draft = self.draft_application(&state, &file, new)?;
         check_missing(&draft.plan)?;
         if draft.plan.asks_for_more && !new.accept_more {
             return Err(asks_for_more(draft.plan));

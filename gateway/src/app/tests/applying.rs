@@ -144,6 +144,60 @@ fn more_than_the_version_before_needs_a_yes() {
 }
 
 #[test]
+fn a_larger_storage_is_more_and_another_configuration_is_not() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one"]);
+    let with = |rest: &str| file_of(&[module("one", &format!("version = 1\n{rest}"))]);
+    fleet.app.apply_application(&with("config = { a = \"1\", b = \"2\" }")).unwrap();
+    let (_, answer) =
+        fleet.app.apply_application(&with("config = { a = \"9\", c = \"3\" }")).unwrap();
+    let told: Vec<_> = answer.plan.modules[0]
+        .differences
+        .iter()
+        .map(|d| (d.what.as_str(), d.before.as_deref(), d.after.as_deref()))
+        .collect();
+    let expected = [
+        ("config.a", Some("1"), Some("9")),
+        ("config.b", Some("2"), None),
+        ("config.c", None, Some("3")),
+    ];
+    assert_eq!(told, expected);
+    fleet.work_well();
+    let entry = fleet.manifest(&device).unwrap().apps.remove(0);
+    assert_eq!(entry.provisions.unwrap().config.len(), 2);
+
+    let storing = with("storage_bytes = 1024");
+    let AppError::AsksForMore { plan, .. } = fleet.app.apply_application(&storing).unwrap_err()
+    else {
+        panic!("another refusal")
+    };
+    assert_eq!(more(&plan), ["storage_bytes"]);
+}
+
+/// The reader's bounds are the gateway's: what one takes the other does not refuse.
+#[test]
+fn the_largest_file_is_taken() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one"]);
+    let value = "v".repeat(120);
+    let config: String = (0..32).map(|n| format!("k{n} = \"{value}\"\n")).collect();
+    let names = |count: usize| -> Vec<String> {
+        (0..count).map(|n| format!("{n:02}{}", "n".repeat(62))).collect()
+    };
+    let channels: String = names(16)
+        .iter()
+        .map(|name| format!("[[module.channel]]\nname = \"{name}\"\ndirection = \"publish\"\n"))
+        .collect();
+    let rest = format!(
+        "version = 1\ninterval_ms = 3600000\nhealth_window_ms = 86400000\nstorage_bytes = 262144\n\
+         sensors = {:?}\n[module.limits]\nmemory_bytes_max = 4294967296\ncall_ms_max = 60000\n\
+         [module.config]\n{config}{channels}",
+        names(16)
+    );
+    fleet.app.apply_application(&file_of(&[module("one", &rest)])).unwrap();
+}
+
+#[test]
 fn devices_that_a_new_version_does_not_name_lose_the_module() {
     let devices = [1, 2].map(|n| FakeDevice::new(n, "x86_64-linux"));
     let fleet = fleet_with(&[&devices[0], &devices[1]], &["one"]);
