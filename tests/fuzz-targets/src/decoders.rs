@@ -34,6 +34,32 @@ pub fn known_answer_toml(data: &[u8]) -> Outcome {
     Outcome::of_result(&steps)
 }
 
+/// Text is read, or every error has its place in it.
+pub fn application_file(data: &[u8]) -> Outcome {
+    let Ok(text) = std::str::from_utf8(data) else { return Outcome::of("not text") };
+    let errors = match application_file::read(text) {
+        Ok(file) => {
+            assert!((1..=application_file::MODULES_MAX).contains(&file.modules.len()));
+            for module in &file.modules {
+                assert!(application_file::is_name(&module.name.value), "{module:?}");
+                assert!(!module.builds.is_empty(), "{module:?}");
+            }
+            return Outcome::sized("modules", file.modules.len());
+        }
+        Err(errors) => errors,
+    };
+    assert!((1..=application_file::ERRORS_MAX).contains(&errors.len()));
+    let lines: Vec<&str> = text.split('\n').collect();
+    let mut outcome = Outcome::sized("errors", errors.len());
+    for error in &errors {
+        let line = lines.get(error.at.line as usize - 1).expect("a line of the text");
+        assert!(error.at.column as usize <= line.chars().count() + 1, "{error}");
+        assert!(!error.what.is_empty() && error.what.len() < 4_096, "{error}");
+        outcome = outcome.and(Outcome::of(&error.what));
+    }
+    outcome
+}
+
 /// What decodes encodes, and decodes to the same again.
 fn check_cbor<T>(data: &[u8]) -> Outcome
 where

@@ -15,8 +15,8 @@ mod seeds;
 
 pub use compiler::{compile_any_bytes, compile_valid};
 pub use decoders::{
-    audit_chain, device_protocol, known_answer_toml, module_package, signer_protocol,
-    worker_protocol,
+    application_file, audit_chain, device_protocol, known_answer_toml, module_package,
+    signer_protocol, worker_protocol,
 };
 pub use files::{profile_note, read_aot};
 pub use fuzzer::{Finding, Limits, Outcome, Ran, Random, Target, run};
@@ -30,6 +30,12 @@ pub const TARGETS: &[Target] = &[
         name: "known_answer_toml",
         check: known_answer_toml,
         seeds: seeds::known_answers,
+        share: 1,
+    },
+    Target {
+        name: "application_file",
+        check: application_file,
+        seeds: seeds::application_files,
         share: 1,
     },
     Target { name: "device_protocol", check: device_protocol, seeds: seeds::messages, share: 1 },

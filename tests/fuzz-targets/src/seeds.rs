@@ -26,6 +26,18 @@ pub(crate) fn nothing() -> Vec<Vec<u8>> {
     Vec::new()
 }
 
+pub(crate) fn application_files() -> Vec<Vec<u8>> {
+    let whole = "format = 1\nname = \"climate\"\ndevices = \"all\"\n\n[[module]]\nname = \"filter\"\n\
+                 file = \"filter.wasm\"\nversion = 3\ninterval_ms = 100\nclass = \"best-effort\"\n\
+                 devices = [\"kitchen\"]\nsensors = [\"temperature\"]\nmetering = true\n\
+                 [module.limits]\nmemory_bytes_max = 65536\ncall_ms_max = 10\n\
+                 [[module.channel]]\nname = \"average\"\ndirection = \"publish\"\n";
+    let any_of = "format = 1\nname = \"a\"\n[[module]]\nname = \"b\"\ndevices = \"all\"\n\
+                  any_of = [{ file = \"a.wasm\" }, { version = 1 }]\n";
+    let wrong = "format = 1\nname = 3\nlabels = []\nsensor = 1979-05-27\nmodule = 4\n";
+    [whole, any_of, wrong].map(|text| text.as_bytes().to_vec()).into()
+}
+
 pub(crate) fn modules() -> Vec<Vec<u8>> {
     let made = (0..MADE_MODULES).filter_map(|seed| module_of(&Random::new(seed).bytes(600)));
     // Text that does not parse would leave the fuzzer without its best seed.

@@ -35,6 +35,11 @@ fn bytes_of_any_kind_are_compiled_or_refused_without_a_bug() {
 }
 
 #[test]
+fn application_files_are_read_or_refused_by_place() {
+    check("application_file");
+}
+
+#[test]
 fn valid_modules_compile_for_every_target_to_the_same_bytes() {
     check("compile_valid");
 }
