@@ -5,6 +5,7 @@ use crate::error::{Errors, excerpt};
 use crate::model::{ApplicationFile, Build, Devices, Located, Module, Source};
 use crate::names::{GRANT_NAME_RULE, NAME_RULE, is_grant_name, is_name};
 use crate::{BUILDS_MAX, MODULES_MAX, not_yet, shape};
+use module_limits::{Limit, LimitAction, LimitActions};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
@@ -13,6 +14,7 @@ const INTERVAL_MS: RangeInclusive<u32> = 10..=3_600_000;
 const CALL_MS: RangeInclusive<u32> = 1..=60_000;
 const HEALTH_WINDOW_MS: RangeInclusive<u32> = 0..=86_400_000;
 const MEMORY_BYTES: RangeInclusive<u64> = 0..=4 * 1024 * 1024 * 1024;
+const GAS: RangeInclusive<u64> = 1..=i64::MAX as u64;
 const VERSION: RangeInclusive<u32> = 1..=u32::MAX;
 const STORAGE_BYTES: RangeInclusive<u32> = 0..=256 * 1024;
 const CONFIG_ENTRIES_MAX: usize = 32;
@@ -74,6 +76,8 @@ fn to_module(
     let memory = limits.memory_bytes_max.as_ref();
     check_range("memory_bytes_max", memory, MEMORY_BYTES, errors);
     check_range("call_ms_max", limits.call_ms_max.as_ref(), CALL_MS, errors);
+    check_range("gas_per_call_max", limits.gas_per_call_max.as_ref(), GAS, errors);
+    check_range("gas_per_s_max", limits.gas_per_s_max.as_ref(), GAS, errors);
     let own = module.devices.as_ref().map(|devices| to_devices(devices, errors));
     let devices = own.or_else(|| of_all.cloned()).unwrap_or_else(|| {
         let what = "it is not said where the module runs; give devices = \"all\", or a list of \
@@ -93,6 +97,9 @@ fn to_module(
         call_ms_max: get(limits.call_ms_max.as_ref()),
         storage_bytes: get(module.storage_bytes.as_ref()),
         config: to_config(module.config.as_ref(), errors),
+        gas_per_call_max: get(limits.gas_per_call_max.as_ref()),
+        gas_per_s_max: get(limits.gas_per_s_max.as_ref()),
+        actions: to_actions(&limits, errors),
         sensors: to_grants("sensor", &module.sensors, errors),
         channels: channels::read(&module.channels, errors),
     }
@@ -127,6 +134,37 @@ fn check_class(class: Option<&Spanned<String>>, errors: &mut Errors<'_>) {
         other => format!("there is no class {:?}; there is \"best-effort\"", excerpt(other)),
     };
     errors.add(&class.span(), what);
+}
+
+fn to_actions(limits: &shape::Limits, errors: &mut Errors<'_>) -> LimitActions {
+    let mut actions = LimitActions::default();
+    let Some(asked) = &limits.actions else { return actions };
+    for (name, action) in asked.get_ref() {
+        let read = read_action(name, action.get_ref(), limits);
+        match read {
+            Ok((limit, action)) => actions.ask(limit, action),
+            Err(what) => errors.add(&action.span(), what),
+        }
+    }
+    actions
+}
+
+fn read_action(
+    name: &str,
+    action: &str,
+    limits: &shape::Limits,
+) -> Result<(Limit, LimitAction), String> {
+    let limit: Limit = name.parse().map_err(|e| format!("{e}"))?;
+    let action: LimitAction = action.parse().map_err(|e| format!("{e}"))?;
+    let mut alone = LimitActions::default();
+    alone.ask(limit, action);
+    alone.check().map_err(|e| e.to_string())?;
+    let lacking = match limit {
+        Limit::GasPerCall if limits.gas_per_call_max.is_none() => "gas_per_call_max",
+        Limit::GasRate if limits.gas_per_s_max.is_none() => "gas_per_s_max",
+        _ => return Ok((limit, action)),
+    };
+    Err(format!("there is no limit that {limit} would be about; give {lacking} too"))
 }
 
 type Config = BTreeMap<String, Spanned<String>>;

@@ -1,6 +1,7 @@
 //! What a file says, once nothing is wrong with it.
 
 use crate::error::Place;
+use module_limits::LimitActions;
 use std::collections::BTreeMap;
 
 /// A value, and where it stands, for whoever finds something wrong with it later.
@@ -49,6 +50,9 @@ pub struct Module {
     pub canonical_nans: bool,
     pub memory_bytes_max: Option<u64>,
     pub call_ms_max: Option<u32>,
+    pub gas_per_call_max: Option<u64>,
+    pub gas_per_s_max: Option<u64>,
+    pub actions: LimitActions,
     pub storage_bytes: Option<u32>,
     /// By key.
     pub config: BTreeMap<String, String>,

@@ -11,8 +11,6 @@ const FIELDS: &[(&str, &str)] = &[
     ("accelerators", "no device declares an accelerator"),
     ("network", "modules have no network"),
     ("wasi", "no device offers WASI"),
-    ("gas_max", "a module can count its gas (metering = true), without a limit"),
-    ("on_limit", "a module that is over a limit is stopped"),
     ("stack_bytes", "every call has 256 KiB of native stack"),
     ("log_lines_per_s_max", "every module may log 20 lines a second"),
     ("publishes_per_s_max", "every module may publish 100 times a second"),

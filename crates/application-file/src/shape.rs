@@ -133,6 +133,19 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u32>")]
     pub call_ms_max: Option<Spanned<u32>>,
+    /// Gas of one call. This and the next make the module count its gas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub gas_per_call_max: Option<Spanned<u64>>,
+    /// Gas on the average of a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u64>")]
+    pub gas_per_s_max: Option<Spanned<u64>>,
+    /// What follows where a limit is reached: gas-per-call, gas-rate, call-time, log-rate
+    /// or message-rate, each "warn", "throttle", "restart" or "stop".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub actions: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
 }
 
 /// A named channel that a module may use.

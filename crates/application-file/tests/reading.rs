@@ -180,6 +180,22 @@ fn a_configuration_is_text_within_bounds() {
 }
 
 #[test]
+fn what_follows_at_a_limit_has_to_be_possible() {
+    refused(
+        "format = 1\nname = \"a\"\ndevices = \"all\"\n[[module]]\nname = \"b\"\nversion = 1\n\
+         [module.limits]\ngas_per_call_max = 0\n[module.limits.actions]\nfuel = \"stop\"\n\
+         call-time = \"warn\"\ngas-rate = \"stop\"\nlog-rate = \"shout\"\nmessage-rate = \"stop\"\n",
+        expect![[r#"
+            8:20: gas_per_call_max is 0; it has to be 1 to 9223372036854775807
+            10:8: "fuel" is no limit with an action; there are gas-per-call, gas-rate, call-time, log-rate, message-rate
+            11:13: call-time cannot warn; it can stop, restart
+            12:12: there is no limit that gas-rate would be about; give gas_per_s_max too
+            13:12: "shout" is no action; there are warn, throttle, restart, stop
+        "#]],
+    );
+}
+
+#[test]
 fn a_module_without_a_place_is_refused() {
     refused(
         "format = 1\nname = \"a\"\n[[module]]\nname = \"b\"\nversion = 1\n",

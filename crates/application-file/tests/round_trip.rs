@@ -1,6 +1,7 @@
 //! What is written as a file is read as what it was.
 
 use application_file::{Devices, Direction, Scope, Source, is_name, read};
+use module_limits::{Limit, LimitActions};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -14,6 +15,8 @@ struct Written {
     flags: (bool, bool),
     memory_bytes_max: Option<u64>,
     call_ms_max: Option<u32>,
+    gas: (Option<u64>, Option<u64>),
+    actions: LimitActions,
     storage_bytes: Option<u32>,
     config: BTreeMap<String, String>,
     sensors: Vec<String>,
@@ -29,6 +32,10 @@ fn source() -> impl Strategy<Value = Source> {
     ]
 }
 
+fn gas() -> impl Strategy<Value = Option<u64>> {
+    prop::option::of(1..=i64::MAX as u64)
+}
+
 fn names(count: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Vec<String>> {
     prop::collection::btree_set("[A-Za-z0-9_./-]{1,64}", count)
         .prop_map(|names| names.into_iter().collect())
@@ -41,6 +48,7 @@ fn written() -> impl Strategy<Value = Written> {
         (prop::option::of(10u32..=3_600_000), prop::option::of(0u32..=86_400_000)),
         any::<(bool, bool)>(),
         (prop::option::of(0u64..=4 << 30), prop::option::of(1u32..=60_000)),
+        (gas(), gas(), prop::collection::vec(any::<prop::sample::Index>(), 5)),
         prop::option::of(0u32..=262_144),
         prop::collection::btree_map("[^\\p{C}]{1,16}", "[^\\p{C}]{0,40}", 0..8),
         names(0..=16),
@@ -53,6 +61,7 @@ fn written() -> impl Strategy<Value = Written> {
                 times,
                 flags,
                 limits,
+                gas,
                 storage_bytes,
                 config,
                 sensors,
@@ -66,6 +75,18 @@ fn written() -> impl Strategy<Value = Written> {
                 });
                 let (interval_ms, health_window_ms) = times;
                 let (memory_bytes_max, call_ms_max) = limits;
+                let (per_call, per_s, chosen) = gas;
+                let mut actions = LimitActions::default();
+                for (limit, chosen) in Limit::ALL.into_iter().zip(chosen) {
+                    let has_limit = match limit {
+                        Limit::GasPerCall => per_call.is_some(),
+                        Limit::GasRate => per_s.is_some(),
+                        _ => true,
+                    };
+                    if has_limit {
+                        actions.ask(limit, *chosen.get(limit.actions()));
+                    }
+                }
                 Written {
                     sources,
                     devices,
@@ -74,6 +95,8 @@ fn written() -> impl Strategy<Value = Written> {
                     flags,
                     memory_bytes_max,
                     call_ms_max,
+                    gas: (per_call, per_s),
+                    actions,
                     storage_bytes,
                     config,
                     sensors,
@@ -119,6 +142,17 @@ fn to_module(name: &str, written: &Written) -> toml::Table {
     table.insert("canonical_nans".into(), written.flags.1.into());
     table.insert("sensors".into(), written.sensors.clone().into());
     let mut limits = toml::Table::new();
+    let (per_call, per_s) = written.gas;
+    for (key, gas) in [("gas_per_call_max", per_call), ("gas_per_s_max", per_s)] {
+        if let Some(gas) = gas {
+            limits.insert(key.into(), (gas as i64).into());
+        }
+    }
+    let actions = Limit::ALL.into_iter().filter_map(|limit| {
+        let action = written.actions.asked(limit)?;
+        Some((limit.to_string(), toml::Value::from(action.to_string())))
+    });
+    limits.insert("actions".into(), actions.collect::<toml::Table>().into());
     if let Some(bytes) = written.memory_bytes_max {
         limits.insert("memory_bytes_max".into(), (bytes as i64).into());
     }
@@ -172,6 +206,8 @@ proptest! {
             prop_assert_eq!((read.metering, read.canonical_nans), written.flags);
             prop_assert_eq!(read.memory_bytes_max, written.memory_bytes_max);
             prop_assert_eq!(read.call_ms_max, written.call_ms_max);
+            prop_assert_eq!((read.gas_per_call_max, read.gas_per_s_max), written.gas);
+            prop_assert_eq!(read.actions, written.actions);
             prop_assert_eq!(read.storage_bytes, written.storage_bytes);
             prop_assert_eq!(&read.config, &written.config);
             let sensors: Vec<_> = read.sensors.iter().map(|s| s.value.clone()).collect();

@@ -225,13 +225,14 @@ async fn a_gateway_that_is_killed_while_it_applies_has_all_of_it_or_nothing() ->
     };
     fleet.client().apply_application(&version(1_000)).await?;
     let (mut present, mut kept, mut lost) = (1_000, 0, 0);
-    for round in 1..=24_u32 {
-        let asked = 1_000 + round;
+    for round in 1..=24 {
+        let asked = 1_000 + round.unsigned_abs();
         let client = fleet.client().clone();
         let new = version(asked);
         let request = tokio::spawn(async move { client.apply_application(&new).await });
-        // From before the request arrives until after it was answered.
-        tokio::time::sleep(Duration::from_micros(u64::from(round) * 400)).await;
+        // From 0.3 ms, before the request arrives, to 0.6 s, long after it was answered.
+        let kill_after = Duration::from_micros(200).mul_f64(1.4_f64.powi(round));
+        tokio::time::sleep(kill_after).await;
         fleet.gateway().process().kill()?;
         request.abort();
         let answered = matches!(request.await, Ok(Ok(_)));

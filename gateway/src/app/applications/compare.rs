@@ -7,7 +7,8 @@
 use crate::app::model::Model;
 use crate::store::record::DeploymentRecord;
 use gateway_api::PlanDifference;
-use module_package::{DeviceId, ModuleId, NO_POLICY, Provisions};
+use module_limits::Limit;
+use module_package::{DeviceId, ModuleId, NO_POLICY, Provisions, ReleaseLimits};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most names of devices in one difference.
@@ -74,7 +75,7 @@ pub fn compare(
     differences.grants("sensor", old.map_or(&[], |old| &old.sensors), &new.sensors);
     differences.grants("channel", old.map_or(&[], |old| &old.channels), &new.channels);
     let (limits, of_new) = (old.map(|old| old.limits), new.limits);
-    let mut limit = |what, get: fn(&module_package::ReleaseLimits) -> u64| {
+    let mut limit = |what, get: fn(&ReleaseLimits) -> u64| {
         differences.most(what, limits.as_ref().map(get), get(&of_new));
     };
     limit("memory_bytes_max", |l| l.memory_bytes_max);
@@ -84,6 +85,22 @@ pub fn compare(
         limit("stack_bytes", |l| l.stack_bytes.into());
         limit("log_lines_per_s_max", |l| l.log_lines_per_s_max.into());
         limit("publishes_per_s_max", |l| l.publishes_per_s_max.into());
+    }
+    let gas =
+        |get: fn(&ReleaseLimits) -> Option<u64>| (limits.as_ref().and_then(get), get(&of_new));
+    differences.gas("gas_per_call_max", gas(|l| l.gas_per_call_max));
+    differences.gas("gas_per_s_max", gas(|l| l.gas_per_s_max));
+    let actions = |limits: &ReleaseLimits| limits.actions.unwrap_or_default();
+    for limit in Limit::ALL {
+        let before = limits.as_ref().map(|limits| actions(limits).at(limit));
+        // What follows for a new module is a part of its limits.
+        let after = actions(&of_new).at(limit);
+        if let Some(before) = before.filter(|before| *before != after) {
+            // They are in the order of how hard they are.
+            let is_more = after < before;
+            let name = format!("actions.{limit}");
+            differences.add(&name, Some(before.to_string()), Some(after.to_string()), is_more);
+        }
     }
     let storage = |d: &DeploymentRecord| -> u64 {
         d.provisions.as_ref().and_then(|p| p.storage_bytes).unwrap_or_default().into()
@@ -131,6 +148,17 @@ impl Differences {
     fn most(&mut self, what: &str, before: Option<u64>, after: u64) {
         let is_more = before.is_none_or(|before| after > before);
         self.text(what, before.map(|before| before.to_string()), after.to_string(), is_more);
+    }
+
+    /// No limit is the highest.
+    fn gas(&mut self, what: &str, limits: (Option<u64>, Option<u64>)) {
+        let (before, after) = limits;
+        if before != after {
+            let height = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+            let is_more = height(after) > height(before);
+            let text = |limit: Option<u64>| limit.map(|limit| limit.to_string());
+            self.add(what, text(before), text(after), is_more);
+        }
     }
 
     /// Values are the module's own matter, so none of them is more.

@@ -199,7 +199,11 @@ fn to_new_deployment(module: &application_file::Module) -> NewDeployment {
             config: module.config.clone(),
             storage_bytes: module.storage_bytes,
         },
-        limits: ModuleLimits::default(),
+        limits: ModuleLimits {
+            gas_per_call_max: module.gas_per_call_max,
+            gas_per_s_max: module.gas_per_s_max,
+            actions: module.actions,
+        },
     }
 }
 

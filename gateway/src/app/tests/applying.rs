@@ -174,6 +174,31 @@ fn a_larger_storage_is_more_and_another_configuration_is_not() {
     assert_eq!(more(&plan), ["storage_bytes"]);
 }
 
+#[test]
+fn a_higher_limit_of_gas_or_a_softer_action_is_more() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one"]);
+    let with = |limits: &str| {
+        let limits = format!("version = 1\n[module.limits]\n{limits}");
+        file_of(&[module("one", &limits)])
+    };
+    let asked = |limits: &str| match fleet.app.apply_application(&with(limits)) {
+        Ok(_) => vec![],
+        Err(AppError::AsksForMore { plan, .. }) => more(&plan),
+        Err(other) => panic!("another refusal: {other}"),
+    };
+    let first = "gas_per_call_max = 1000\nactions = { gas-per-call = \"stop\" }";
+    assert_eq!(asked(first), [""; 0]);
+    fleet.work_well();
+    let limits = fleet.release(&device).limits;
+    assert_eq!((limits.gas_per_call_max, limits.gas_per_s_max), (Some(1_000), None));
+    assert_eq!(asked(&first.replace("1000", "1001")), ["gas_per_call_max"]);
+    assert_eq!(asked(&first.replace("stop", "warn")), ["actions.gas-per-call"]);
+    assert_eq!(asked(&first.replace("1000", "999")), [""; 0]);
+    let none = asked("call_ms_max = 1000");
+    assert!(none.contains(&"gas_per_call_max".to_owned()), "no limit is the highest: {none:?}");
+}
+
 /// The reader's bounds are the gateway's: what one takes the other does not refuse.
 #[test]
 fn the_largest_file_is_taken() {
