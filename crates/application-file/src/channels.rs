@@ -1,8 +1,8 @@
 //! Channels, and whether those of several modules fit together.
 //!
 //! A channel's name connects: who subscribes to it on a device hears whoever publishes
-//! on it there. So a name that one side alone has is a mistake in almost every case, and
-//! it would show as silence on a device.
+//! on it there. A name that one side alone has would show as silence on a device; that
+//! is the gateway's to find, which knows what else runs there.
 
 use crate::check::{GRANTS_MAX, refuse_repeated};
 use crate::error::{Errors, excerpt};
@@ -28,75 +28,74 @@ fn to_channel(channel: &shape::Channel, errors: &mut Errors<'_>) -> Channel {
         let what = format!("{shown:?} is no name for a channel: {GRANT_NAME_RULE}");
         errors.add(&channel.name.span(), what);
     }
+    let direction = to_direction(&channel.direction, errors);
+    let scope = channel.scope.as_ref().map(|scope| to_scope(scope, direction, errors));
     Channel {
         name: Located { value: name.clone(), at: errors.place_of(&channel.name.span()) },
-        direction: to_direction(&channel.direction, errors),
-        scope: channel.scope.as_ref().map_or(Scope::Remote, |scope| to_scope(scope, errors)),
+        direction,
+        scope: scope.unwrap_or(Scope::Both),
     }
 }
 
 fn to_direction(direction: &Spanned<String>, errors: &mut Errors<'_>) -> Direction {
     match direction.get_ref().as_str() {
         "publish" => return Direction::Publish,
-        "subscribe" => {
-            let what = "direction \"subscribe\" is not supported yet; there is \"publish\"";
-            errors.add(&direction.span(), what);
-            return Direction::Subscribe;
-        }
+        "subscribe" => return Direction::Subscribe,
         other => {
-            let what = format!("there is no direction {:?}; there is \"publish\"", excerpt(other));
+            let what = format!(
+                "there is no direction {:?}; there are \"publish\" and \"subscribe\"",
+                excerpt(other)
+            );
             errors.add(&direction.span(), what);
         }
     }
     Direction::Publish
 }
 
-fn to_scope(scope: &Spanned<String>, errors: &mut Errors<'_>) -> Scope {
-    match scope.get_ref().as_str() {
-        "remote" => return Scope::Remote,
-        "local" => {
-            let what = "scope \"local\" is not supported yet; there is \"remote\"";
-            errors.add(&scope.span(), what);
-            return Scope::Local;
+fn to_scope(scope: &Spanned<String>, direction: Direction, errors: &mut Errors<'_>) -> Scope {
+    let what = match (scope.get_ref().as_str(), direction) {
+        ("both", _) => return Scope::Both,
+        ("remote", Direction::Subscribe) => return Scope::Remote,
+        ("local" | "remote", Direction::Publish) => format!(
+            "scope {:?} is not supported yet for what a module publishes: it goes to the gateway and to \
+             the modules of its device that subscribe. Leave scope out",
+            scope.get_ref()
+        ),
+        ("local", Direction::Subscribe) => {
+            "scope \"local\" is not supported yet: operators can send on \
+             every channel that a module subscribes to. Leave scope out"
+                .to_owned()
         }
-        other => {
-            let what = format!("there is no scope {:?}; there is \"remote\"", excerpt(other));
-            errors.add(&scope.span(), what);
+        (other, _) => {
+            format!("there is no scope {:?}; there are \"both\" and \"remote\"", excerpt(other))
         }
-    }
-    Scope::Remote
+    };
+    errors.add(&scope.span(), what);
+    Scope::Both
 }
 
 /// What the file alone can tell. Who else publishes on the devices, the gateway knows.
 pub fn check(modules: &[Module], errors: &mut Errors<'_>) {
     for module in modules {
         for direction in [Direction::Publish, Direction::Subscribe] {
-            let names = module.channels.iter().filter(|c| c.direction == direction);
-            refuse_repeated(names.map(|channel| &channel.name), "channel", errors);
+            refuse_repeated(module.channels_to(direction).map(|c| &c.name), "channel", errors);
         }
-        check_own_echo(module, errors);
-    }
-    // A publisher may have been among what was wrong.
-    if errors.is_partial {
-        return;
-    }
-    for module in modules {
-        for channel in module.channels.iter().filter(|c| c.direction == Direction::Subscribe) {
-            check_scope(module, channel, modules, errors);
+        check_direction(module, errors);
+        for heard in module.channels_to(Direction::Subscribe) {
+            check_scope(module, heard, modules, errors);
         }
     }
 }
 
-/// Both directions of one channel in one module: it would hear itself.
-fn check_own_echo(module: &Module, errors: &mut Errors<'_>) {
-    for heard in module.channels.iter().filter(|c| c.direction == Direction::Subscribe) {
-        let is_same =
-            |c: &&Channel| c.direction == Direction::Publish && c.name.value == heard.name.value;
-        if let Some(said) = module.channels.iter().find(is_same) {
+/// Both directions of one channel in one module.
+fn check_direction(module: &Module, errors: &mut Errors<'_>) {
+    for heard in module.channels_to(Direction::Subscribe) {
+        let said = module.channels_to(Direction::Publish);
+        if let Some(said) = said.into_iter().find(|said| said.name.value == heard.name.value) {
             let later = std::cmp::max(said.name.at, heard.name.at);
             let what = format!(
-                "module {:?} publishes on channel {:?} and subscribes to it: it would hear itself. \
-                 Use two channels",
+                "module {:?} publishes on channel {:?} and subscribes to it, and never hears itself; \
+                 use two channels",
                 excerpt(&module.name.value),
                 excerpt(&heard.name.value)
             );
@@ -105,34 +104,18 @@ fn check_own_echo(module: &Module, errors: &mut Errors<'_>) {
     }
 }
 
-/// The same channel, local at one end and remote at the other.
+/// A channel whose messages come through the gateway alone has no publisher here.
 fn check_scope(module: &Module, heard: &Channel, modules: &[Module], errors: &mut Errors<'_>) {
-    let said_by = |scope: Scope| {
-        let says = move |m: &&Module| {
-            m.name.value != module.name.value
-                && m.channels.iter().any(|c| {
-                    c.direction == Direction::Publish
-                        && c.scope == scope
-                        && c.name.value == heard.name.value
-                })
-        };
-        modules.iter().find(says)
+    let is_publisher = |other: &&Module| {
+        other.name.value != module.name.value && other.publishes(&heard.name.value)
     };
-    let other = match heard.scope {
-        Scope::Local => Scope::Remote,
-        Scope::Remote => Scope::Local,
-    };
-    if said_by(heard.scope).is_none()
-        && let Some(publisher) = said_by(other)
+    if heard.scope == Scope::Remote
+        && let Some(publisher) = modules.iter().find(is_publisher)
     {
         let what = format!(
-            "module {:?} subscribes to the {} channel {:?}, and module {:?} publishes it as {}: \
-             give both the same scope",
-            excerpt(&module.name.value),
-            heard.scope.as_str(),
+            "channel {:?} is said to be remote, and module {:?} publishes on it; leave scope out",
             excerpt(&heard.name.value),
-            excerpt(&publisher.name.value),
-            other.as_str()
+            excerpt(&publisher.name.value)
         );
         errors.add_at(heard.name.at, what);
     }

@@ -101,6 +101,7 @@ fn to_module(
         gas_per_s_max: get(limits.gas_per_s_max.as_ref()),
         actions: to_actions(&limits, errors),
         sensors: to_grants("sensor", &module.sensors, errors),
+        actuators: to_grants("actuator", &module.actuators, errors),
         channels: channels::read(&module.channels, errors),
     }
 }

@@ -38,7 +38,7 @@ pub use error::{FileError, Place};
 pub use model::{
     ApplicationFile, Build, Channel, Devices, Direction, Located, Module, Scope, Source,
 };
-pub use names::is_name;
+pub use names::{is_name, nearest};
 
 /// The layout that this build reads.
 pub const FORMAT: u32 = 1;

@@ -57,7 +57,18 @@ pub struct Module {
     /// By key.
     pub config: BTreeMap<String, String>,
     pub sensors: Vec<Located<String>>,
+    pub actuators: Vec<Located<String>>,
     pub channels: Vec<Channel>,
+}
+
+impl Module {
+    pub fn channels_to(&self, direction: Direction) -> impl Iterator<Item = &Channel> {
+        self.channels.iter().filter(move |channel| channel.direction == direction)
+    }
+
+    pub fn publishes(&self, channel: &str) -> bool {
+        self.channels_to(Direction::Publish).any(|own| own.name.value == channel)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,16 +130,16 @@ impl Direction {
 /// How far a message goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// To the modules of the same device.
-    Local,
-    /// By the broker.
+    /// On the device, and through the gateway.
+    Both,
+    /// Through the gateway alone.
     Remote,
 }
 
 impl Scope {
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Local => "local",
+            Self::Both => "both",
             Self::Remote => "remote",
         }
     }

@@ -7,7 +7,6 @@ const FIELDS: &[(&str, &str)] = &[
     ("placement", "give devices, a list of them or \"all\""),
     ("priority", "every module runs as best-effort in a process of its own"),
     ("cpu_weight", "every module runs as best-effort in a process of its own"),
-    ("actuators", "modules can read sensors and publish"),
     ("accelerators", "no device declares an accelerator"),
     ("network", "modules have no network"),
     ("wasi", "no device offers WASI"),

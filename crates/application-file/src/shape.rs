@@ -84,6 +84,10 @@ pub struct Module {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
     pub sensors: Vec<Spanned<String>>,
+    /// Actuators that it may set, by the devices' names for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub actuators: Vec<Spanned<String>>,
     /// What it may store on each device in bytes, up to 262,144; nothing unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u32>")]
@@ -155,10 +159,12 @@ pub struct Channel {
     /// Letters, digits, '-', '_', '.' and '/'.
     #[schemars(with = "String")]
     pub name: Spanned<String>,
-    /// "publish".
+    /// "publish": to the gateway, and to the modules of its device that subscribe.
+    /// "subscribe": to what modules of its device publish, and what operators send.
     #[schemars(with = "String")]
     pub direction: Spanned<String>,
-    /// "remote", which is so unless given: by the broker to the gateway.
+    /// "both", which is so unless given. A subscriber can say "remote": nobody on its
+    /// device publishes on the channel, its messages come through the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub scope: Option<Spanned<String>>,

@@ -59,7 +59,7 @@ fn a_file_says_what_runs_where() {
     assert_eq!(filter.config["unit of measure"], "°C");
     assert_eq!(filter.devices, Devices::All);
     assert_eq!(filter.channels[0].direction, Direction::Publish);
-    assert_eq!(filter.channels[0].scope, Scope::Remote, "unless given");
+    assert_eq!(filter.channels[0].scope, Scope::Both, "unless given");
     let sources: Vec<_> = threshold.builds.iter().map(|build| build.source.clone()).collect();
     assert_eq!(sources, [Source::File("simd.wasm".into()), Source::Version(3)]);
     assert!(matches!(&threshold.devices, Devices::These(these) if these.len() == 2));
@@ -124,6 +124,11 @@ name = "average"
 direction = "publish"
 scope = "local"
 
+[[module.channel]]
+name = "average"
+direction = "subscribe"
+scope = "local"
+
 [[module]]
 name = "filter"
 id = "abc"
@@ -141,12 +146,14 @@ any_of = [{ version = 1 }, { version = 1 }, {}]
             9:9: class "real-time" is not supported yet; there is "best-effort"
             10:22: sensor "a" is there already, at 10:12
             17:8: channel "average" is there already, at 13:8
-            19:9: scope "local" is not supported yet; there is "remote"
-            22:8: module "filter" is there already, at 6:8
-            23:6: "abc" is no id: it is the module's SHA-256 in 64 lower-case hexadecimal digits
-            25:1: it is not said which bytes run; give file, version, id or any_of
-            30:40: version 1 is there already, at 30:23
-            30:45: the build is empty; give file, version or id
+            19:9: scope "local" is not supported yet for what a module publishes: it goes to the gateway and to the modules of its device that subscribe. Leave scope out
+            22:8: module "filter" publishes on channel "average" and subscribes to it, and never hears itself; use two channels
+            24:9: scope "local" is not supported yet: operators can send on every channel that a module subscribes to. Leave scope out
+            27:8: module "filter" is there already, at 6:8
+            28:6: "abc" is no id: it is the module's SHA-256 in 64 lower-case hexadecimal digits
+            30:1: it is not said which bytes run; give file, version, id or any_of
+            35:40: version 1 is there already, at 35:23
+            35:45: the build is empty; give file, version or id
         "#]],
     );
 }
@@ -191,6 +198,38 @@ fn what_follows_at_a_limit_has_to_be_possible() {
             11:13: call-time cannot warn; it can stop, restart
             12:12: there is no limit that gas-rate would be about; give gas_per_s_max too
             13:12: "shout" is no action; there are warn, throttle, restart, stop
+        "#]],
+    );
+}
+
+#[test]
+fn channels_have_one_direction_and_one_scope() {
+    refused(
+        r#"format = 1
+name = "a"
+devices = "all"
+[[module]]
+name = "filter"
+version = 1
+channel = [{ name = "average", direction = "publish" }, { name = "x", direction = "listen" }]
+[[module]]
+name = "alarm"
+version = 1
+actuators = ["siren", "siren"]
+[[module.channel]]
+name = "average"
+direction = "subscribe"
+scope = "remote"
+[[module.channel]]
+name = "limit"
+direction = "subscribe"
+scope = "far"
+"#,
+        expect![[r#"
+            7:83: there is no direction "listen"; there are "publish" and "subscribe"
+            11:23: actuator "siren" is there already, at 11:14
+            13:8: channel "average" is said to be remote, and module "filter" publishes on it; leave scope out
+            19:9: there is no scope "far"; there are "both" and "remote"
         "#]],
     );
 }

@@ -106,6 +106,14 @@ fn written() -> impl Strategy<Value = Written> {
         )
 }
 
+fn ends_of(channel: &str) -> (Direction, Scope) {
+    match channel.len().is_multiple_of(2) {
+        true => (Direction::Publish, Scope::Both),
+        // A remote one with a publisher of its name in another module would be refused.
+        false => (Direction::Subscribe, Scope::Both),
+    }
+}
+
 fn to_table(source: &Source) -> toml::Table {
     let (key, value) = match source {
         Source::File(path) => ("file", path.clone().into()),
@@ -141,6 +149,7 @@ fn to_module(name: &str, written: &Written) -> toml::Table {
     table.insert("metering".into(), written.flags.0.into());
     table.insert("canonical_nans".into(), written.flags.1.into());
     table.insert("sensors".into(), written.sensors.clone().into());
+    table.insert("actuators".into(), written.sensors.clone().into());
     let mut limits = toml::Table::new();
     let (per_call, per_s) = written.gas;
     for (key, gas) in [("gas_per_call_max", per_call), ("gas_per_s_max", per_s)] {
@@ -161,7 +170,10 @@ fn to_module(name: &str, written: &Written) -> toml::Table {
     }
     table.insert("limits".into(), limits.into());
     let to_channel = |name: &String| -> toml::Value {
-        let pairs = [("name", name.as_str()), ("direction", "publish"), ("scope", "remote")];
+        // By the name, so that it can be told again.
+        let (direction, scope) = ends_of(name);
+        let pairs =
+            [("name", name.as_str()), ("direction", direction.as_str()), ("scope", scope.as_str())];
         let pairs = pairs.map(|(key, value)| (key.to_owned(), toml::Value::from(value)));
         toml::Table::from_iter(pairs).into()
     };
@@ -214,9 +226,11 @@ proptest! {
             prop_assert_eq!(&sensors, &written.sensors);
             let channels: Vec<_> = read.channels.iter().map(|c| c.name.value.clone()).collect();
             prop_assert_eq!(&channels, &written.channels);
-            let ends = (Direction::Publish, Scope::Remote);
-            let is_remote = read.channels.iter().all(|c| (c.direction, c.scope) == ends);
-            prop_assert!(is_remote);
+            let are_equal =
+                read.channels.iter().all(|c| (c.direction, c.scope) == ends_of(&c.name.value));
+            prop_assert!(are_equal);
+            let actuators: Vec<_> = read.actuators.iter().map(|a| a.value.clone()).collect();
+            prop_assert_eq!(&actuators, &written.sensors);
         }
     }
 

@@ -74,6 +74,14 @@ pub fn compare(
     }
     differences.grants("sensor", old.map_or(&[], |old| &old.sensors), &new.sensors);
     differences.grants("channel", old.map_or(&[], |old| &old.channels), &new.channels);
+    let provided = |get: fn(&Provisions) -> &Vec<String>| {
+        let names = |d: &DeploymentRecord| d.provisions.as_ref().map(get).cloned();
+        (old.and_then(names).unwrap_or_default(), names(new).unwrap_or_default())
+    };
+    let (before, after) = provided(|p| &p.subscriptions);
+    differences.grants("subscription", &before, &after);
+    let (before, after) = provided(|p| &p.actuators);
+    differences.grants("actuator", &before, &after);
     let (limits, of_new) = (old.map(|old| old.limits), new.limits);
     let mut limit = |what, get: fn(&ReleaseLimits) -> u64| {
         differences.most(what, limits.as_ref().map(get), get(&of_new));

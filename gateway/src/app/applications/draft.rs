@@ -1,5 +1,6 @@
 //! From a file to deployments, or to all that is wrong with it here.
 
+use super::channels;
 use super::compare::{Names, compare};
 use super::{changed_meanwhile, deployments_of, invalid_file, is_change};
 use crate::app::deployments::check_deployment;
@@ -7,7 +8,7 @@ use crate::app::desired::{module_for, obstacles, target_obstacle};
 use crate::app::model::Model;
 use crate::app::{App, AppError, State};
 use crate::store::record::{DeploymentRecord, DeviceRecord, ModuleRecord};
-use application_file::{ApplicationFile, Build, Devices, Place, Source};
+use application_file::{ApplicationFile, Build, Devices, Direction, Located, Place, Source};
 use gateway_api::{
     ApplicationPlan, DeviceSelector, FileProblem, ModuleLimits, ModulePlan, NewApplication,
     NewDeployment, PlanAction, PlanBuild, Provisions,
@@ -109,6 +110,11 @@ impl App {
                 _ => problems.extend(own),
             }
         }
+        // A publisher may be among what is wrong.
+        if problems.is_empty() {
+            let records: Vec<&DeploymentRecord> = resolved.iter().map(|m| &m.record).collect();
+            problems = channels::dangling(&state.model, file, &records);
+        }
         match problems.is_empty() {
             true => Ok(resolved),
             false => {
@@ -183,6 +189,10 @@ impl App {
 
 /// The one place where a file's fields become those of a deployment.
 fn to_new_deployment(module: &application_file::Module) -> NewDeployment {
+    let values = |names: &[Located<String>]| names.iter().map(|name| name.value.clone()).collect();
+    let channels = |direction| {
+        module.channels_to(direction).map(|channel| channel.name.value.clone()).collect()
+    };
     NewDeployment {
         module: module.name.value.clone(),
         // Chosen by `select`, with the places of names that are wrong.
@@ -190,14 +200,16 @@ fn to_new_deployment(module: &application_file::Module) -> NewDeployment {
         interval_ms: module.interval_ms,
         call_ms_max: module.call_ms_max,
         memory_bytes_max: module.memory_bytes_max,
-        sensors: module.sensors.iter().map(|sensor| sensor.value.clone()).collect(),
-        channels: module.channels.iter().map(|channel| channel.name.value.clone()).collect(),
+        sensors: values(&module.sensors),
+        channels: channels(Direction::Publish),
         metering: module.metering,
         canonical_nans: module.canonical_nans,
         health_window_ms: module.health_window_ms,
         provisions: Provisions {
             config: module.config.clone(),
             storage_bytes: module.storage_bytes,
+            subscriptions: channels(Direction::Subscribe),
+            actuators: values(&module.actuators),
         },
         limits: ModuleLimits {
             gas_per_call_max: module.gas_per_call_max,
@@ -207,7 +219,7 @@ fn to_new_deployment(module: &application_file::Module) -> NewDeployment {
     }
 }
 
-fn problem_at(at: Place, what: impl Into<String>) -> FileProblem {
+pub fn problem_at(at: Place, what: impl Into<String>) -> FileProblem {
     FileProblem { line: at.line, column: at.column, what: what.into() }
 }
 
@@ -372,7 +384,7 @@ fn removal(old: &DeploymentRecord) -> ModulePlan {
     }
 }
 
-fn concerned<'a>(
+pub fn concerned<'a>(
     model: &'a Model,
     record: &'a DeploymentRecord,
 ) -> impl Iterator<Item = &'a DeviceRecord> {

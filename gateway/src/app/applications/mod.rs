@@ -8,6 +8,7 @@
 //!
 //! A module belongs to one application at most, or is deployed by itself.
 
+mod channels;
 mod compare;
 mod draft;
 

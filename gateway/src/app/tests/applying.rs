@@ -3,7 +3,8 @@
 use super::fleet::{FakeDevice, Fleet, deployment_of, plain_wasm, refusal};
 use crate::app::{AppError, Applied};
 use gateway_api::{
-    ApplicationPlan, FileProblem, NewApplication, PlanAction, ProblemCode, ProgressState,
+    ApplicationPlan, FileProblem, NewApplication, NewDeployment, PlanAction, ProblemCode,
+    ProgressState,
 };
 use module_package::ModuleId;
 
@@ -199,6 +200,55 @@ fn a_higher_limit_of_gas_or_a_softer_action_is_more() {
     assert!(none.contains(&"gas_per_call_max".to_owned()), "no limit is the highest: {none:?}");
 }
 
+#[test]
+fn a_subscription_that_nobody_would_answer_is_refused_by_name() {
+    let devices = [1, 2].map(|n| FakeDevice::new(n, "x86_64-linux"));
+    let fleet = fleet_with(&[&devices[0], &devices[1]], &["one", "two", "three"]);
+    let channel = |name: &str, direction: &str| {
+        format!("[[module.channel]]\nname = \"{name}\"\ndirection = \"{direction}\"\n")
+    };
+    let hears = |rest: &str| {
+        module("one", &format!("version = 1\n{}{rest}", channel("speed", "subscribe")))
+    };
+    let says = |name: &str, devices: &str| {
+        module("two", &format!("version = 1\n{devices}\n{}", channel(name, "publish")))
+    };
+    let told = |modules: &[String]| problems(fleet.app.plan_application(&file_of(modules)));
+
+    let alone = told(&[hears("")]);
+    assert!(alone[0].starts_with("8:8: module one subscribes to channel \"speed\", and nobody"));
+    assert!(told(&[hears(""), says("sped", "")])[0].contains("did you mean \"sped\"?"));
+    let elsewhere = told(&[hears(""), says("speed", "devices = [\"device-1\"]")]);
+    assert!(
+        elsewhere[0].contains("on device-2 nobody publishes on it: module two"),
+        "{elsewhere:?}"
+    );
+
+    let plan = |modules: &[String]| fleet.app.plan_application(&file_of(modules)).unwrap();
+    plan(&[hears("scope = \"remote\"\n")]);
+    plan(&[hears(""), says("speed", "")]);
+    // Another deployment on the same devices will do, as long as it is there.
+    let other = NewDeployment { channels: vec!["speed".into()], ..deployment_of("three") };
+    let other = fleet.app.deploy(&other).unwrap();
+    fleet.app.apply_application(&file_of(&[hears("")])).unwrap();
+    fleet.work_well();
+    let entry = fleet.manifest(&devices[0]).unwrap().apps.remove(0);
+    assert_eq!(entry.provisions.unwrap().subscriptions, ["speed"]);
+    fleet.app.remove_deployment(&other.id).unwrap();
+    assert!(!told(&[hears("")]).is_empty());
+}
+
+#[test]
+fn a_further_subscription_or_actuator_is_more() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one"]);
+    fleet.app.apply_application(&file_of(&[module("one", "version = 1")])).unwrap();
+    let rest = "version = 1\nactuators = [\"fan\"]\n[[module.channel]]\nname = \"speed\"\n\
+                direction = \"subscribe\"\nscope = \"remote\"";
+    let plan = fleet.app.plan_application(&file_of(&[module("one", rest)])).unwrap();
+    assert_eq!(more(&plan), ["subscription", "actuator"]);
+}
+
 /// The reader's bounds are the gateway's: what one takes the other does not refuse.
 #[test]
 fn the_largest_file_is_taken() {
@@ -215,7 +265,7 @@ fn the_largest_file_is_taken() {
         .collect();
     let rest = format!(
         "version = 1\ninterval_ms = 3600000\nhealth_window_ms = 86400000\nstorage_bytes = 262144\n\
-         sensors = {:?}\n[module.limits]\nmemory_bytes_max = 4294967296\ncall_ms_max = 60000\n\
+         sensors = {0:?}\nactuators = {0:?}\n[module.limits]\nmemory_bytes_max = 4294967296\ncall_ms_max = 60000\n\
          [module.config]\n{config}{channels}",
         names(16)
     );
