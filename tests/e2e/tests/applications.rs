@@ -225,7 +225,7 @@ async fn a_gateway_that_is_killed_while_it_applies_has_all_of_it_or_nothing() ->
     };
     fleet.client().apply_application(&version(1_000)).await?;
     let (mut present, mut kept, mut lost) = (1_000, 0, 0);
-    for round in 1..=24 {
+    for round in 1..=24_i32 {
         let asked = 1_000 + round.unsigned_abs();
         let client = fleet.client().clone();
         let new = version(asked);
