@@ -44,6 +44,15 @@ pub enum Command {
     /// A message on a channel that the module subscribes to. Not answered.
     #[n(7)]
     Deliver(#[n(0)] Delivered),
+    /// Call `init` where that has not been done, then `tick` as often as said without
+    /// waiting in between, for replays that must not depend on the clock. Nothing
+    /// else is done meanwhile, so a starter asks for a bounded number at a time.
+    /// Answered by `TicksDone`.
+    #[n(20)]
+    RunTicks {
+        #[n(0)]
+        ticks: u32,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -175,6 +184,15 @@ pub enum SensorSource {
         #[n(0)]
         seed: u64,
     },
+    /// These samples, in order, from the first at each instantiation. After the
+    /// last comes the first again, or the sensor has no value.
+    #[n(1)]
+    Recorded {
+        #[n(0)]
+        samples: Vec<f64>,
+        #[n(1)]
+        repeats: bool,
+    },
     /// The starter reads it when it is asked.
     #[n(2)]
     Device,
@@ -254,6 +272,13 @@ pub enum Event {
         limit: Limit,
         #[n(1)]
         detail: String,
+    },
+    /// How many ticks returned, fewer than asked for after a trap. The trap, the log
+    /// and the messages of these ticks were sent before.
+    #[n(40)]
+    TicksDone {
+        #[n(0)]
+        ticks: u32,
     },
 }
 

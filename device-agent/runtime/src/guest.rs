@@ -34,6 +34,8 @@ const STACK_BYTES: std::ops::RangeInclusive<usize> = 16 * 1024..=16 * 1024 * 102
 /// The name under which a module's start function appears in events.
 const START_FUNCTION: &str = "(start)";
 
+const NO_INSTANCE: &str = "the module trapped and has no instance at the moment";
+
 /// Asked after each tick how the module is.
 const HEALTH_EXPORT: &str = "farrier_health";
 
@@ -122,6 +124,7 @@ fn run(runtime: &Runtime, shared: &Arc<Shared>, load: Load, requests: &Receiver<
         backoff: Backoff::new(),
         resume_at: Instant::now(),
         interval: None,
+        is_initialised: false,
         has_started: false,
     };
     shared.update_usage(|usage| usage.activity = Activity::Loaded);
@@ -157,7 +160,7 @@ fn refuse(shared: &Shared, reason: LoadFailure, detail: String, requests: &Recei
     for request in requests {
         match request {
             Request::Stop => return,
-            Request::RunChecks(_) | Request::Start { .. } => {
+            Request::RunChecks(_) | Request::Start { .. } | Request::RunTicks(_) => {
                 shared.send(&Event::Rejected { detail: "no module is loaded".to_owned() });
             }
         }
@@ -204,6 +207,8 @@ struct Guest<'a, 'm> {
     resume_at: Instant,
     /// Set by `Start`.
     interval: Option<Duration>,
+    /// Whether the present instance's `init` has returned, or it has none.
+    is_initialised: bool,
     /// Whether `Started` was sent.
     has_started: bool,
 }
@@ -223,6 +228,7 @@ impl Guest<'_, '_> {
                 Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Request::RunChecks(steps)) => self.run_asked_checks(steps),
                 Ok(Request::Start { interval, stored }) => self.start(interval, stored),
+                Ok(Request::RunTicks(ticks)) => self.run_ticks(ticks),
                 Err(RecvTimeoutError::Timeout) => self.resume(),
             }
             self.meter();
@@ -232,10 +238,32 @@ impl Guest<'_, '_> {
     fn run_asked_checks(&mut self, steps: Vec<Step>) {
         self.steps = steps;
         let Some((passed, failed)) = self.run_checks() else {
-            let detail = "the module trapped and has no instance at the moment".to_owned();
-            return self.shared.send(&Event::Rejected { detail });
+            return self.shared.send(&Event::Rejected { detail: NO_INSTANCE.to_owned() });
         };
         self.shared.send(&Event::ChecksDone { passed, failed });
+    }
+
+    fn run_ticks(&mut self, ticks: u32) {
+        let refusal = match (self.instance.is_some(), self.interval.is_some(), self.has_tick) {
+            (_, true, _) => "the module ticks by itself, since it has been started",
+            (_, _, false) => "the module has no tick",
+            (false, ..) => NO_INSTANCE,
+            _ => {
+                if !self.is_initialised {
+                    self.initialise();
+                }
+                let mut done = 0;
+                while done < ticks && self.is_initialised && self.call_entry("tick") {
+                    done += 1;
+                    if self.has_health {
+                        self.ask_health();
+                    }
+                }
+                self.meter();
+                return self.shared.send(&Event::TicksDone { ticks: done });
+            }
+        };
+        self.shared.send(&Event::Rejected { detail: refusal.to_owned() });
     }
 
     fn start(&mut self, interval: Duration, stored: Option<Vec<StoredValue>>) {
@@ -317,6 +345,7 @@ impl Guest<'_, '_> {
         if self.has_init && !self.call_entry("init") {
             return;
         }
+        self.is_initialised = true;
         self.set_activity(Activity::Running);
         if !self.has_started {
             self.has_started = true;
@@ -454,6 +483,7 @@ impl Guest<'_, '_> {
         self.gas_before = self.shared.usage().gas_used;
         self.shared.set_interrupter(None);
         self.instance = None;
+        self.is_initialised = false;
     }
 
     fn report_trap(&mut self, export: &str, detail: String) {

@@ -17,6 +17,7 @@ use worker_protocol::{
 pub enum Request {
     RunChecks(Vec<known_answer::Step>),
     Start { interval: Duration, stored: Option<Vec<StoredValue>> },
+    RunTicks(u32),
     Stop,
 }
 
@@ -111,6 +112,7 @@ fn serve(incoming: &UnixStream, shared: &Arc<Shared>) -> ExitCode {
                 let interval = Duration::from_millis(interval_ms.max(1).into());
                 Request::Start { interval, stored }
             }
+            Command::RunTicks { ticks } => Request::RunTicks(ticks),
             Command::Stop => match &guest {
                 // The guest thread ends the process once its call has returned.
                 Some(guest) if guest.send(Request::Stop).is_ok() => continue,

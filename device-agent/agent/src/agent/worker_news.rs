@@ -188,7 +188,8 @@ impl Agent {
                 tracing::warn!(worker.id = worker.0, app, "the worker rejects: {detail}");
                 None
             }
-            Message::Hello(_) | Message::Asked(_) => None,
+            // The agent asks for no `RunTicks`.
+            Message::Hello(_) | Message::Asked(_) | Message::TicksDone { .. } => None,
         }
     }
 

@@ -223,6 +223,7 @@ impl Watch {
             Command::RunChecks { .. }
             | Command::Start { .. }
             | Command::SetClock(_)
+            | Command::RunTicks { .. }
             | Command::Answer(_)
             | Command::Deliver(_) => {}
         }

@@ -25,6 +25,12 @@ impl OpenSensor {
         let index = self.next_sample;
         let sample = match &self.source {
             SensorSource::Simulated { seed } => SimulatedSensor { seed: *seed }.sample(index),
+            SensorSource::Recorded { samples, repeats } => {
+                let count = samples.len() as u64;
+                let index = if *repeats { index.checked_rem(count) } else { Some(index) };
+                let index = index.and_then(|index| usize::try_from(index).ok());
+                *index.and_then(|index| samples.get(index)).ok_or(GuestError::Unavailable)?
+            }
             SensorSource::Device => return read_device(self.name.clone(), meters),
         };
         self.next_sample += 1;

@@ -93,7 +93,11 @@ impl Worker {
 
     /// Sends the artifact and returns the answer.
     pub fn load(&mut self, artifact: Vec<u8>, limits: Limits) -> Event {
-        let (app, grants) = ("test".into(), grants());
+        self.load_with(artifact, limits, grants())
+    }
+
+    pub fn load_with(&mut self, artifact: Vec<u8>, limits: Limits, grants: Grants) -> Event {
+        let app = "test".into();
         self.send(&Command::Load(Load { artifact, app, limits, grants, clock: None }));
         self.find(|event| matches!(event, Event::Loaded { .. } | Event::LoadFailed { .. }))
     }
