@@ -5,7 +5,15 @@ use anyhow::Context;
 use std::path::Path;
 use std::process::Command;
 
-/// The sensor filter in two versions, xxhash from npm, and its known answers.
+/// All examples, with their test files, into `target/kit/examples`.
+pub fn build_examples(workspace: &Path) -> anyhow::Result<()> {
+    let mut command = run::cargo(workspace);
+    command.args(["run", "--quiet", "--locked", "-p", "guest-toolchains", "--"]);
+    command.arg(workspace).arg(kit::directory(workspace).join("examples"));
+    run::step("build the examples of every language", &mut command)
+}
+
+/// What the demo runs: the sensor filter in two versions, xxhash from npm, and its known answers.
 pub fn build(workspace: &Path) -> anyhow::Result<()> {
     let examples = workspace.join("firmware-examples");
     let modules = kit::directory(workspace).join("modules");

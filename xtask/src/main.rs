@@ -100,7 +100,7 @@ enum Command {
     Devices,
     /// Build the tests' executors for all machines into `target/kit/executors`.
     Executors,
-    /// Build the example modules into `target/kit/modules`.
+    /// Build the example modules into `target/kit/modules` and `target/kit/examples`.
     Firmware,
     /// Build the dashboard into `target/web-dist`.
     Web {
@@ -202,8 +202,9 @@ fn run_command(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Firmware => {
-            system::install(&[system::Need::Modules])?;
-            firmware::build(&workspace)
+            system::install(&[system::Need::Modules, system::Need::Programs])?;
+            firmware::build(&workspace)?;
+            firmware::build_examples(&workspace)
         }
         Command::Web { dev } => {
             system::install(&[system::Need::WasmTarget])?;

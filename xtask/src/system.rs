@@ -80,6 +80,7 @@ impl Need {
                 (Program("npm"), "npm"),
                 (Program("python3"), "python3"),
                 (Program("pip3"), "python3-pip"),
+                (Program("make"), "make"),
             ],
             Self::Faults => &[
                 (File("/usr/sbin/mosquitto"), "mosquitto"),

@@ -5,7 +5,7 @@
 //! with its name and reason to the file in `FARRIER_SKIPS`; those are printed,
 //! and where `FARRIER_NO_SKIPS` is set, as in CI, each is a failure.
 
-use crate::{check, differential, executors, faults, fuzz, kit, programs, run, system};
+use crate::{check, differential, executors, faults, firmware, fuzz, kit, programs, run, system};
 use anyhow::{Context, bail};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -42,6 +42,7 @@ pub fn run(workspace: &Path) -> anyhow::Result<()> {
     system::install(system::Need::ALL)?;
     kit::build(workspace)?;
     executors::build(workspace)?;
+    firmware::build_examples(workspace)?;
     eprintln!("  everything is built after {:.0} s", started.elapsed().as_secs_f64());
 
     let skips = workspace.join("target/skipped-tests.txt");

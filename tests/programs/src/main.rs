@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Without `--all`, those of `programs.toml` that are marked for CI. `list` reads that
-//! file, `fetch` brings packages and `build` compiles sources into `target/programs`,
+//! file, `published` brings packages and `build` compiles sources into `target/programs`,
 //! `job` compiles and runs one program on all its machines, with and without metering,
 //! `outcome` says what came of it, and `table` prints. The executors come from
 //! `cargo xtask executors`.
@@ -14,10 +14,10 @@
 //! Ends with status 1 if anything failed, 2 if it could not run.
 
 mod build;
-mod fetch;
 mod job;
 mod list;
 mod outcome;
+mod published;
 mod table;
 
 use anyhow::{Context, bail, ensure};

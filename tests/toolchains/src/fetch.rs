@@ -1,11 +1,6 @@
-//! Brings packages into `target/programs` by their names, once.
-//!
-//! A module must have the hash of the list, so it makes no difference where the
-//! client of a registry was told to look. Nothing of a package is executed.
+//! Brings packages into a folder by their names, once.
 
-use crate::list::Published;
-use anyhow::{Context, bail, ensure};
-use sha2::{Digest, Sha256};
+use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -15,27 +10,15 @@ pub enum Registry {
     Pip,
 }
 
-/// The module of a package.
-pub fn module(registry: Registry, published: &Published) -> anyhow::Result<Vec<u8>> {
-    let folder = unpacked(registry, &published.package, &published.version)?;
-    let path = folder.join(&published.file);
-    let module = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-    let hash = hex::encode(Sha256::digest(&module));
-    ensure!(
-        hash == published.sha256,
-        "{} of {} {} has the hash {hash}, the list says {}",
-        published.file,
-        published.package,
-        published.version,
-        published.sha256
-    );
-    Ok(module)
-}
-
 /// The folder with a package's files, fetched if it is not there yet.
-pub fn unpacked(registry: Registry, package: &str, version: &str) -> anyhow::Result<PathBuf> {
+pub fn unpacked(
+    cache: &Path,
+    registry: Registry,
+    package: &str,
+    version: &str,
+) -> anyhow::Result<PathBuf> {
     let plain = package.replace(['@', '/'], "-");
-    let folder = crate::cache().join("packages").join(format!("{plain}-{version}"));
+    let folder = cache.join("packages").join(format!("{plain}-{version}"));
     if folder.exists() {
         return Ok(folder);
     }

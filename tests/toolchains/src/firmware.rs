@@ -1,0 +1,61 @@
+//! The example modules of `firmware-examples`, each with its test file beside it.
+
+use crate::Toolchains;
+use anyhow::Context;
+use std::path::Path;
+
+const FREESTANDING: &str = "wasm32-freestanding";
+const RUST_TARGET: &str = "wasm32-unknown-unknown";
+
+/// Cargo puts flags of the command line after those of the package's configuration.
+const SIMD: &[&str] =
+    &["--config", "target.wasm32-unknown-unknown.rustflags=[\"-Ctarget-feature=+simd128\"]"];
+
+/// What stands beside its modules, as `<name>.test.toml`.
+pub const TESTED: [&str; 7] =
+    ["anomaly", "debounce", "frame-decoder", "pid", "sensor-filter", "threshold", "threshold-simd"];
+
+/// Builds all into a folder.
+pub fn build(workspace: &Path, tools: &Toolchains, to: &Path) -> anyhow::Result<()> {
+    let examples = workspace.join("firmware-examples");
+    std::fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
+    let at = |name: &str| to.join(name).with_extension("wasm");
+
+    let header = format!("-I{}", examples.join("sdk").display());
+    let c_flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-Oz", "-nostdlib", &header];
+    let link_flags = ["-Wl,--no-entry", "-Wl,--strip-all", "-Wl,-z,stack-size=4096"];
+    let flags = [c_flags.as_slice(), &link_flags].concat();
+    tools.c(&examples.join("debounce/debounce.c"), FREESTANDING, &flags, &at("debounce"))?;
+
+    let flags = ["-fstrip", "--stack", "4096"];
+    tools.zig(&examples.join("pid/pid.zig"), FREESTANDING, &flags, &at("pid"))?;
+
+    let anomaly = examples.join("anomaly");
+    let flags = ["-Oz", "--runtime", "stub", "--noAssert"];
+    tools.assembly_script(&anomaly, &anomaly.join("anomaly.ts"), &flags, &at("anomaly"))?;
+
+    for (name, flags) in [("threshold", &[][..]), ("threshold-simd", SIMD)] {
+        let built = tools.rust(&examples.join("threshold"), RUST_TARGET, flags)?;
+        copy(&built, &at(name))?;
+    }
+    copy(&tools.rust(&examples.join("sensor-filter"), RUST_TARGET, &[])?, &at("sensor-filter"))?;
+
+    let text = examples.join("frame-decoder/frame-decoder.wat");
+    let wasm = wat::parse_file(&text)?;
+    copy(&text, &to.join("frame-decoder.wat"))?;
+    let binary = at("frame-decoder");
+    std::fs::write(&binary, wasm).with_context(|| format!("write {}", binary.display()))?;
+
+    for name in TESTED {
+        let folder = name.trim_end_matches("-simd");
+        let file = format!("{name}.test.toml");
+        copy(&examples.join(folder).join(&file), &to.join(&file))?;
+    }
+    Ok(())
+}
+
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    std::fs::copy(from, to)
+        .with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
+    Ok(())
+}
