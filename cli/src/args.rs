@@ -1,8 +1,8 @@
 //! The command line's grammar: global options and the tree of commands.
 
 use crate::commands::{
-    app, audit, compile, dashboard, deploy, deployment, device, inspect, key, logs, module,
-    provenance, ps, published, release, root, send, trust, undeploy, version,
+    app, audit, compile, dashboard, deploy, deployment, device, inspect, key, logs, module, new,
+    provenance, ps, published, release, root, run, send, test, trust, undeploy, version,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -132,6 +132,12 @@ pub enum Command {
     Published(published::PublishedArgs),
     /// Compile a module for a target; needs no gateway
     Compile(compile::CompileArgs),
+    /// Begin a module of your own; needs no gateway
+    New(new::NewArgs),
+    /// Run a module on a device that is this machine; needs no gateway
+    Run(run::RunArgs),
+    /// Give a module recorded input and compare what it makes of it; needs no gateway
+    Test(test::TestArgs),
     /// Show what a compiled file holds; needs no gateway
     Inspect(inspect::InspectArgs),
     /// Explain what devices trust, and print the gateway's keys

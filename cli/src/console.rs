@@ -110,6 +110,14 @@ impl Console {
         }
     }
 
+    /// What goes on beside the data, unless `--quiet`.
+    pub fn aside(&self, text: impl Display) {
+        if !self.quiet {
+            // There is nowhere left to complain to.
+            let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+        }
+    }
+
     pub fn warn(&self, text: impl Display) {
         if !self.quiet {
             self.tell("warning:", "\x1b[33m", &text.to_string());

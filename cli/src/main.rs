@@ -16,6 +16,7 @@ mod failure;
 mod follow;
 mod format;
 mod grid;
+mod local;
 mod output_file;
 mod progress;
 mod refusal;

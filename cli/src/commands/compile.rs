@@ -107,7 +107,8 @@ pub fn run(args: &CompileArgs, console: &Console) -> Result<(), Failure> {
     };
     let compiled = compile(args.emit, &wasm, target, &options);
     let compile_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let compiled = compiled.map_err(|error| refuse(&args.input, &error))?;
+    let if_metered = "leave --metering away for a module that meters itself";
+    let compiled = compiled.map_err(|error| refuse(&args.input, &error, if_metered))?;
     output_file::write(&args.input, &args.output, &compiled.bytes)?;
 
     let report = Report {
@@ -180,7 +181,8 @@ pub fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(wasm)
 }
 
-fn refuse(input: &Path, error: &CompileError) -> Failure {
+/// `if_metered` is what to do with a module that cannot be metered.
+pub fn refuse(input: &Path, error: &CompileError, if_metered: &str) -> Failure {
     let failure = Failure::new(Exit::Failed, format!("{}: {error}", input.display()));
     match error {
         CompileError::Module(ModuleError::NotWasm { .. }) => {
@@ -196,9 +198,7 @@ fn refuse(input: &Path, error: &CompileError) -> Failure {
         CompileError::Module(ModuleError::LimitExceeded { .. }) => {
             failure.or_try("a smaller module: optimise for size, or split it")
         }
-        CompileError::Module(ModuleError::Reserved { .. }) => {
-            failure.or_try("leave --metering away for a module that meters itself")
-        }
+        CompileError::Module(ModuleError::Reserved { .. }) => failure.or_try(if_metered),
         CompileError::TargetCannot { .. } => {
             failure.or_try("leave --bounds away for the target's own, or choose another target")
         }

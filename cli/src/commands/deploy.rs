@@ -187,17 +187,17 @@ async fn create(client: &Client, new: &NewDeployment) -> Result<gateway_api::Dep
     created.map_err(|e| Failure::from(e).if_not_found_try("farrier module ls; farrier device ls"))
 }
 
-fn parse_storage(text: &str) -> Result<u32, String> {
+pub fn parse_storage(text: &str) -> Result<u32, String> {
     parse_bytes(text)?.try_into().map_err(|_| "that is more than a device can grant".to_owned())
 }
 
 /// The gateway knows the bounds.
-fn parse_config(text: &str) -> Result<(String, String), String> {
+pub fn parse_config(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("give KEY=VALUE, such as unit=celsius")?;
     Ok((key.to_owned(), value.to_owned()))
 }
 
-fn config_of(entries: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Failure> {
+pub fn config_of(entries: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Failure> {
     let mut config = BTreeMap::new();
     for (key, value) in entries {
         if config.contains_key(&key) {

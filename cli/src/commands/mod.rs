@@ -11,13 +11,16 @@ pub mod inspect;
 pub mod key;
 pub mod logs;
 pub mod module;
+pub mod new;
 pub mod provenance;
 pub mod ps;
 pub mod published;
 pub mod release;
 pub mod root;
+pub mod run;
 pub mod send;
 mod tail;
+pub mod test;
 pub mod trust;
 pub mod undeploy;
 pub mod version;
@@ -32,6 +35,9 @@ pub fn run(command: Command, global: &GlobalArgs, console: &Console) -> Result<(
         Command::Compile(args) => compile::run(&args, console),
         Command::Inspect(args) => inspect::run(&args, console),
         Command::Version(args) => version::run(&args, console),
+        Command::New(args) => new::run(&args, console),
+        Command::Run(args) => on_runtime(run::run(args, console)),
+        Command::Test(args) => on_runtime(test::run(args, console)),
         Command::Key(command) => key::run(&command, console),
         Command::Root(command) => match root::run_offline(command, console)? {
             None => Ok(()),
@@ -52,10 +58,14 @@ pub fn run(command: Command, global: &GlobalArgs, console: &Console) -> Result<(
 }
 
 fn block_on(command: Command, global: &GlobalArgs, console: &Console) -> Result<(), Failure> {
+    on_runtime(run_with_gateway(command, global, console))
+}
+
+fn on_runtime(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|e| Failure::new(Exit::Failed, "start the runtime").because(&e))?;
-    runtime.block_on(run_with_gateway(command, global, console))
+    runtime.block_on(work)
 }
 
 async fn run_with_gateway(
@@ -84,6 +94,9 @@ async fn run_with_gateway(
         Command::Compile(_)
         | Command::Inspect(_)
         | Command::Version(_)
+        | Command::New(_)
+        | Command::Run(_)
+        | Command::Test(_)
         | Command::Key(_)
         | Command::Root(_) => {
             unreachable!("`run` has taken these")

@@ -284,7 +284,11 @@ mod tests {
             Command::RunChecks { .. } => vec![Event::ChecksDone { passed: 3, failed: None }],
             Command::Start { .. } => vec![log(), Event::Started],
             Command::ReportUsage => vec![log(), Event::Usage(Usage { calls, ..Usage::default() })],
-            Command::Stop | Command::SetClock(_) | Command::Answer(_) | Command::Deliver(_) => {
+            Command::Stop
+            | Command::SetClock(_)
+            | Command::RunTicks { .. }
+            | Command::Answer(_)
+            | Command::Deliver(_) => {
                 vec![]
             }
         }

@@ -70,7 +70,10 @@ impl Workers for SimWorkers {
             Command::ReportUsage => {
                 Event::Usage(Usage { activity: Activity::Running, ..Usage::default() })
             }
-            Command::SetClock(_) | Command::Answer(_) | Command::Deliver(_) => return,
+            Command::SetClock(_)
+            | Command::RunTicks { .. }
+            | Command::Answer(_)
+            | Command::Deliver(_) => return,
             Command::Stop => {
                 drop(bench);
                 return self.end(worker);

@@ -83,9 +83,8 @@ impl Scene<'_> {
         let began = Instant::now();
         loop {
             let seen = self.good.seen();
-            let mut blobs = self.blobs.lock().unwrap();
-            seen.iter().for_each(|seen| blobs.extend(&seen.blobs));
-            drop(blobs);
+            let blobs = seen.iter().flat_map(|seen| &seen.blobs);
+            self.blobs.lock().unwrap().extend(blobs);
             if seen.iter().zip(&before).all(|(seen, before)| seen.verifications > *before) {
                 return seen.iter().map(time_of).max().unwrap();
             }

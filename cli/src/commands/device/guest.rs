@@ -117,8 +117,8 @@ mod tests {
             MODULE    IMPORT           CALLS    BYTES      TIME  PER CALL
             filter@2  farrier.publish    120  2.0 KiB  360.0 µs    3.0 µs
 
-            MODULE    METRIC     VALUE
-            filter@2  rpm�[2J     -1.5
+            MODULE    METRIC        VALUE
+            filter@2  rpm\u{1b}[2J   -1.5
 
             filter@2 stores 100 B of 4.0 KiB
         "#]]

@@ -32,7 +32,7 @@ fn replay_from(wat: &str, source: SensorSource) -> Worker {
     let mut worker = Worker::start();
     let artifact = worker.compile(wat);
     let sensors = vec![Sensor { name: "level".into(), source }];
-    let grants = Grants { sensors, channels: vec!["level".into()] };
+    let grants = Grants { sensors, channels: vec!["level".into()], ..Grants::default() };
     // A replay is faster than any rate.
     let limits = Limits { publishes_per_s_max: u32::MAX, ..limits() };
     assert!(matches!(worker.load_with(artifact, limits, grants), Event::Loaded { .. }));
@@ -123,6 +123,6 @@ fn ticks_are_refused_where_they_cannot_be_given() {
     assert!(refusal(&Worker::start()).contains("no module is loaded"));
     assert!(refusal(&replay("(module)", &[])).contains("has no tick"));
     let started = replay(RELAY, &[]);
-    started.send(&Command::Start { interval_ms: 60_000 });
+    started.send(&Command::Start { interval_ms: 60_000, stored: None });
     assert!(refusal(&started).contains("ticks by itself"));
 }

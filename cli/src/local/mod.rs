@@ -1,0 +1,74 @@
+//! A device on this machine: the runtime that devices have, started without agent,
+//! gateway or network. `farrier run` and `farrier test` are built on it.
+
+mod device;
+mod find;
+mod grants;
+mod guest_file;
+mod link;
+mod payload;
+
+pub use device::{Local, ended_for_its_time, stopped, unexpected};
+pub use grants::SensorArg;
+pub use guest_file::read_guest;
+pub use payload::{Payload, plain};
+
+use crate::commands::deploy::parse_bytes;
+use clap::Args;
+use std::path::PathBuf;
+use worker_protocol::Limits;
+
+/// As a deployment has them.
+const STACK_BYTES: u32 = 256 << 10;
+const LOG_LINES_PER_S_MAX: u32 = 20;
+const PUBLISHES_PER_S_MAX: u32 = 100;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "The device on this machine")]
+pub struct LocalArgs {
+    /// The farrier-runtime to use [default: the one beside farrier, else the one in PATH]
+    #[arg(long, value_name = "FILE", env = "FARRIER_RUNTIME")]
+    runtime: Option<PathBuf>,
+    /// Words to put before a runtime of another architecture, such as
+    /// "qemu-riscv64-static -L /usr/riscv64-linux-gnu"
+    #[arg(long, value_name = "WORDS", env = "FARRIER_LAUNCHER")]
+    launcher: Option<String>,
+    /// Linear memory at most, such as 65536, 64KiB or 2MiB
+    #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = parse_bytes)]
+    memory_bytes_max: u64,
+    /// Time that one call may take
+    #[arg(long, value_name = "MS", default_value_t = 1_000,
+          value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    call_ms_max: u32,
+    /// Gas that one call may take, and that init or tick traps without
+    #[arg(long, value_name = "GAS", conflicts_with = "no_metering")]
+    gas_per_call: Option<u64>,
+    /// Do not count gas
+    #[arg(long)]
+    no_metering: bool,
+}
+
+/// How fast a module may talk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// As on a device.
+    Device,
+    /// A replay is faster than any clock, so that rates would cut it at random.
+    Replay,
+}
+
+impl LocalArgs {
+    pub fn limits(&self, pace: Pace) -> Limits {
+        let at = |rate| if pace == Pace::Device { rate } else { u32::MAX };
+        Limits {
+            memory_bytes_max: self.memory_bytes_max,
+            stack_bytes: STACK_BYTES,
+            call_ms_max: self.call_ms_max,
+            log_lines_per_s_max: at(LOG_LINES_PER_S_MAX),
+            publishes_per_s_max: at(PUBLISHES_PER_S_MAX),
+            gas_per_call_max: self.gas_per_call,
+            gas_per_s_max: None,
+            actions: None,
+        }
+    }
+}
