@@ -226,7 +226,7 @@ impl Session<'_> {
     }
 
     async fn tell_usage(&mut self) -> Result<(), Failure> {
-        let Self { local, teller } = self;
+        let Self { local, teller, .. } = self;
         let usage = local.usage(|event| teller.tell(event)).await?;
         teller.tell_usage(&usage)
     }
@@ -343,7 +343,8 @@ impl Teller<'_> {
             Event::LimitStop { detail, .. } => Err(stopped(&detail)),
             Event::Overrun { export, elapsed_ms } => Err(ended_for_its_time(&export, elapsed_ms)),
             Event::Rejected { detail } => Err(Failure::new(Exit::Failed, detail)),
-            Event::Started => Ok(()),
+            // At the end nobody waits for an answer any more.
+            Event::Started | Event::Asked(_) => Ok(()),
             other => Err(unexpected(&other)),
         }
     }

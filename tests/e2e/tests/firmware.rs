@@ -196,12 +196,12 @@ input = [
     let mut command = farrier(&kit, DeviceClass::X86_64);
     command.args(["run", "doubler.wat", "--subscribe", "level", "--actuator", "valve"]);
     command.args(["--config", "valve=fast", "--storage", "1KiB", "--ticks", "3"]);
-    let mut run = command.current_dir(folder.path());
-    let output = output_with(&mut run, "level f64:4\nlevel f64:5\n")?;
+    let run = command.current_dir(folder.path());
+    let output = output_with(run, "level f64:4\nlevel f64:5\n")?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{output:?}");
     ensure!(said.contains("valve is set to 8") && said.contains("valve is set to 10"), "{said}");
-    let refused = output_with(&mut run, "level f64:4\nvalve f64:5\n")?;
+    let refused = output_with(run, "level f64:4\nvalve f64:5\n")?;
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     ensure!(said.contains("stdin, line 2") && said.contains("\"valve\""), "{said}");
     Ok(())
