@@ -12,6 +12,12 @@
 //! # target = "x86_64-v3-linux"   # this processor has AVX2 and more
 //! launcher = []   # or ["qemu-aarch64-static", "-L", "/usr/aarch64-linux-gnu"]
 //!
+//! # [workers]             # what each gets, where the agent may give it
+//! # uid_first = 59000     # user ids that nobody else may have; uid_count = 0: none
+//! # uid_count = 512
+//! # cgroups = true
+//! # cpu_percent_max = 100 # of one processor
+//!
 //! [[sensor]]
 //! name = "temperature"
 //! kind = "simulated"
@@ -43,6 +49,9 @@ const REPORT_INTERVAL_MS_MIN: u64 = 100;
 const FREEZE_AFTER_MS_MIN: u64 = 1_000;
 /// An f64 has no more that mean anything.
 const DECIMALS_MAX: u8 = 15;
+const WORKER_UIDS_MAX: u32 = 65_536;
+/// A worker has one busy thread.
+const CPU_PERCENT_MAX: u32 = 1_000;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -94,6 +103,8 @@ pub struct Config {
     /// Where the kernel's view of the hardware is.
     #[serde(default = "default_sysfs_dir")]
     pub sysfs_dir: PathBuf,
+    #[serde(default)]
+    pub workers: WorkerConfig,
     #[serde(default, rename = "sensor")]
     pub sensors: Vec<SensorConfig>,
     #[serde(default, rename = "actuator")]
@@ -113,6 +124,54 @@ pub struct RuntimeConfig {
     /// Whether figures of workers include an emulator; by default if there is a
     /// launcher.
     pub emulated: Option<bool>,
+}
+
+/// What each worker gets, as far as the system lets the agent give it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerConfig {
+    /// User ids for workers, which nobody else may have; used by an agent that is root.
+    /// A `uid_count` of 0 lets workers run as the agent does.
+    pub uid_first: u32,
+    pub uid_count: u32,
+    /// Whether workers get control groups where there are any.
+    pub cgroups: bool,
+    /// Processor time of one worker, in percent of one processor.
+    pub cpu_percent_max: u32,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        // Below the ids that systems give away by themselves, above those of people.
+        let (uid_first, uid_count) = (59_000, 512);
+        Self { uid_first, uid_count, cgroups: true, cpu_percent_max: 100 }
+    }
+}
+
+/// The ids that workers may get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkerUids {
+    pub first: u32,
+    pub count: u32,
+}
+
+impl WorkerConfig {
+    pub fn uids(&self) -> WorkerUids {
+        WorkerUids { first: self.uid_first, count: self.uid_count }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.uid_count > 0 && (self.uid_first == 0 || self.uid_first > u32::MAX / 2) {
+            return Err("workers.uid_first needs 1 to 2147483647: 0 is root".into());
+        }
+        if self.uid_count > WORKER_UIDS_MAX {
+            return Err(format!("workers.uid_count is more than {WORKER_UIDS_MAX}"));
+        }
+        if !(1..=CPU_PERCENT_MAX).contains(&self.cpu_percent_max) {
+            return Err(format!("workers.cpu_percent_max needs 1 to {CPU_PERCENT_MAX}"));
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -229,6 +288,7 @@ impl Config {
         if self.fetch_patience_s == 0 {
             return Err("fetch_patience_s needs at least 1".into());
         }
+        self.workers.check()?;
         for (index, sensor) in self.sensors.iter().enumerate() {
             let name = sensor.name();
             if name.is_empty() || name.len() > NAME_BYTES_MAX {
@@ -377,6 +437,11 @@ mod tests {
         let sensor = "[[sensor]]\nname = \"temperature\"\nkind = \"simulated\"\nseed = 1\n";
         assert!(Config::parse(&format!("{GOOD}\n{sensor}")).unwrap_err().contains("twice"));
         assert!(Config::parse(&GOOD.replace("\"n\"", "\"\"")).is_err());
+        let workers = |text: &str| Config::parse(&format!("{GOOD}\n[workers]\n{text}"));
+        assert!(workers("uid_first = 0").unwrap_err().contains("0 is root"));
+        assert!(workers("cpu_percent_max = 0").is_err());
+        assert!(workers("uid_cuont = 1").is_err());
+        assert_eq!(workers("uid_count = 0").unwrap().workers.uids().count, 0);
     }
 
     #[test]

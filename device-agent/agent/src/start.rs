@@ -63,7 +63,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let link = link_config(&config, &enrolment, &key, &membership)?;
     let app_storage = AppStorage::open(disk.clone(), &config.data_dir.join("app-storage"))?;
     let store = Store::open(disk, &config.data_dir.join("store"), config.store_bytes_max)?;
-    let workers = Box::new(ProcessWorkers::new(launcher, events.clone()));
+    let workers = ProcessWorkers::new(launcher, events.clone()).confined(&config);
+    let workers = Box::new(workers);
     let seed = random_seed();
     let mut boot_id = [0; 16];
     getrandom::fill(&mut boot_id).context("make a boot id")?;

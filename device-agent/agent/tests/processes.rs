@@ -4,11 +4,11 @@ mod support;
 
 use device_protocol::RefusalCode;
 use farrier_agent::agent::Event;
-use farrier_agent::config::RuntimeConfig;
+use farrier_agent::config::{Config, RuntimeConfig};
 use farrier_agent::install::WorkerId;
 use farrier_agent::refusal::Refusal;
 use farrier_agent::workers::{
-    Launcher, Patience, ProcessWorkers, RuntimeInfo, WorkerNews, Workers, probe,
+    Launcher, Patience, ProcessWorkers, Room, RuntimeInfo, WorkerNews, Workers, probe,
 };
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -77,6 +77,8 @@ fn a_runtime_without_a_hello_or_with_another_protocol_or_a_failed_self_test_is_r
     assert!(refusal.detail.contains("load(70000)"), "{}", refusal.detail);
 }
 
+const ROOM: Room = Room { memory_bytes_max: 1 << 20, artifact_bytes: 1 << 20 };
+
 struct Floor {
     workers: ProcessWorkers,
     events: mpsc::Receiver<Event>,
@@ -94,7 +96,7 @@ impl Floor {
     /// A worker that runs an artifact of this text.
     async fn running(artifact: &str) -> Self {
         let mut floor = Self::new("ok");
-        floor.workers.spawn(WORKER, "filter");
+        floor.workers.spawn(WORKER, "filter", ROOM);
         assert!(matches!(floor.news().await, WorkerNews::Hello(_)));
         floor.workers.send(WORKER, load(artifact));
         assert!(matches!(floor.news().await, WorkerNews::Event(Message::Loaded { .. })));
@@ -145,6 +147,39 @@ fn a_worker_is_told_to_stop_and_stops() {
         floor.workers.send(WORKER, Command::ReportUsage);
         floor.workers.stop(WORKER);
         assert_eq!(floor.end().await, "it ended with status 0");
+    });
+}
+
+#[test]
+fn a_worker_has_a_user_id_and_groups_of_its_own_where_the_agent_may_give_them() {
+    in_runtime(async {
+        let (sender, events) = mpsc::channel(16);
+        let text =
+            "data_dir = \"/d\"\ngateway_url = \"http://h\"\nname = \"n\"\n[runtime]\npath = \"/r\"";
+        let config = Config::parse(text).unwrap();
+        let workers = ProcessWorkers::new(launcher("ok"), sender).confined(&config);
+        let mut floor = Floor { workers, events };
+        floor.workers.spawn(WORKER, "filter", ROOM);
+        assert!(matches!(floor.news().await, WorkerNews::Hello(_)));
+        let claimed = floor.workers.surroundings(WORKER);
+        let claims = |name: &str| claimed.iter().any(|claimed| claimed == name);
+        let (_, pid) = floor.workers.pids()[0];
+        let of_process = |file| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+        let is_own = of_process("status").lines().any(|line| line.starts_with("Uid:\t59"));
+        assert_eq!(claims("own-user"), is_own);
+        let groups = of_process("cgroup");
+        for name in ["memory", "cpu", "pids"] {
+            let is_in = |line: &str| {
+                let names = line.split(':').nth(1).unwrap_or_default();
+                line.contains("farrier-agent-") && names.split(',').any(|n| n == name)
+            };
+            let is_in_force = groups.lines().any(is_in);
+            assert_eq!(claims(&format!("cgroup-v1-{name}")), is_in_force, "{groups}");
+        }
+        floor.workers.stop(WORKER);
+        floor.end().await;
+        floor.workers.forget(WORKER);
+        assert!(floor.workers.surroundings(WORKER).is_empty());
     });
 }
 
@@ -206,7 +241,7 @@ fn a_worker_that_does_not_answer_is_ended() {
 fn a_worker_is_ended_before_its_hello_when_nobody_wants_it_any_more() {
     in_runtime(async {
         let mut floor = Floor::new("silent");
-        floor.workers.spawn(WORKER, "filter");
+        floor.workers.spawn(WORKER, "filter", ROOM);
         floor.workers.kill(WORKER);
         assert_eq!(floor.end().await, "it was ended by signal 9");
     });
@@ -216,7 +251,7 @@ fn a_worker_is_ended_before_its_hello_when_nobody_wants_it_any_more() {
 fn a_worker_that_never_says_hello_is_not_started() {
     in_runtime(async {
         let mut floor = Floor::new("dies");
-        floor.workers.spawn(WORKER, "filter");
+        floor.workers.spawn(WORKER, "filter", ROOM);
         let news = floor.news().await;
         assert!(matches!(news, WorkerNews::NotStarted(r) if r.code == RefusalCode::WorkerStart));
     });

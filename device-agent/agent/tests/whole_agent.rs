@@ -237,7 +237,7 @@ fn a_killed_worker_is_started_again() {
     let dir = tempfile::tempdir().unwrap();
     let (agent, worker) = running(dir.path(), "ok");
     let line = procfs::process::Process::new(worker).unwrap().cmdline().unwrap();
-    assert_eq!(line[1..], ["ok", "--app", "filter"], "a process list shows what it hosts");
+    assert_eq!(line[1..4], ["ok", "--app", "filter"], "a process list shows what it hosts");
     kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
     wait_for("another worker", Duration::from_secs(10), || {
         children(agent.pid()).into_iter().find(|pid| *pid != worker)

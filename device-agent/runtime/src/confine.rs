@@ -1,26 +1,50 @@
 //! Gives up what a worker does not need, as far as the system lets it.
 //!
-//! Called once the process has loaded its libraries and before any artifact is
-//! read. Threads started afterwards inherit all of it. Nothing here is required:
-//! an emulator refuses most of it, and the hello says what is in force.
+//! Called before any artifact is read, in two steps: what needs a process of one thread
+//! comes before the self-test, the rest after it. Threads started afterwards inherit all
+//! of it. Nothing here is required: an emulator refuses most of it, and the hello says by
+//! name what is in force. `docs/confinement.md` lists the names.
 
+use crate::syscall_filter;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetStatus,
     Scope,
 };
-use rustix::process::{Resource, Rlimit, setrlimit};
+use nix::sched::{CloneFlags, unshare};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The newest rules that the crate knows; an older kernel applies those it has.
 const LANDLOCK: ABI = ABI::V6;
 
-/// Names of the measures in force.
-pub fn confine() -> Vec<String> {
-    let mut in_force = Vec::new();
-    // A module's memory stays off the disk even if the worker crashes.
-    let no_core = Rlimit { current: Some(0), maximum: Some(0) };
-    if setrlimit(Resource::Core, no_core).is_ok() {
-        in_force.push("no-core-dumps".to_owned());
+/// Standard input, output, error and a second handle to the first, with room for a
+/// library that needs one for a moment.
+const OPEN_FILES_MAX: u64 = 16;
+
+/// What the starter asks for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked {
+    /// Writable memory of the process.
+    pub data_bytes_max: Option<u64>,
+    /// Tasks of the user; only where no other process is that user.
+    pub tasks_max: Option<u64>,
+}
+
+/// A network of its own in which there is nothing. The kernel wants a process of one
+/// thread for that, unless it is root.
+pub fn leave_network(in_force: &mut Vec<String>) {
+    let alone = unshare(CloneFlags::CLONE_NEWNET)
+        .or_else(|_| unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET));
+    if alone.is_ok() {
+        in_force.push("own-network-namespace".to_owned());
     }
+}
+
+pub fn confine(asked: Asked, in_force: &mut Vec<String>) {
+    // A module's memory stays off the disk even if the worker crashes.
+    limit(Resource::Core, Some(0), "no-core-dumps", in_force);
+    limit_files(in_force);
+    limit(Resource::Data, asked.data_bytes_max, "data-limit", in_force);
+    limit(Resource::Nproc, asked.tasks_max, "tasks-limit", in_force);
     if rustix::thread::set_no_new_privs(true).is_ok() {
         in_force.push("no-new-privileges".to_owned());
     }
@@ -29,12 +53,30 @@ pub fn confine() -> Vec<String> {
         Ok(RulesetStatus::PartiallyEnforced) => in_force.push("landlock-partial".to_owned()),
         Ok(RulesetStatus::NotEnforced) | Err(_) => {}
     }
-    in_force
+    // Last, because it forbids the calls that the others are made of.
+    if syscall_filter::install().is_ok() {
+        in_force.push("syscall-filter".to_owned());
+    }
+}
+
+pub fn limit_files(in_force: &mut Vec<String>) {
+    limit(Resource::Nofile, Some(OPEN_FILES_MAX), "open-files-limit", in_force);
+}
+
+fn limit(resource: Resource, max: Option<u64>, name: &str, in_force: &mut Vec<String>) {
+    if max.is_none() {
+        return;
+    }
+    let limit = Rlimit { current: max, maximum: max };
+    // An emulator says yes to some that it then leaves alone.
+    if setrlimit(resource, limit).is_ok() && getrlimit(resource).maximum == max {
+        in_force.push(name.to_owned());
+    }
 }
 
 /// No file may be opened, no TCP port bound or connected, no abstract socket
 /// reached and no process outside signalled. Open descriptors stay usable.
-fn restrict_access() -> Result<RulesetStatus, landlock::RulesetError> {
+pub fn restrict_access() -> Result<RulesetStatus, landlock::RulesetError> {
     let status = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(LANDLOCK))?

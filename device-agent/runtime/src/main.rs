@@ -21,8 +21,10 @@ mod rate;
 mod self_test;
 mod shared;
 mod supervisor;
+mod syscall_filter;
 mod worker;
 
+use confine::Asked;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -32,9 +34,10 @@ use wamr::Profile;
 const USAGE: &str = "\
 farrier-runtime runs one module for farrier-agent, which starts it with a socket as standard input.
 
-  farrier-runtime [--app NAME] [--target ID]
+  farrier-runtime [--app NAME] [--target ID] [--data-bytes-max N] [--tasks-max N]
                                run the module that comes over the socket; the name is for lists of
-                               processes, the target one with more CPU features than the usual one
+                               processes, the target one with more CPU features than the usual one;
+                               the limits are those of the process and of its user
   farrier-runtime --profile    print how this runtime was built, one `key value` a line
   farrier-runtime --version    print the version
 ";
@@ -45,20 +48,41 @@ fn main() -> ExitCode {
     match arguments.as_slice() {
         ["--version"] => print(&format!("{}\n", version())),
         ["--profile"] => print(&profile_text()),
-        [] | ["--app", _] => run_worker(Profile::of_this_build()),
-        ["--target", target] | ["--target", target, "--app", _] => {
-            match Profile::for_target(target) {
-                Ok(profile) => run_worker(profile),
-                Err(error) => refuse(&format!("{error}\n")),
-            }
-        }
-        _ => refuse(USAGE),
+        options => match Options::read(options) {
+            Ok(options) => run_worker(options),
+            Err(error) => refuse(&error),
+        },
     }
 }
 
-fn run_worker(profile: Profile) -> ExitCode {
+struct Options {
+    profile: Profile,
+    asked: Asked,
+}
+
+impl Options {
+    fn read(mut words: &[&str]) -> Result<Self, String> {
+        let mut options = Self { profile: Profile::of_this_build(), asked: Asked::default() };
+        let number = |value: &str| value.parse().map(Some).map_err(|_| USAGE.to_owned());
+        while let [name, value, rest @ ..] = words {
+            match *name {
+                "--app" => {}
+                "--target" => {
+                    options.profile = Profile::for_target(value).map_err(|e| format!("{e}\n"))?;
+                }
+                "--data-bytes-max" => options.asked.data_bytes_max = number(value)?,
+                "--tasks-max" => options.asked.tasks_max = number(value)?,
+                _ => return Err(USAGE.to_owned()),
+            }
+            words = rest;
+        }
+        if words.is_empty() { Ok(options) } else { Err(USAGE.to_owned()) }
+    }
+}
+
+fn run_worker(Options { profile, asked }: Options) -> ExitCode {
     match inherited_socket() {
-        Ok(socket) => worker::run(socket, profile),
+        Ok(socket) => worker::run(socket, profile, asked),
         Err(error) => refuse(&format!("standard input is no socket ({error}).\n{USAGE}")),
     }
 }

@@ -1,5 +1,6 @@
 //! The main thread: says hello, reads commands, answers what needs no module.
 
+use crate::confine::Asked;
 use crate::inbox::Inboxes;
 use crate::shared::Shared;
 use crate::{confine, guest, guest_api, self_test, supervisor, version};
@@ -21,11 +22,13 @@ pub enum Request {
     Stop,
 }
 
-pub fn run(socket: UnixStream, profile: Profile) -> ExitCode {
+pub fn run(socket: UnixStream, profile: Profile, asked: Asked) -> ExitCode {
     let Ok(incoming) = socket.try_clone() else { return ExitCode::FAILURE };
     let shared = Arc::new(Shared::new(socket));
+    let mut confinement = Vec::new();
+    confine::leave_network(&mut confinement);
     let self_test_failure = self_test::run();
-    let confinement = confine::confine();
+    confine::confine(asked, &mut confinement);
     let has_failed = self_test_failure.is_some();
     shared.send(&Event::Hello(hello(profile, self_test_failure, confinement)));
     if has_failed {

@@ -74,6 +74,28 @@ fn the_hello_claims_no_confinement_that_is_not_there() {
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     let is_in_force = core.split_whitespace().nth(4) == Some("0");
     assert_eq!(claims("no-core-dumps"), is_in_force, "{core}");
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let is_in_force = files.split_whitespace().nth(4) == Some("16");
+    assert_eq!(claims("open-files-limit"), is_in_force, "{files}");
+    let is_in_force = status.lines().any(|line| line == "Seccomp:\t2");
+    assert_eq!(claims("syscall-filter"), is_in_force);
+    let network = |process: &str| fs::read_link(format!("/proc/{process}/ns/net")).unwrap();
+    let is_in_force = network("self") != network(&worker.process_id().to_string());
+    assert_eq!(claims("own-network-namespace"), is_in_force);
+}
+
+#[test]
+fn what_the_starter_asks_for_is_in_force_and_a_misspelt_option_is_refused() {
+    let worker = Worker::start_as(&["--app", "a", "--data-bytes-max", "100000000"]);
+    let limits = format!("/proc/{}/limits", worker.process_id());
+    let limits = std::fs::read_to_string(limits).unwrap();
+    let data = limits.lines().find(|line| line.starts_with("Max data size")).unwrap();
+    let is_in_force = data.split_whitespace().nth(4) == Some("100000000");
+    assert_eq!(worker.hello.confinement.iter().any(|name| name == "data-limit"), is_in_force);
+    for words in [&["--data-bytes-max", "x"][..], &["--data-byte-max", "1"], &["--app"]] {
+        let ended = runtime().args(words).output().unwrap();
+        assert_eq!(ended.status.code(), Some(2), "{words:?}");
+    }
 }
 
 #[test]

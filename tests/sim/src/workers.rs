@@ -2,7 +2,7 @@
 //! given an artifact, the agent has verified it: that moment is noted.
 
 use farrier_agent::install::WorkerId;
-use farrier_agent::workers::{RuntimeInfo, WorkerNews, Workers};
+use farrier_agent::workers::{Room, RuntimeInfo, WorkerNews, Workers};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -49,7 +49,11 @@ impl SimWorkers {
 }
 
 impl Workers for SimWorkers {
-    fn spawn(&mut self, worker: WorkerId, _: &str) {
+    fn surroundings(&self, _: WorkerId) -> Vec<String> {
+        vec![]
+    }
+
+    fn spawn(&mut self, worker: WorkerId, _: &str, _: Room) {
         let hello = self.hello();
         let mut bench = self.bench.borrow_mut();
         bench.live.insert(worker);

@@ -75,7 +75,23 @@ fn view(device: &Device, look: &Look) -> String {
     }
     if !device.apps.is_empty() {
         text += &format!("\n{}", ps::view(&device.apps, look));
+        text += &confinement(device);
         text += &guest::view(&device.apps, look);
+    }
+    text
+}
+
+/// What is around each worker, by the names of docs/confinement.md.
+fn confinement(device: &Device) -> String {
+    let mut text = String::new();
+    for app in &device.apps {
+        let Some(names) = &app.confinement else { continue };
+        let names = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+        text += &format!(
+            "\n{} is confined by: {}\n",
+            format::printable(&app.app),
+            format::printable(&names)
+        );
     }
     text
 }

@@ -6,6 +6,7 @@ use crate::fetch::Fetch;
 use crate::install::{Action, Input, Persisted, SlotId, WorkerInput};
 use crate::refusal::Refusal;
 use crate::store::StoreError;
+use crate::workers::Room;
 use device_protocol::RefusalCode;
 use module_package::{AppEntry, RELEASE_BYTES_MAX, Release, open_release};
 use std::collections::VecDeque;
@@ -30,8 +31,11 @@ impl Agent {
             Action::OpenRelease { slot, entry } => return self.open_release(slot, &entry, now),
             Action::ObtainArtifact { slot } => return self.obtain_artifact(slot, now),
             Action::Spawn { worker, slot } => {
-                let app = self.installer.as_ref()?.slot(slot)?.entry.app.clone();
-                self.parts.workers.spawn(worker, &app);
+                let slot = self.installer.as_ref()?.slot(slot)?;
+                let (app, release) = (slot.entry.app.clone(), slot.release.as_ref()?);
+                let memory_bytes_max = release.limits.memory_bytes_max;
+                let room = Room { memory_bytes_max, artifact_bytes: release.artifact_bytes };
+                self.parts.workers.spawn(worker, &app, room);
             }
             Action::Begin { worker, interval_ms } => {
                 return self.begin(worker, interval_ms, now);

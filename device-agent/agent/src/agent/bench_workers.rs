@@ -3,7 +3,7 @@
 
 use crate::install::WorkerId;
 use crate::refusal::Refusal;
-use crate::workers::{WorkerNews, Workers};
+use crate::workers::{Room, WorkerNews, Workers};
 use module_limits::Limit;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -55,7 +55,11 @@ impl Hands {
 pub struct FakeWorkers(pub Rc<RefCell<Hands>>);
 
 impl Workers for FakeWorkers {
-    fn spawn(&mut self, worker: WorkerId, _: &str) {
+    fn surroundings(&self, _: WorkerId) -> Vec<String> {
+        vec!["own-user".into()]
+    }
+
+    fn spawn(&mut self, worker: WorkerId, _: &str, _: Room) {
         let mut hands = self.0.borrow_mut();
         hands.spawned += 1;
         let number = hands.spawned;
@@ -125,7 +129,7 @@ pub fn hello(runtime: &Result<String, Refusal>) -> Hello {
         cpu_features: vec![],
         imports: vec!["farrier.log".into()],
         self_test_failure: None,
-        confinement: vec![],
+        confinement: vec!["landlock".into()],
     }
 }
 

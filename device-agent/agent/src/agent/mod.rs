@@ -96,6 +96,8 @@ pub struct Agent {
     asked: BTreeSet<WorkerId>,
     /// Workers whose module has begun, and may ask for things.
     begun: BTreeMap<WorkerId, asks::Begun>,
+    /// What confines each, by name.
+    confinement: BTreeMap<WorkerId, Vec<String>>,
     /// Why a worker is being killed, in place of the signal's number.
     last_words: BTreeMap<WorkerId, String>,
     taken: channels::Taken,
@@ -135,6 +137,7 @@ impl Agent {
             speaking: BTreeSet::new(),
             asked: BTreeSet::new(),
             begun: BTreeMap::new(),
+            confinement: BTreeMap::new(),
             last_words: BTreeMap::new(),
             taken: channels::Taken::default(),
             stop_by: None,

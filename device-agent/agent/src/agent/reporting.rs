@@ -112,7 +112,10 @@ impl Agent {
         let serving = app.serving().and_then(Slot::worker);
         let usage = self.counters.total(name, serving);
         let rss_bytes = serving.map_or(0, |worker| self.meter.worker_rss_bytes(worker));
-        Some(app_report(app, wanted, fetch, &usage, rss_bytes, now))
+        let mut report = app_report(app, wanted, fetch, &usage, rss_bytes, now);
+        let worker = serving.or(wanted.worker());
+        report.confinement = worker.and_then(|worker| self.confinement.get(&worker).cloned());
+        Some(report)
     }
 
     /// Nothing can go out without a connection, so nothing is due either.

@@ -14,6 +14,9 @@ use worker_protocol::{
     LOG_LINE_BYTES_MAX, Limits, Load, LogLevel, PUBLISH_BYTES_MAX, Published, Usage, WallClock,
 };
 
+const CONFINEMENT_NAMES_MAX: usize = 24;
+const CONFINEMENT_NAME_BYTES_MAX: usize = 40;
+
 impl Agent {
     pub(super) fn hear_worker(&mut self, worker: WorkerId, news: WorkerNews, now: Moment) {
         let input = match news {
@@ -38,6 +41,9 @@ impl Agent {
     /// Only now does it count as started; it gets its module.
     fn welcome(&mut self, worker: WorkerId, hello: &Hello, now: Moment) -> Option<WorkerInput> {
         self.speaking.insert(worker);
+        let mut confinement = self.parts.workers.surroundings(worker);
+        confinement.extend(hello.confinement.iter().cloned());
+        self.confinement.insert(worker, shown(confinement));
         let runtime = self.runtime.as_ref()?;
         let found = info_of(hello);
         if found.profile != runtime.profile {
@@ -222,6 +228,7 @@ impl Agent {
             self.counters.note_restart(&app);
         }
         self.speaking.remove(&worker);
+        self.confinement.remove(&worker);
         self.asked.remove(&worker);
         self.begun.remove(&worker);
         self.counters.end_worker(worker);
@@ -239,6 +246,12 @@ fn figures_of(usage: &Usage) -> Figures {
         health: usage.health.map(|health| (health.last, health.sick)),
         is_running: usage.activity == Activity::Running,
     }
+}
+
+/// A worker's word about itself, in bounds.
+fn shown(mut confinement: Vec<String>) -> Vec<String> {
+    confinement.truncate(CONFINEMENT_NAMES_MAX);
+    confinement.into_iter().map(|name| shorten(name, CONFINEMENT_NAME_BYTES_MAX)).collect()
 }
 
 fn level_name(level: LogLevel) -> &'static str {

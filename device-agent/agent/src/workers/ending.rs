@@ -9,6 +9,9 @@ use tokio::time::sleep;
 /// Checks, some milliseconds apart, that a worker gets to exit by itself.
 const EXIT_CHECKS: u64 = 20;
 
+/// On all architectures that have workers.
+const SIGSYS: i32 = 31;
+
 /// How a process went.
 pub struct Ending(Option<ExitStatus>);
 
@@ -37,6 +40,11 @@ impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.map(|status| (status.code(), status.signal())) {
             Some((Some(code), _)) => write!(f, "ended with status {code}"),
+            // What the worker's filter of system calls does.
+            Some((None, Some(SIGSYS))) => write!(
+                f,
+                "was ended by signal {SIGSYS}: it made a system call that no worker makes"
+            ),
             Some((None, Some(signal))) => write!(f, "was ended by signal {signal}"),
             Some((None, None)) | None => f.write_str("did not end"),
         }

@@ -4,6 +4,7 @@
 //! be told that it could. So the launcher is put in front, and a runtime counts
 //! as started only when its hello has come.
 
+use super::cgroup::Room;
 use super::ending::Ending;
 use super::frames::EventReader;
 use super::process::{Patience, said_nothing};
@@ -15,6 +16,7 @@ use module_package::RuntimeProfile;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use worker_protocol::{Event, Hello, PROTOCOL_VERSION};
@@ -33,7 +35,19 @@ pub struct Started {
     pub stderr: Option<OwnedFd>,
     pub app: String,
     pub patience: Patience,
+    pub has_own_uid: bool,
 }
+
+/// Where a worker is to be started.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Place {
+    pub uid: Option<u32>,
+    pub room: Option<Room>,
+}
+
+/// Threads of a worker that is alone under its user id: three, with room for an
+/// emulator's.
+const TASKS_MAX: u64 = 64;
 
 impl Started {
     pub fn pid(&self) -> u32 {
@@ -64,7 +78,20 @@ impl Launcher {
     /// `app` is for people: in the log, and in a list of processes. It is empty for
     /// the probe.
     pub fn start(&self, app: &str) -> Result<Started, Refusal> {
-        self.start_process(app).map_err(|e| {
+        self.start_in(app, Place::default())
+    }
+
+    /// The same with a user id of its own. Where that user cannot get at the program, or
+    /// the system does not know the id, it is started without.
+    pub fn start_in(&self, app: &str, place: Place) -> Result<Started, Refusal> {
+        let started = match self.start_process(app, place) {
+            Err(e) if place.uid.is_some() => {
+                tracing::warn!(app, "the worker gets no user id of its own: {e}");
+                self.start_process(app, Place { uid: None, ..place })
+            }
+            started => started,
+        };
+        started.map_err(|e| {
             let words: Vec<String> =
                 self.words.iter().map(|word| word.display().to_string()).collect();
             let detail = format!("start {}: {e}", words.join(" "));
@@ -72,12 +99,18 @@ impl Launcher {
         })
     }
 
-    fn start_process(&self, app: &str) -> io::Result<Started> {
+    fn start_process(&self, app: &str, place: Place) -> io::Result<Started> {
         let (ours, theirs) = UnixStream::pair()?;
         let program = find_program(&self.words[0]);
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        if let Some(uid) = place.uid {
+            // With it go root's groups.
+            command.uid(uid).gid(uid);
+        }
+        let mut child = command
             .args(&self.words[1..])
             .args(label_of(app))
+            .args(limits_of(place))
             // A worker needs nothing of the agent's environment, and a launcher
             // would take orders from it.
             .env_clear()
@@ -88,13 +121,22 @@ impl Launcher {
             .spawn()?;
         let stderr = child.stderr.take().map(OwnedFd::from);
         let (app, patience) = (app.into(), self.patience);
-        Ok(Started { child, socket: ours, stderr, app, patience })
+        let has_own_uid = place.uid.is_some();
+        Ok(Started { child, socket: ours, stderr, app, patience, has_own_uid })
     }
 }
 
 /// Tells workers apart in a list of processes.
 fn label_of(app: &str) -> Vec<&str> {
     if app.is_empty() { vec![] } else { vec!["--app", app] }
+}
+
+/// Limits of the process, which it gives itself.
+fn limits_of(place: Place) -> Vec<String> {
+    let data = place.room.map(|room| ("--data-bytes-max", room.data_bytes_max()));
+    let tasks = place.uid.map(|_| ("--tasks-max", TASKS_MAX));
+    let words = |(name, value): (&str, u64)| [name.to_owned(), value.to_string()];
+    data.into_iter().chain(tasks).flat_map(words).collect()
 }
 
 /// Looks a bare name up in the agent's own PATH: the child has none.

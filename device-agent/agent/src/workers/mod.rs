@@ -6,18 +6,25 @@
 //! input is a socket; when the agent goes, the socket closes and the worker with
 //! it.
 
+mod cgroup;
 mod ending;
 mod frames;
 mod launcher;
+mod own_uid;
 mod process;
 mod stderr_log;
 
+pub use cgroup::Room;
 pub use launcher::{Launcher, RuntimeInfo, info_of, probe};
 pub use process::Patience;
 
 use crate::agent::Event;
+use crate::config::{Config, WorkerConfig};
 use crate::install::WorkerId;
 use crate::refusal::Refusal;
+use cgroup::Cgroups;
+use launcher::Place;
+use own_uid::OwnUids;
 use process::Order;
 use std::collections::BTreeMap;
 use tokio::sync::mpsc;
@@ -26,7 +33,9 @@ use worker_protocol::{Command, Hello};
 /// The agent's side; tests have one without processes.
 pub trait Workers {
     /// News follow as events; where it cannot be started, only `NotStarted`.
-    fn spawn(&mut self, worker: WorkerId, app: &str);
+    fn spawn(&mut self, worker: WorkerId, app: &str, room: Room);
+    /// What its starter has put around it, by name. It says itself what it has given up.
+    fn surroundings(&self, worker: WorkerId) -> Vec<String>;
     fn send(&mut self, worker: WorkerId, command: Command);
     /// The same, unless it has fallen behind: then this is dropped. For what a neighbour or
     /// the gateway can cause, so that neither gets a worker ended.
@@ -49,6 +58,10 @@ pub enum WorkerNews {
     Ended(String),
 }
 
+fn group_of(worker: WorkerId) -> String {
+    format!("worker-{worker}")
+}
+
 /// Commands that may wait for a worker; one that takes none is not well.
 const ORDERS_MAX: usize = 32;
 
@@ -56,6 +69,8 @@ const ORDERS_MAX: usize = 32;
 pub struct ProcessWorkers {
     launcher: Launcher,
     events: mpsc::Sender<Event>,
+    uids: OwnUids,
+    cgroups: Cgroups,
     live: BTreeMap<WorkerId, Live>,
 }
 
@@ -63,11 +78,23 @@ struct Live {
     /// `None` once it was to be killed: its task then does so.
     orders: Option<mpsc::Sender<Order>>,
     pid: Option<u32>,
+    surroundings: Vec<String>,
 }
 
 impl ProcessWorkers {
     pub fn new(launcher: Launcher, events: mpsc::Sender<Event>) -> Self {
-        Self { launcher, events, live: BTreeMap::new() }
+        let (uids, cgroups) = (OwnUids::none(), Cgroups::none());
+        Self { launcher, events, uids, cgroups, live: BTreeMap::new() }
+    }
+
+    /// With what the configuration wants around each worker, as far as it can be had.
+    pub fn confined(self, config: &Config) -> Self {
+        let WorkerConfig { cgroups, cpu_percent_max, .. } = config.workers;
+        let cgroups = match cgroups {
+            true => Cgroups::new(cpu_percent_max.into(), config.is_emulated()),
+            false => Cgroups::none(),
+        };
+        Self { uids: OwnUids::new(config.workers.uids()), cgroups, ..self }
     }
 
     fn order(&mut self, worker: WorkerId, order: Order) {
@@ -82,13 +109,20 @@ impl ProcessWorkers {
 }
 
 impl Workers for ProcessWorkers {
-    fn spawn(&mut self, worker: WorkerId, app: &str) {
+    fn spawn(&mut self, worker: WorkerId, app: &str, room: Room) {
         let (orders, orders_rx) = mpsc::channel(ORDERS_MAX);
-        let started = self.launcher.start(app);
+        let uid = self.uids.give(worker);
+        let started = self.launcher.start_in(app, Place { uid, room: Some(room) });
         let pid = started.as_ref().ok().map(|started| started.pid());
+        let mut surroundings = Vec::new();
+        if let Ok(started) = &started {
+            surroundings.extend(started.has_own_uid.then(|| "own-user".to_owned()));
+            // It has no module yet and waits for one.
+            surroundings.extend(self.cgroups.admit(&group_of(worker), started.pid(), room));
+        }
         let news = process::NewsSender { worker, events: self.events.clone() };
         tokio::spawn(process::supervise(started, orders_rx, news));
-        self.live.insert(worker, Live { orders: Some(orders), pid });
+        self.live.insert(worker, Live { orders: Some(orders), pid, surroundings });
     }
 
     fn send(&mut self, worker: WorkerId, command: Command) {
@@ -113,8 +147,14 @@ impl Workers for ProcessWorkers {
         }
     }
 
+    fn surroundings(&self, worker: WorkerId) -> Vec<String> {
+        self.live.get(&worker).map(|live| live.surroundings.clone()).unwrap_or_default()
+    }
+
     fn forget(&mut self, worker: WorkerId) {
         self.live.remove(&worker);
+        self.uids.take_back(worker);
+        self.cgroups.remove(&group_of(worker));
     }
 
     fn pids(&self) -> Vec<(WorkerId, u32)> {

@@ -1,0 +1,301 @@
+//! A control group for each worker: memory, processor time and the number of threads.
+//!
+//! Version 2 where its controllers are there for us, else version 1. Nothing here is
+//! required: what cannot be set is not claimed, and the report says what is in force.
+//! A group is made below the agent's own, so that whoever limits the agent limits its
+//! workers as well.
+
+use procfs::process::{MountInfo, Process};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Of the agent's groups; its process id follows.
+const PREFIX: &str = "farrier-agent-";
+
+const CPU_PERIOD_US: u64 = 100_000;
+/// Beside its linear memory: libraries, heaps, stacks.
+const OWN_BYTES: u64 = 32 << 20;
+/// The artifact arrives in a frame, is read from it, and becomes code.
+const ARTIFACT_COPIES: u64 = 3;
+/// The emulator and its translation of everything that runs.
+const EMULATOR_BYTES: u64 = 512 << 20;
+const TASKS_MAX: u64 = 16;
+const EMULATOR_TASKS_MAX: u64 = 64;
+
+/// What one worker may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Of linear memory.
+    pub memory_bytes_max: u64,
+    pub artifact_bytes: u64,
+}
+
+impl Room {
+    /// Writable memory of the process.
+    pub fn data_bytes_max(self) -> u64 {
+        let artifact = self.artifact_bytes.saturating_mul(ARTIFACT_COPIES);
+        self.memory_bytes_max.saturating_add(artifact).saturating_add(OWN_BYTES)
+    }
+}
+
+#[derive(Debug)]
+pub struct Cgroups {
+    /// One directory for each hierarchy, below which the workers' are made.
+    parents: Vec<Parent>,
+    cpu_percent_max: u64,
+    is_emulated: bool,
+}
+
+#[derive(Debug)]
+struct Parent {
+    dir: PathBuf,
+    is_v2: bool,
+    controller: Controller,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Controller {
+    Memory,
+    Cpu,
+    Pids,
+}
+
+const CONTROLLERS: [(&str, Controller); 3] =
+    [("memory", Controller::Memory), ("cpu", Controller::Cpu), ("pids", Controller::Pids)];
+
+impl Cgroups {
+    /// Makes the agent's groups where that is allowed.
+    pub fn new(cpu_percent_max: u64, is_emulated: bool) -> Self {
+        let parents = find_parents().unwrap_or_else(|e| {
+            tracing::info!("no control groups for the workers: {e}");
+            Vec::new()
+        });
+        Self { parents, cpu_percent_max, is_emulated }
+    }
+
+    /// Without any, for tests and where they are not wanted.
+    pub fn none() -> Self {
+        Self { parents: Vec::new(), cpu_percent_max: 0, is_emulated: false }
+    }
+
+    /// Puts a process that has just begun into a group of its own. What is in force.
+    pub fn admit(&self, name: &str, pid: u32, room: Room) -> Vec<String> {
+        let mut in_force = Vec::new();
+        for parent in &self.parents {
+            let what = parent.controller.name();
+            match self.admit_to(parent, name, pid, room) {
+                Ok(()) => {
+                    let version = if parent.is_v2 { 2 } else { 1 };
+                    in_force.push(format!("cgroup-v{version}-{what}"));
+                }
+                Err(e) => tracing::warn!(pid, "no group for {what}: {e}"),
+            }
+        }
+        in_force
+    }
+
+    fn admit_to(&self, parent: &Parent, name: &str, pid: u32, room: Room) -> io::Result<()> {
+        let dir = parent.dir.join(name);
+        match fs::create_dir(&dir) {
+            // In version 2 all controllers share one.
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            _ => {}
+        }
+        let quota_us = CPU_PERIOD_US * self.cpu_percent_max / 100;
+        let emulator_bytes = if self.is_emulated { EMULATOR_BYTES } else { 0 };
+        let memory_bytes = room.data_bytes_max().saturating_add(emulator_bytes);
+        let tasks = if self.is_emulated { EMULATOR_TASKS_MAX } else { TASKS_MAX };
+        let write = |file: &str, text: String| fs::write(dir.join(file), text);
+        match (parent.controller, parent.is_v2) {
+            (Controller::Memory, true) => write("memory.max", memory_bytes.to_string())?,
+            (Controller::Memory, false) => {
+                write("memory.limit_in_bytes", memory_bytes.to_string())?;
+            }
+            (Controller::Cpu, true) => write("cpu.max", format!("{quota_us} {CPU_PERIOD_US}"))?,
+            (Controller::Cpu, false) => {
+                write("cpu.cfs_period_us", CPU_PERIOD_US.to_string())?;
+                write("cpu.cfs_quota_us", quota_us.to_string())?;
+            }
+            (Controller::Pids, _) => write("pids.max", tasks.to_string())?,
+        }
+        write("cgroup.procs", pid.to_string())
+    }
+
+    /// The process is gone.
+    pub fn remove(&self, name: &str) {
+        for parent in &self.parents {
+            // A group that is not empty yet is swept at the next start of an agent.
+            let _ = fs::remove_dir(parent.dir.join(name));
+        }
+    }
+}
+
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        for parent in &self.parents {
+            sweep(&parent.dir);
+        }
+    }
+}
+
+impl Controller {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Cpu => "cpu",
+            Self::Pids => "pids",
+        }
+    }
+}
+
+fn find_parents() -> io::Result<Vec<Parent>> {
+    let own = Process::myself().map_err(io::Error::other)?;
+    let mounts = own.mountinfo().map_err(io::Error::other)?;
+    let mut parents = Vec::new();
+    for group in own.cgroups().map_err(io::Error::other)? {
+        let is_v2 = group.hierarchy == 0;
+        let is_its = |mount: &&MountInfo| match is_v2 {
+            true => mount.fs_type == "cgroup2",
+            false => {
+                let has = |name: &String| mount.super_options.contains_key(name.as_str());
+                mount.fs_type == "cgroup" && group.controllers.iter().any(has)
+            }
+        };
+        let Some(mount) = mounts.0.iter().find(is_its) else { continue };
+        // A container sees a part of the hierarchy only: what its mount shows.
+        let path = Path::new(&group.pathname);
+        let below = path.strip_prefix(&mount.root).unwrap_or(path);
+        let dir = mount.mount_point.join(below.strip_prefix("/").unwrap_or(below));
+        let controllers = match is_v2 {
+            true => delegated(&dir),
+            false => group.controllers.clone(),
+        };
+        let wanted = CONTROLLERS.iter().filter(|(name, _)| controllers.iter().any(|c| c == name));
+        let wanted: Vec<Controller> = wanted.map(|(_, controller)| *controller).collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        sweep_dead(&dir);
+        let own_dir = dir.join(format!("{PREFIX}{}", std::process::id()));
+        match make_parent(&own_dir, is_v2, &wanted) {
+            Ok(()) => parents.extend(wanted.into_iter().map(|controller| Parent {
+                dir: own_dir.clone(),
+                is_v2,
+                controller,
+            })),
+            Err(e) => tracing::info!("no control group {}: {e}", own_dir.display()),
+        }
+    }
+    Ok(parents)
+}
+
+/// Controllers that the group above lets its children have.
+fn delegated(dir: &Path) -> Vec<String> {
+    let text = fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap_or_default();
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+fn make_parent(dir: &Path, is_v2: bool, controllers: &[Controller]) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    if is_v2 {
+        let wanted = controllers.iter().map(|c| format!("+{}", c.name())).collect::<Vec<_>>();
+        fs::write(dir.join("cgroup.subtree_control"), wanted.join(" "))?;
+    }
+    Ok(())
+}
+
+/// Removes the groups of agents that are no more.
+fn sweep_dead(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            sweep(&entry.path());
+        }
+    }
+}
+
+fn sweep(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+    let _ = fs::remove_dir(dir);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::process::{Child, Command, ExitStatus, Stdio};
+
+    /// A shell that waits for a line before it does this.
+    fn shell(script: &str) -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("read go; {script}")]);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    fn go(mut child: Child) -> ExitStatus {
+        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        child.wait().unwrap()
+    }
+
+    fn admitted(cgroups: &Cgroups, name: &str, script: &str) -> (Child, Vec<String>) {
+        let child = shell(script);
+        let room = Room { memory_bytes_max: 0, artifact_bytes: 0 };
+        let in_force = cgroups.admit(name, child.id(), room);
+        (child, in_force)
+    }
+
+    #[test]
+    fn what_is_claimed_of_a_group_holds() {
+        let mut cgroups = Cgroups::new(50, false);
+        let hog = "head -c 300m /dev/zero | tail -c 200m";
+        let (child, in_force) = admitted(&cgroups, "hog", hog);
+        if in_force.iter().any(|name| name.ends_with("-memory")) {
+            assert!(!go(child).success(), "200 MB in a group of 32 MB");
+        } else {
+            assert!(go(child).success());
+        }
+        let many =
+            "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 1 & done; wait";
+        let (child, in_force) = admitted(&cgroups, "many", many);
+        let is_limited = in_force.iter().any(|name| name.ends_with("-pids"));
+        assert_eq!(go(child).success(), !is_limited);
+        // So little that it is too little on the busiest machine.
+        cgroups.cpu_percent_max = 2;
+        let spin = "i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done";
+        let (child, in_force) = admitted(&cgroups, "spin", spin);
+        let limit = cgroups.parents.iter().find(|p| p.controller == Controller::Cpu);
+        assert_eq!(in_force.iter().any(|name| name.ends_with("-cpu")), limit.is_some());
+        go(child);
+        if let Some(parent) = limit {
+            let stat = fs::read_to_string(parent.dir.join("spin/cpu.stat")).unwrap();
+            let throttled = stat.lines().find_map(|line| line.strip_prefix("nr_throttled "));
+            assert_ne!(
+                throttled,
+                Some("0"),
+                "a fiftieth of a processor, and it wanted a whole one"
+            );
+        }
+        let dirs: Vec<PathBuf> = cgroups.parents.iter().map(|parent| parent.dir.clone()).collect();
+        // What the shells have left behind ends within a second.
+        let names = ["hog", "many", "spin"];
+        let is_empty = || dirs.iter().all(|dir| names.iter().all(|name| !dir.join(name).exists()));
+        for _ in 0..200 {
+            names.iter().for_each(|name| cgroups.remove(name));
+            if is_empty() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        drop(cgroups);
+        assert!(dirs.iter().all(|dir| !dir.exists()), "{dirs:?}");
+    }
+}

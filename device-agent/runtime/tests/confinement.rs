@@ -1,0 +1,131 @@
+//! That each layer around a worker really holds, tried by a process that has put them
+//! on and then does what no worker may.
+//!
+//! The process is this program again, with what to try in its environment: the layers
+//! cannot be taken off once they are on.
+
+#[path = "../src/confine.rs"]
+mod confine;
+#[path = "../src/syscall_filter.rs"]
+mod syscall_filter;
+
+use confine::Asked;
+use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+const ATTEMPT: &str = "FARRIER_TEST_ATTEMPT";
+const SIGSYS: i32 = 31;
+/// What an attempt ends with that was refused by an error and not by a signal.
+const REFUSED: i32 = 77;
+
+/// Runs one attempt in a process of its own.
+fn attempt(what: &str) -> ExitStatus {
+    let program = std::env::current_exe().unwrap();
+    let mut command = Command::new(program);
+    command.args(["--exact", "an_attempt", "--ignored", "--test-threads", "1"]).env(ATTEMPT, what);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap()
+}
+
+/// No test: what `attempt` starts.
+#[test]
+#[ignore = "started by the other tests"]
+fn an_attempt() {
+    let Ok(what) = std::env::var(ATTEMPT) else { return };
+    if what == "open-under-landlock" {
+        confine::restrict_access().unwrap();
+        std::process::exit(if File::open("/etc/passwd").is_err() { REFUSED } else { 0 });
+    }
+    if what == "files-under-their-limit" {
+        let mut in_force = Vec::new();
+        confine::limit_files(&mut in_force);
+        let mut files = Vec::new();
+        while let Ok(file) = File::open("/dev/null") {
+            files.push(file);
+            if files.len() > 100 {
+                std::process::exit(0);
+            }
+        }
+        std::process::exit(REFUSED);
+    }
+    let data_bytes_max = Some(64 << 20);
+    let mut in_force = Vec::new();
+    if what == "reach" {
+        // This thread leaves alone: only root may take one of several along.
+        confine::leave_network(&mut in_force);
+        let devices = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+        let has_others = devices.lines().skip(2).any(|line| !line.trim().starts_with("lo:"));
+        let is_alone = !has_others && TcpStream::connect("127.0.0.1:9").is_err();
+        std::process::exit(if in_force.is_empty() || is_alone { REFUSED } else { 0 });
+    }
+    confine::confine(Asked { data_bytes_max, tasks_max: None }, &mut in_force);
+    let is_refused = match what.as_str() {
+        "nothing" => {
+            // All that a worker does: threads, memory, waiting, time.
+            let thread = std::thread::Builder::new().name("one".into()).spawn(|| {
+                std::thread::sleep(Duration::from_millis(5));
+                vec![1_u8; 1 << 20].len()
+            });
+            thread.unwrap().join().unwrap() != 1 << 20
+        }
+        "memory" => Vec::<u8>::new().try_reserve_exact(256 << 20).is_err(),
+        "open" => File::open("/etc/passwd").is_err(),
+        "make" => fs::create_dir("/tmp/farrier-attempt").is_err(),
+        "socket" => TcpStream::connect("127.0.0.1:9").is_err(),
+        "listen" => TcpListener::bind("127.0.0.1:0").is_err(),
+        "process" => Command::new("/bin/true").spawn().is_err(),
+        "signal" => {
+            let parent = rustix::process::getppid().unwrap();
+            rustix::process::kill_process(parent, rustix::process::Signal::CONT).is_err()
+        }
+        "network" => nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).is_err(),
+        "limits" => {
+            let limit = rustix::process::Rlimit { current: Some(1), maximum: Some(1) };
+            rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).is_err()
+        }
+        other => panic!("nobody knows how to try {other}"),
+    };
+    std::process::exit(if is_refused { REFUSED } else { 0 });
+}
+
+/// Whether this system has such filters; then the attempts must end by them.
+fn has_filters() -> bool {
+    fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail")
+        .is_ok_and(|actions| actions.contains("kill_process"))
+}
+
+#[test]
+fn what_a_worker_does_is_allowed() {
+    assert_eq!(attempt("nothing").code(), Some(0));
+}
+
+#[test]
+fn a_system_call_that_no_worker_makes_ends_the_process() {
+    if !has_filters() {
+        return;
+    }
+    for what in ["open", "make", "socket", "listen", "process", "signal", "network", "limits"] {
+        let ended = attempt(what);
+        assert_eq!(ended.signal(), Some(SIGSYS), "{what}: {ended}");
+    }
+}
+
+#[test]
+fn landlock_alone_refuses_files() {
+    if fs::read_to_string("/sys/kernel/security/lsm").is_ok_and(|lsm| lsm.contains("landlock")) {
+        assert_eq!(attempt("open-under-landlock").code(), Some(REFUSED));
+    }
+}
+
+#[test]
+fn a_network_of_its_own_has_nothing_in_it() {
+    assert_eq!(attempt("reach").code(), Some(REFUSED));
+}
+
+#[test]
+fn more_files_and_memory_than_the_limits_are_refused() {
+    assert_eq!(attempt("files-under-their-limit").code(), Some(REFUSED));
+    assert_eq!(attempt("memory").code(), Some(REFUSED));
+}
