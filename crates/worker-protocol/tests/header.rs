@@ -12,7 +12,7 @@ fn read(file: &str) -> String {
 /// What a C type is on wasm32.
 fn type_of(c_type: &str) -> GuestType {
     let c_type = c_type.trim();
-    match c_type.rsplit_once(|c: char| c == ' ' || c == '*').map_or(c_type, |(of, _)| of.trim()) {
+    match c_type.rsplit_once([' ', '*']).map_or(c_type, |(of, _)| of.trim()) {
         "int64_t" => GuestType::I64,
         "int32_t" | "size_t" => GuestType::I32,
         pointer if c_type.contains('*') && !pointer.is_empty() => GuestType::I32,
@@ -25,7 +25,7 @@ fn the_header_declares_every_function_with_its_type() {
     let header = read("firmware-examples/sdk/farrier.h");
     for call in GuestCall::ALL {
         let import = format!("FARRIER_IMPORT({})\n", call.name());
-        let (_, declaration) = header.split_once(&import).expect(call.name());
+        let (_, declaration) = header.split_once(&import).unwrap_or_else(|| panic!("no {import}"));
         let declaration = declaration.split_once(';').unwrap().0;
         let (result, params) = declaration.trim_end_matches(')').split_once('(').unwrap();
         let (result, name) = result.split_once(' ').unwrap();
@@ -54,7 +54,7 @@ fn the_documentation_has_every_function_with_its_number_of_parameters() {
     let text = read("docs/guest-api.md");
     for call in GuestCall::ALL {
         let row = format!("| `{}` | `(", call.name());
-        let (_, rest) = text.split_once(&row).expect(call.name());
+        let (_, rest) = text.split_once(&row).unwrap_or_else(|| panic!("no {row}"));
         let (params, rest) = rest.split_once(')').unwrap();
         let types: Vec<&str> =
             params.split(", ").filter_map(|param| param.split_once(": ").map(|p| p.1)).collect();

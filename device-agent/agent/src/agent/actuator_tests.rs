@@ -68,3 +68,29 @@ fn an_actuator_that_the_device_does_not_have_is_refused() {
     assert_eq!((app.state, number(app.refusal)), (AppState::Refused, Some(19)));
     assert_eq!(app.detail, "no actuator door; this device has [fan, lamp]");
 }
+
+#[test]
+fn a_sensor_is_not_read_more_often_than_its_value_is_good_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("level");
+    std::fs::write(&path, "7").unwrap();
+    let mut bench = Bench::with_sensor_file(&path);
+    bench.connect();
+    let release = bench.release("filter", 1, "ok");
+    let release = bench.offer_release(&release);
+    let sensors = vec!["level".to_owned()];
+    bench.give(1, vec![AppEntry { release, sensors, ..super::entry("filter") }]);
+    let mut read_after = |ms, text: &str| {
+        std::fs::write(&path, text).unwrap();
+        bench.advance(ms);
+        bench.say(0, read("level"));
+        *bench.outcomes().last().unwrap()
+    };
+    assert_eq!(read_after(0, "7"), Outcome::Number(7.0));
+    assert_eq!(read_after(0, "8"), Outcome::Number(7.0), "it is good for a moment");
+    // However long a busy machine takes to read a file.
+    assert_eq!(read_after(60_000, "8"), Outcome::Number(8.0));
+    assert_eq!(read_after(60_000, "none"), Outcome::Unavailable);
+    assert_eq!(read_after(0, "9"), Outcome::Unavailable);
+    assert_eq!(read_after(60_000, "9"), Outcome::Number(9.0));
+}

@@ -11,13 +11,39 @@ use crate::hardware;
 use crate::install::{Input, WorkerId, WorkerInput};
 use crate::refusal::Refusal;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use worker_protocol::{
     Answer, Ask, Asked, Command, NAME_BYTES_MAX, Outcome, STORED_VALUE_BYTES_MAX, StoredValue,
 };
 
 /// Questions of one worker in a second. An honest one asks for less of each kind.
 const ASKS_PER_S_MAX: u32 = 200;
+
+/// Changes of stored values in a second, of all modules together: each is a synced write,
+/// and the agent does nothing else meanwhile.
+const STORES_PER_S_MAX: u32 = 100;
+/// How long a sensor's value is at least good for.
+const VALUE_GOOD_MIN: Duration = Duration::from_millis(20);
+/// Some sensors take a while to be read: so many times as long their value is good for, so
+/// that no module can keep the agent from its work.
+const VALUE_GOOD_TIMES: u32 = 10;
+
+/// So many in a second.
+#[derive(Debug, Default)]
+pub(super) struct PerSecond {
+    since: Moment,
+    count: u32,
+}
+
+impl PerSecond {
+    pub fn admits(&mut self, max: u32, now: Moment) -> bool {
+        if now.saturating_sub(self.since) >= Duration::from_secs(1) {
+            (self.since, self.count) = (now, 0);
+        }
+        self.count = self.count.saturating_add(1);
+        self.count <= max
+    }
+}
 
 /// A worker whose module has begun.
 pub(super) struct Begun {
@@ -27,8 +53,7 @@ pub(super) struct Begun {
     pub subscriptions: BTreeMap<String, u64>,
     sensors: Vec<String>,
     actuators: Vec<String>,
-    /// Of the present second: when it began, and how often was asked.
-    asked: (Moment, u32),
+    asked: PerSecond,
 }
 
 impl Agent {
@@ -65,7 +90,7 @@ impl Agent {
             subscriptions,
             sensors: entry.sensors,
             actuators: provisions.actuators,
-            asked: (now, 0),
+            asked: PerSecond::default(),
         };
         self.begun.insert(worker, begun);
         self.parts.workers.send(worker, Command::Start { interval_ms, stored: Some(stored) });
@@ -81,12 +106,7 @@ impl Agent {
         // Also one that was told to end may finish its call. One whose application has
         // left the device may not write any more.
         let Some(begun) = self.begun.get_mut(&worker) else { return Outcome::Denied };
-        let (since, count) = &mut begun.asked;
-        if now.saturating_sub(*since) >= Duration::from_secs(1) {
-            (*since, *count) = (now, 0);
-        }
-        *count += 1;
-        if *count > ASKS_PER_S_MAX {
+        if !begun.asked.admits(ASKS_PER_S_MAX, now) {
             return Outcome::TooMany;
         }
         let (app, quota_bytes) = (begun.app.clone(), begun.storage_bytes);
@@ -102,7 +122,9 @@ impl Agent {
             }
             Ask::Forget { .. } if quota_bytes == 0 => Outcome::Denied,
             Ask::Forget { key } => self.change_stored(&app, &key, None, quota_bytes, now),
-            Ask::ReadSensor { name } if begun.sensors.contains(&name) => self.read_sensor(&name),
+            Ask::ReadSensor { name } if begun.sensors.contains(&name) => {
+                self.read_sensor(&name, now)
+            }
             Ask::SetActuator { name, value } if begun.actuators.contains(&name) => {
                 self.set_actuator(app, &name, value, now)
             }
@@ -110,7 +132,23 @@ impl Agent {
         }
     }
 
-    fn read_sensor(&self, name: &str) -> Outcome {
+    fn read_sensor(&mut self, name: &str, now: Moment) -> Outcome {
+        if let Some((good_until, value)) = self.sensor_values.get(name)
+            && now < *good_until
+        {
+            return *value;
+        }
+        let began = Instant::now();
+        let value = self.read_sensor_now(name);
+        let good_for = VALUE_GOOD_MIN.max(began.elapsed() * VALUE_GOOD_TIMES);
+        if value != Outcome::Denied {
+            // Only names that the owner has declared.
+            self.sensor_values.insert(name.to_owned(), (now + good_for, value));
+        }
+        value
+    }
+
+    fn read_sensor_now(&self, name: &str) -> Outcome {
         let config = &self.parts.config;
         let Some(sensor) = config.sensors.iter().find(|sensor| sensor.name() == name) else {
             return Outcome::Denied;
@@ -155,6 +193,9 @@ impl Agent {
         quota_bytes: usize,
         now: Moment,
     ) -> Outcome {
+        if !self.stores.admits(STORES_PER_S_MAX, now) {
+            return Outcome::TooMany;
+        }
         match self.parts.app_storage.change(app, key, value, quota_bytes) {
             Ok(true) => Outcome::Done,
             Ok(false) => Outcome::Full,

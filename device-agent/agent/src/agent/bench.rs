@@ -105,6 +105,7 @@ pub struct Bench {
     now: Moment,
     disk: Rc<SimDisk>,
     clock_trusted: bool,
+    more_config: String,
     wire: Arc<Mutex<Wire>>,
     hands: Rc<RefCell<Hands>>,
     runtime: Result<String, Refusal>,
@@ -152,11 +153,16 @@ fn first_enrolment() -> Enrolment {
     Enrolment { device: device(), root, sealed_root, broker_url: String::new() }
 }
 
-fn boot(disk: &Rc<SimDisk>, hands: &Rc<RefCell<Hands>>, clock_trusted: bool) -> Agent {
+fn boot(
+    disk: &Rc<SimDisk>,
+    hands: &Rc<RefCell<Hands>>,
+    clock_trusted: bool,
+    more_config: &str,
+) -> Agent {
     let config = Config::parse(&format!(
         "data_dir = \"/data\"\ngateway_url = \"\"\nname = \"bench\"\nreport_interval_ms = 1000\n\
          clock_trusted = {clock_trusted}\n[runtime]\npath = \"/r\"\n\
-         [[sensor]]\nname = \"temperature\"\nkind = \"simulated\"\nseed = 1\n{MORE_CONFIG}"
+         [[sensor]]\nname = \"temperature\"\nkind = \"simulated\"\nseed = 1\n{MORE_CONFIG}{more_config}"
     ));
     let data = Path::new("/data");
     let state = State::open(disk.clone(), data).unwrap();
@@ -181,12 +187,24 @@ impl Bench {
     }
 
     pub fn with_clock(clock_trusted: bool) -> Self {
+        Self::with_config(clock_trusted, String::new())
+    }
+
+    /// A device with a sensor `level` behind this file.
+    pub fn with_sensor_file(path: &Path) -> Self {
+        let path = path.display();
+        let sensor = format!("[[sensor]]\nname = \"level\"\nkind = \"file\"\npath = \"{path}\"\n");
+        Self::with_config(true, sensor)
+    }
+
+    fn with_config(clock_trusted: bool, more_config: String) -> Self {
         let (disk, hands) = (Rc::new(SimDisk::default()), Rc::default());
         let mut bench = Self {
-            agent: boot(&disk, &hands, clock_trusted),
+            agent: boot(&disk, &hands, clock_trusted, &more_config),
             now: Moment::ZERO,
             disk,
             clock_trusted,
+            more_config,
             wire: Arc::default(),
             hands,
             runtime: Ok("x86_64-linux".into()),
@@ -210,7 +228,7 @@ impl Bench {
         self.wire = Arc::default();
         self.wants = 0;
         self.now = Moment::ZERO;
-        self.agent = boot(&self.disk, &self.hands, self.clock_trusted);
+        self.agent = boot(&self.disk, &self.hands, self.clock_trusted, &self.more_config);
         self.probe();
     }
 

@@ -2,11 +2,11 @@
 //! the gateway. What a module gets is what the manifest lets it subscribe to.
 
 use super::Agent;
+use super::asks::PerSecond;
 use crate::Moment;
 use crate::refusal::Refusal;
 use device_protocol::RefusalCode;
 use module_package::open_channel_message;
-use std::time::Duration;
 use worker_protocol::{Command, Delivered, PUBLISH_BYTES_MAX};
 
 /// Messages of the gateway in a second. Each costs the check of a signature, and the
@@ -18,24 +18,12 @@ const MESSAGES_PER_S_MAX: u32 = 50;
 pub(super) struct Taken {
     /// The highest that came; what is not above it is late or comes twice.
     counter: u64,
-    /// Of the present second: when it began, and how many came.
-    second: (Moment, u32),
-}
-
-impl Taken {
-    fn admits(&mut self, now: Moment) -> bool {
-        let (since, count) = &mut self.second;
-        if now.saturating_sub(*since) >= Duration::from_secs(1) {
-            (*since, *count) = (now, 0);
-        }
-        *count = count.saturating_add(1);
-        *count <= MESSAGES_PER_S_MAX
-    }
+    messages: PerSecond,
 }
 
 impl Agent {
     pub(super) fn take_channel_message(&mut self, sealed: &[u8], now: Moment) {
-        if !self.taken.admits(now) {
+        if !self.taken.messages.admits(MESSAGES_PER_S_MAX, now) {
             let detail = format!("more than {MESSAGES_PER_S_MAX} messages to modules in a second");
             return self.refuse(Refusal::new(RefusalCode::TooManyMessages, detail), None, now);
         }

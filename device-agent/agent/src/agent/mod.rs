@@ -100,6 +100,10 @@ pub struct Agent {
     confinement: BTreeMap<WorkerId, Vec<String>>,
     /// Why a worker is being killed, in place of the signal's number.
     last_words: BTreeMap<WorkerId, String>,
+    /// Changes of stored values.
+    stores: asks::PerSecond,
+    /// What sensors said last, and until when it is good.
+    sensor_values: BTreeMap<String, (Moment, worker_protocol::Outcome)>,
     taken: channels::Taken,
     stop_by: Option<Moment>,
 }
@@ -139,6 +143,8 @@ impl Agent {
             begun: BTreeMap::new(),
             confinement: BTreeMap::new(),
             last_words: BTreeMap::new(),
+            stores: asks::PerSecond::default(),
+            sensor_values: BTreeMap::new(),
             taken: channels::Taken::default(),
             stop_by: None,
         };
