@@ -4,7 +4,7 @@ use crate::channels;
 use crate::error::{Errors, excerpt};
 use crate::model::{ApplicationFile, Build, Devices, Located, Module, Source};
 use crate::names::{GRANT_NAME_RULE, NAME_RULE, is_grant_name, is_name};
-use crate::{BUILDS_MAX, MODULES_MAX, not_yet, shape};
+use crate::{BUILDS_MAX, MODULES_MAX, not_yet, shape, steps};
 use module_limits::{Limit, LimitAction, LimitActions};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Range, RangeInclusive};
@@ -23,6 +23,7 @@ const CONFIG_VALUE_BYTES_MAX: usize = 512;
 const CONFIG_BYTES_MAX: usize = 4 * 1024;
 pub const GRANTS_MAX: usize = 16;
 const DEVICES_MAX: usize = 10_000;
+const TARGETS_MAX: usize = 32;
 const PATH_BYTES_MAX: usize = 1_024;
 const ID_DIGITS: usize = 64;
 
@@ -30,6 +31,8 @@ const ID_DIGITS: usize = 64;
 pub fn check(file: &shape::File, errors: &mut Errors<'_>) -> ApplicationFile {
     check_name(&file.name, "application", errors);
     let devices = file.devices.as_ref().map(|devices| to_devices(devices, errors));
+    let targets = file.targets.as_ref().map(|targets| to_targets(targets, errors));
+    let of_all = OfAll { devices, targets };
     if file.modules.is_empty() {
         errors.add_absence(&file.name.span(), "the application has no module; add [[module]]");
     }
@@ -41,8 +44,7 @@ pub fn check(file: &shape::File, errors: &mut Errors<'_>) -> ApplicationFile {
         errors.add(&surplus.span(), what);
     }
     let kept = file.modules.iter().take(MODULES_MAX);
-    let modules: Vec<Module> =
-        kept.map(|module| to_module(module, devices.as_ref(), errors)).collect();
+    let modules: Vec<Module> = kept.map(|module| to_module(module, &of_all, errors)).collect();
     refuse_repeated(modules.iter().map(|module| &module.name), "module", errors);
     channels::check(&modules, errors);
     ApplicationFile { name: locate(&file.name, errors), modules }
@@ -59,11 +61,13 @@ fn check_name(name: &Spanned<String>, of: &str, errors: &mut Errors<'_>) {
     }
 }
 
-fn to_module(
-    module: &Spanned<shape::Module>,
-    of_all: Option<&Devices>,
-    errors: &mut Errors<'_>,
-) -> Module {
+/// What holds for each module that says nothing else.
+struct OfAll {
+    devices: Option<Devices>,
+    targets: Option<Vec<Located<String>>>,
+}
+
+fn to_module(module: &Spanned<shape::Module>, of_all: &OfAll, errors: &mut Errors<'_>) -> Module {
     let span = module.span();
     let module = module.get_ref();
     check_name(&module.name, "module", errors);
@@ -78,8 +82,9 @@ fn to_module(
     check_range("call_ms_max", limits.call_ms_max.as_ref(), CALL_MS, errors);
     check_range("gas_per_call_max", limits.gas_per_call_max.as_ref(), GAS, errors);
     check_range("gas_per_s_max", limits.gas_per_s_max.as_ref(), GAS, errors);
+    let own_targets = module.targets.as_ref().map(|targets| to_targets(targets, errors));
     let own = module.devices.as_ref().map(|devices| to_devices(devices, errors));
-    let devices = own.or_else(|| of_all.cloned()).unwrap_or_else(|| {
+    let devices = own.or_else(|| of_all.devices.clone()).unwrap_or_else(|| {
         let what = "it is not said where the module runs; give devices = \"all\", or a list of \
                     devices, to the module or to the application";
         errors.add_absence(&span, what);
@@ -89,6 +94,7 @@ fn to_module(
         name: locate(&module.name, errors),
         builds: to_builds(&span, module, errors),
         devices,
+        targets: own_targets.or_else(|| of_all.targets.clone()),
         interval_ms: get(module.interval_ms.as_ref()),
         health_window_ms: get(window),
         metering: module.metering.unwrap_or_default(),
@@ -103,6 +109,7 @@ fn to_module(
         sensors: to_grants("sensor", &module.sensors, errors),
         actuators: to_grants("actuator", &module.actuators, errors),
         channels: channels::read(&module.channels, errors),
+        steps: steps::read(&module.steps, errors),
     }
 }
 
@@ -233,6 +240,25 @@ fn to_devices(devices: &Spanned<shape::Devices>, errors: &mut Errors<'_>) -> Dev
         these.iter().take(DEVICES_MAX).map(|device| locate(device, errors)).collect();
     refuse_repeated(these.iter(), "device", errors);
     Devices::These(these)
+}
+
+/// Which targets there are, the gateway knows.
+fn to_targets(
+    targets: &Spanned<Vec<Spanned<String>>>,
+    errors: &mut Errors<'_>,
+) -> Vec<Located<String>> {
+    let names = targets.get_ref();
+    if !(1..=TARGETS_MAX).contains(&names.len()) {
+        let what = format!(
+            "the list has {} targets; name 1 to {TARGETS_MAX}, or leave it out for any",
+            names.len()
+        );
+        errors.add(&targets.span(), what);
+    }
+    let names: Vec<_> =
+        names.iter().take(TARGETS_MAX).map(|target| locate(target, errors)).collect();
+    refuse_repeated(names.iter(), "target", errors);
+    names
 }
 
 fn to_grants(

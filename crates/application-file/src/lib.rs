@@ -32,6 +32,7 @@ mod model;
 mod names;
 mod not_yet;
 mod shape;
+mod steps;
 mod text;
 
 pub use error::{FileError, Place};

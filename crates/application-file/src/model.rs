@@ -1,6 +1,7 @@
 //! What a file says, once nothing is wrong with it.
 
 use crate::error::Place;
+use known_answer::Step;
 use module_limits::LimitActions;
 use std::collections::BTreeMap;
 
@@ -44,6 +45,8 @@ pub struct Module {
     /// At least one, the best first: a device gets the first that its target can run.
     pub builds: Vec<Build>,
     pub devices: Devices,
+    /// Only on devices of these, at least one; `None` for any.
+    pub targets: Option<Vec<Located<String>>>,
     pub interval_ms: Option<u32>,
     pub health_window_ms: Option<u32>,
     pub metering: bool,
@@ -59,6 +62,8 @@ pub struct Module {
     pub sensors: Vec<Located<String>>,
     pub actuators: Vec<Located<String>>,
     pub channels: Vec<Channel>,
+    /// Known answers of each build; none are the module's own, as it was pushed.
+    pub steps: Vec<Located<Step>>,
 }
 
 impl Module {

@@ -3,8 +3,7 @@
 
 const FIELDS: &[(&str, &str)] = &[
     ("labels", "devices have no labels; name them in devices, or give \"all\""),
-    ("targets", "name the devices in devices, or give \"all\"; any_of chooses by target"),
-    ("placement", "give devices, a list of them or \"all\""),
+    ("placement", "give devices, a list of them or \"all\", and targets"),
     ("priority", "every module runs as best-effort in a process of its own"),
     ("cpu_weight", "every module runs as best-effort in a process of its own"),
     ("accelerators", "no device declares an accelerator"),
@@ -13,8 +12,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("stack_bytes", "every call has 256 KiB of native stack"),
     ("log_lines_per_s_max", "every module may log 20 lines a second"),
     ("publishes_per_s_max", "every module may publish 100 times a second"),
-    ("known_answers", "push them with the module: farrier module push --known-answers"),
-    ("step", "push known answers with the module: farrier module push --known-answers"),
+    ("known_answers", "write them here, as [[module.step]]"),
 ];
 
 pub fn field(name: &str) -> Option<&'static str> {

@@ -26,6 +26,11 @@ pub struct File {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<AllOrThese>")]
     pub devices: Option<Spanned<Devices>>,
+    /// Of those devices, only these targets, such as "aarch64-linux". A module can say
+    /// otherwise for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub targets: Option<Spanned<Vec<Spanned<String>>>>,
     /// The modules.
     #[serde(rename = "module", default)]
     #[schemars(with = "Vec<Module>", length(min = 1, max = 32))]
@@ -61,6 +66,10 @@ pub struct Module {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<AllOrThese>")]
     pub devices: Option<Spanned<Devices>>,
+    /// Of those devices, only these targets, if not those of the application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub targets: Option<Spanned<Vec<Spanned<String>>>>,
     /// Time between two ticks in milliseconds, 10 to 3,600,000; 1,000 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u32>")]
@@ -104,6 +113,11 @@ pub struct Module {
     #[serde(rename = "channel", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Channel>")]
     pub channels: Vec<Spanned<Channel>>,
+    /// Steps that show on each device that the module computes what it should. They hold
+    /// for every build of it.
+    #[serde(rename = "step", default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<Step>")]
+    pub steps: Vec<Spanned<Step>>,
 }
 
 /// One build of a module: one of `file`, `version` and `id`.
@@ -168,6 +182,41 @@ pub struct Channel {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub scope: Option<Spanned<String>>,
+}
+
+/// One known-answer step: `write`, `read`, or `call` with `args` and `expect`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Put bytes into the module's memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<StepBytes>,
+    /// Compare bytes of the module's memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<StepBytes>,
+    /// Call an exported function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+    /// Its arguments, such as "i32:5".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Vec<String>>,
+    /// Its results; any will do unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<Vec<String>>,
+}
+
+/// Bytes at an address, as `text` or as `hex`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StepBytes {
+    /// In the module's first memory.
+    pub address: u32,
+    /// In UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// In hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hex: Option<String>,
 }
 
 /// A word or a list, each with its place. `#[serde(untagged)]` would lose the places.

@@ -16,6 +16,7 @@ name = "filter"
 file = "build/filter.wasm"
 interval_ms = 500
 metering = true
+targets = ["aarch64-linux"]
 sensors = ["temperature", "humidity"]
 storage_bytes = 4096
 config = { window = "16", "unit of measure" = "°C" }
@@ -57,6 +58,7 @@ fn a_file_says_what_runs_where() {
     assert!(filter.metering && !filter.canonical_nans);
     assert_eq!((filter.storage_bytes, filter.config["window"].as_str()), (Some(4_096), "16"));
     assert_eq!(filter.config["unit of measure"], "°C");
+    assert_eq!(filter.targets.as_ref().map(Vec::len), Some(1));
     assert_eq!(filter.devices, Devices::All);
     assert_eq!(filter.channels[0].direction, Direction::Publish);
     assert_eq!(filter.channels[0].scope, Scope::Both, "unless given");
@@ -64,7 +66,7 @@ fn a_file_says_what_runs_where() {
     assert_eq!(sources, [Source::File("simd.wasm".into()), Source::Version(3)]);
     assert!(matches!(&threshold.devices, Devices::These(these) if these.len() == 2));
     assert_eq!(file.files(), ["build/filter.wasm", "simd.wasm"]);
-    assert_eq!(threshold.name.at.to_string(), "24:8");
+    assert_eq!(threshold.name.at.to_string(), "25:8");
 }
 
 #[test]
@@ -90,7 +92,7 @@ direction = "publish"
 "#,
         expect![[r#"
             2:8: "Climate" is no name for the application: use 1 to 64 lower-case letters, digits or '-'
-            3:1: there is no field "colour" here; take it out. There are format, name, devices, module
+            3:1: there is no field "colour" here; take it out. There are format, name, devices, targets, module
             8:1: there is no field "sensor" here; did you mean "sensors"?
             9:15: "interval_ms" is wrong: invalid type: string "fast", expected a whole number from 0 to 4294967295
             10:1: "labels" is not supported yet: devices have no labels; name them in devices, or give "all"
@@ -230,6 +232,31 @@ scope = "far"
             11:23: actuator "siren" is there already, at 11:14
             13:8: channel "average" is said to be remote, and module "filter" publishes on it; leave scope out
             19:9: there is no scope "far"; there are "both" and "remote"
+        "#]],
+    );
+}
+
+#[test]
+fn known_answers_are_read_step_by_step() {
+    let head =
+        "format = 1\nname = \"a\"\ndevices = \"all\"\n[[module]]\nname = \"b\"\nversion = 1\n";
+    let good = format!(
+        "{head}step = [{{ write = {{ address = 1, text = \"hi\" }} }}, {{ call = \"f\", args = [\"i32:5\"], \
+         expect = [\"i64:-2\"] }}, {{ read = {{ address = 1, hex = \"6869\" }} }}]\n"
+    );
+    let file = read(&good).unwrap();
+    let told: Vec<String> = file.modules[0].steps.iter().map(|s| s.value.to_string()).collect();
+    assert_eq!(told, ["write 2 bytes at 1", "call f(i32:5) = (i64:-2)", "read 2 bytes at 1"]);
+    refused(
+        &format!(
+            "{head}[[module.step]]\ncall = \"f\"\nargs = [\"5\"]\n[[module.step]]\nread = {{ address = 1 }}\n\
+             [[module.step]]\n[[module.step]]\ncall = \"f\"\nresult = []\n"
+        ),
+        expect![[r#"
+            7:1: "5" is no value: write type and number, such as "i32:-1", "i64:0xff", "f64:1.5" or a float's bits as "f64:0x3ff0000000000000"
+            10:1: give the bytes as either text or hex
+            12:1: a step is one of write, read, or call with args and expect
+            15:1: there is no field "result" here; take it out. There are write, read, call, args, expect
         "#]],
     );
 }

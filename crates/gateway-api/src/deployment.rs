@@ -89,6 +89,9 @@ pub struct Deployment {
     pub module: String,
     pub module_version: u32,
     pub devices: DeviceSelector,
+    /// Of those devices, only these targets; empty for any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub targets: Vec<String>,
     pub interval_ms: u32,
     pub call_ms_max: u32,
     pub memory_bytes_max: u64,

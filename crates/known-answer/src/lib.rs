@@ -29,7 +29,7 @@ mod value;
 use minicbor::{Decode, Encode};
 use std::fmt;
 
-pub use text::{KnownAnswerError, from_toml};
+pub use text::{FORMAT, KnownAnswerError, from_toml};
 pub use value::{InvalidValue, Value};
 
 /// Most steps in one module, a bound on what every device runs at each start.

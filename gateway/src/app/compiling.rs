@@ -98,7 +98,7 @@ impl App {
     ) -> Result<Vec<Build>, AppError> {
         let mut needed: Vec<Build> = Vec::new();
         let pairs = deployments.iter().flat_map(|deployment| {
-            let selected = state.model.served_devices().filter(|d| deployment.selects(&d.device));
+            let selected = state.model.served_devices().filter(|d| deployment.selects(d));
             selected.map(move |device| (*deployment, device))
         });
         for (deployment, device) in pairs {

@@ -97,6 +97,7 @@ impl App {
             provisions: provisions_of(&new.provisions)?,
             application: None,
             builds: None,
+            targets: None,
         })
     }
 

@@ -98,7 +98,7 @@ pub fn wanted_by<'a>(
     device: &DeviceRecord,
 ) -> BTreeMap<&'a str, &'a DeploymentRecord> {
     let mut wanted: BTreeMap<&str, &DeploymentRecord> = BTreeMap::new();
-    for deployment in model.deployments.values().filter(|d| d.selects(&device.device)) {
+    for deployment in model.deployments.values().filter(|d| d.selects(device)) {
         wanted.insert(&deployment.app, deployment);
     }
     wanted.retain(|_, deployment| !deployment.removed);

@@ -55,6 +55,7 @@ impl App {
             provisions: None,
             application: None,
             builds: None,
+            targets: None,
         };
         let telemetry = self.telemetry();
         let on_device = |device| on_device(&state, &telemetry, module, &deployment, device);

@@ -285,20 +285,20 @@ fn to_record(
 
 /// Steps that could not hold on any device are refused at once.
 fn check_steps(module: &ModuleRecord, steps: &[Step]) -> Result<(), String> {
-    for (index, step) in steps.iter().enumerate() {
-        let number = index + 1;
-        match step {
-            Step::Write { .. } | Step::Read { .. } if module.memory.is_none() => {
-                return Err(format!("Step {number}: the module has no memory."));
-            }
-            Step::Write { .. } | Step::Read { .. } => {}
-            Step::Call { export, args, expect } => {
-                check_call(module, export, args, expect.as_deref())
-                    .map_err(|what| format!("Step {number}: {what}"))?;
-            }
+    let numbered = steps.iter().enumerate();
+    numbered.into_iter().try_for_each(|(index, step)| {
+        check_step(module, step).map_err(|what| format!("Step {}: {what}", index + 1))
+    })
+}
+
+pub(super) fn check_step(module: &ModuleRecord, step: &Step) -> Result<(), String> {
+    match step {
+        Step::Write { .. } | Step::Read { .. } if module.memory.is_none() => {
+            Err("the module has no memory.".to_owned())
         }
+        Step::Write { .. } | Step::Read { .. } => Ok(()),
+        Step::Call { export, args, expect } => check_call(module, export, args, expect.as_deref()),
     }
-    Ok(())
 }
 
 fn check_call(

@@ -18,7 +18,7 @@ impl App {
         telemetry: &Telemetry,
         deployment: &DeploymentRecord,
     ) -> Vec<DeviceProgress> {
-        let devices = state.model.served_devices().filter(|d| deployment.selects(&d.device));
+        let devices = state.model.served_devices().filter(|d| deployment.selects(d));
         let from = self.viewpoint();
         devices
             .map(|device| {
@@ -76,9 +76,7 @@ fn on_device(
         detail,
     };
     let is_later = |other: &&DeploymentRecord| {
-        other.app == deployment.app
-            && other.number > deployment.number
-            && other.selects(&device.device)
+        other.app == deployment.app && other.number > deployment.number && other.selects(device)
     };
     if let Some(later) = state.model.deployments.values().find(is_later) {
         let detail = match later.removed {

@@ -183,7 +183,7 @@ fn latest_status(state: &State, key: &ArtifactKey) -> BuildStatus {
             let of_class = model.devices.values().filter(|d| {
                 d.target == key.target
                     && d.bounds_checks == key.bounds_checks
-                    && deployment.selects(&d.device)
+                    && deployment.selects(d)
                     && module_for(model, deployment, d).is_some_and(|m| m.module == key.module)
             });
             for device in of_class {
@@ -254,6 +254,7 @@ pub fn deployment(record: &DeploymentRecord, progress: Vec<DeviceProgress>) -> D
                 DeviceSelector::These(devices.iter().map(ToString::to_string).collect())
             }
         },
+        targets: record.targets.clone().unwrap_or_default(),
         interval_ms: record.interval_ms,
         call_ms_max: record.limits.call_ms_max,
         memory_bytes_max: record.limits.memory_bytes_max,

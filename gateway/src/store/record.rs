@@ -187,6 +187,9 @@ pub struct DeploymentRecord {
     /// that its target can run.
     #[n(41)]
     pub builds: Option<Vec<ModuleId>>,
+    /// Of those devices, only these targets; `None` for any.
+    #[n(42)]
+    pub targets: Option<Vec<String>>,
 }
 
 impl DeploymentRecord {
@@ -204,8 +207,9 @@ impl DeploymentRecord {
         self.builds.as_deref().unwrap_or(std::slice::from_ref(&self.module))
     }
 
-    pub fn selects(&self, device: &DeviceId) -> bool {
-        self.devices.as_ref().is_none_or(|these| these.contains(device))
+    pub fn selects(&self, device: &DeviceRecord) -> bool {
+        self.devices.as_ref().is_none_or(|these| these.contains(&device.device))
+            && self.targets.as_ref().is_none_or(|these| these.contains(&device.target))
     }
 }
 

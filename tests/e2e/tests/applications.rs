@@ -76,6 +76,8 @@ async fn the_guides_file_is_applied_changed_refused_for_more_accepted_and_remove
     ensure!((application.name.as_str(), application.version) == ("climate", 1));
     fleet.wait_running(DEVICE, "sensor-filter", 1).await?;
     fleet.wait_running(DEVICE, "xxhash", 1).await?;
+    let answers = |app: &AppStatus| app.checks_passed > 0 && app.checks_failed == 0;
+    fleet.wait_app("its known answers", DEVICE, "xxhash", answers).await?;
     let ticking = |app: &AppStatus| app.calls > 0 && app.published > 0;
     let first = fleet.wait_app("averages", DEVICE, "sensor-filter", ticking).await?;
 

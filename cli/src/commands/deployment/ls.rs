@@ -65,7 +65,7 @@ fn view(deployments: &[Deployment], look: &Look) -> String {
         ];
         if look.wide {
             cells.extend([
-                plain(asked_for(&deployment.devices)),
+                plain(asked_for(deployment)),
                 plain(format::millis(deployment.interval_ms.into())),
                 plain(format::millis(deployment.call_ms_max.into())),
                 plain(format::bytes(deployment.memory_bytes_max)),
@@ -76,10 +76,14 @@ fn view(deployments: &[Deployment], look: &Look) -> String {
     grid.to_text()
 }
 
-pub fn asked_for(devices: &DeviceSelector) -> String {
-    match devices {
+pub fn asked_for(deployment: &Deployment) -> String {
+    let devices = match &deployment.devices {
         DeviceSelector::All => "all".to_owned(),
         DeviceSelector::These(devices) => devices.join(", "),
+    };
+    match deployment.targets.as_slice() {
+        [] => devices,
+        targets => format!("{devices} of {}", targets.join(", ")),
     }
 }
 

@@ -44,7 +44,7 @@ fn view(deployment: &Deployment, look: &Look) -> String {
         ("deployment", deployment.id.clone()),
         ("module", format!("{}@{}", deployment.app, deployment.module_version)),
         ("state", state::deployment(deployment.state).0),
-        ("devices", asked_for(&deployment.devices)),
+        ("devices", asked_for(deployment)),
         ("interval", format::millis(deployment.interval_ms.into())),
         ("call at most", format::millis(deployment.call_ms_max.into())),
         ("memory at most", format::bytes(deployment.memory_bytes_max)),

@@ -80,7 +80,7 @@ impl View<'_> {
         let found = pairs.find(|(other, record)| {
             other.name.value != module.name.value
                 && other.publishes(channel)
-                && on.is_none_or(|device| record.selects(&device.device))
+                && on.is_none_or(|device| record.selects(device))
         });
         found.map(|(publisher, _)| publisher)
     }

@@ -67,8 +67,11 @@ pub fn compare(
     let builds = |d: &DeploymentRecord| names.builds(d);
     differences.text("build", of_old(&builds), builds(new), old.is_none());
     // By the lists: their first names may be the same.
-    if old.is_none_or(|old| old.devices != new.devices) {
-        let devices = |d: &DeploymentRecord| names.devices(d.devices.as_deref());
+    if old.is_none_or(|old| (&old.devices, &old.targets) != (&new.devices, &new.targets)) {
+        let devices = |d: &DeploymentRecord| {
+            let targets = d.targets.as_ref().map(|targets| format!(" of {}", targets.join(", ")));
+            names.devices(d.devices.as_deref()) + &targets.unwrap_or_default()
+        };
         let is_more = differences.is_update && old.is_none_or(|old| has_further_devices(old, new));
         differences.add("devices", of_old(&devices), Some(devices(new)), is_more);
     }
@@ -198,11 +201,15 @@ impl Differences {
 }
 
 fn has_further_devices(old: &DeploymentRecord, new: &DeploymentRecord) -> bool {
-    match (&old.devices, &new.devices) {
-        (None, _) => false,
-        (Some(_), None) => true,
-        (Some(_), Some(these)) => these.iter().any(|device| !old.selects(device)),
+    fn has_further<T: PartialEq>(old: Option<&[T]>, new: Option<&[T]>) -> bool {
+        match (old, new) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(old), Some(new)) => new.iter().any(|one| !old.contains(one)),
+        }
     }
+    has_further(old.devices.as_deref(), new.devices.as_deref())
+        || has_further(old.targets.as_deref(), new.targets.as_deref())
 }
 
 /// `filter may use sensor humidity`, for a sentence.

@@ -6,15 +6,20 @@ use super::{changed_meanwhile, deployments_of, invalid_file, is_change};
 use crate::app::deployments::check_deployment;
 use crate::app::desired::{module_for, obstacles, target_obstacle};
 use crate::app::model::Model;
+use crate::app::modules::check_step;
 use crate::app::{App, AppError, State};
 use crate::store::record::{DeploymentRecord, DeviceRecord, ModuleRecord};
-use application_file::{ApplicationFile, Build, Devices, Direction, Located, Place, Source};
+use application_file::{
+    ApplicationFile, Build, Devices, Direction, Located, Place, Source, nearest,
+};
 use gateway_api::{
     ApplicationPlan, DeviceSelector, FileProblem, ModuleLimits, ModulePlan, NewApplication,
-    NewDeployment, PlanAction, PlanBuild, Provisions,
+    NewDeployment, PlanAction, PlanBuild, PlanDifference, Provisions,
 };
+use known_answer::Step;
 use module_package::{DeviceId, ModuleId};
 use std::collections::{BTreeMap, BTreeSet};
+use target_spec::Registry;
 
 /// Most notes about devices for one module.
 const NOTES_MAX: usize = 10;
@@ -32,6 +37,8 @@ pub struct DraftModule {
     pub record: DeploymentRecord,
     /// It says what runs already: that deployment stays, with its number.
     pub is_kept: bool,
+    /// Its modules that get other known answers.
+    pub answered: Vec<ModuleRecord>,
 }
 
 /// A file's module with what it refers to.
@@ -41,6 +48,7 @@ struct Resolved {
     paths: BTreeMap<ModuleId, String>,
     /// What stands in for those until then.
     stand_ins: Vec<ModuleRecord>,
+    answered: Vec<ModuleRecord>,
 }
 
 /// Before the state is locked: a long file takes a while.
@@ -145,6 +153,7 @@ impl App {
             problems.push(problem_at(name.at, what));
         }
         let devices = select(&state.model, &module.devices, problems);
+        let targets = select_targets(module.targets.as_deref(), problems);
         let mut paths = BTreeMap::new();
         let mut stand_ins: Vec<ModuleRecord> = Vec::new();
         let mut builds: Vec<ModuleRecord> = Vec::new();
@@ -181,9 +190,11 @@ impl App {
         let record = DeploymentRecord {
             application: Some(file.name.value.clone()),
             builds: (builds.len() > 1).then(ids),
+            targets,
             ..record
         };
-        Some(Resolved { record, paths, stand_ins })
+        let answered = with_answers(&module.steps, &builds, &stand_ins, problems);
+        Some(Resolved { record, paths, stand_ins, answered })
     }
 }
 
@@ -244,6 +255,27 @@ fn select(
     }
     selected.sort();
     selected.dedup();
+    Some(selected)
+}
+
+/// In one order, too.
+fn select_targets(
+    targets: Option<&[Located<String>]>,
+    problems: &mut Vec<FileProblem>,
+) -> Option<Vec<String>> {
+    let targets = targets?;
+    for target in targets {
+        if let Err(unknown) = Registry::built_in().find(&target.value) {
+            let all = Registry::built_in().all().iter().map(|target| target.id.as_str());
+            let advice = match nearest(&target.value, all) {
+                Some(near) => format!("; did you mean {near:?}?"),
+                None => String::new(),
+            };
+            problems.push(problem_at(target.at, format!("{unknown}{advice}")));
+        }
+    }
+    let mut selected: Vec<String> = targets.iter().map(|target| target.value.clone()).collect();
+    selected.sort();
     Some(selected)
 }
 
@@ -321,6 +353,45 @@ fn stand_in(model: &Model, name: &str, module: ModuleId, before: usize) -> Modul
     }
 }
 
+/// The builds that are here and have other known answers than the file gives them.
+fn with_answers(
+    steps: &[Located<Step>],
+    builds: &[ModuleRecord],
+    stand_ins: &[ModuleRecord],
+    problems: &mut Vec<FileProblem>,
+) -> Vec<ModuleRecord> {
+    let mut answered = Vec::new();
+    let is_here = |build: &&ModuleRecord| !stand_ins.iter().any(|s| s.module == build.module);
+    for build in builds.iter().filter(is_here).filter(|_| !steps.is_empty()) {
+        for step in steps {
+            if let Err(what) = check_step(build, &step.value) {
+                let what = format!("{}@{}: {what}", build.name, build.version);
+                problems.push(problem_at(step.at, what.trim_end_matches('.')));
+            }
+        }
+        let known_answers: Vec<Step> = steps.iter().map(|step| step.value.clone()).collect();
+        if build.known_answers != known_answers {
+            answered.push(ModuleRecord { known_answers, ..build.clone() });
+        }
+    }
+    answered
+}
+
+fn answers_difference(model: &Model, module: &Resolved) -> Option<PlanDifference> {
+    let new = module.answered.first()?;
+    let old = model.modules.get(&new.module).map_or(0, |old| old.known_answers.len());
+    let after = match new.known_answers.len() {
+        count if count == old => format!("{count} other steps"),
+        count => format!("{count} steps"),
+    };
+    Some(PlanDifference {
+        what: "known_answers".to_owned(),
+        before: (old > 0).then(|| format!("{old} steps")),
+        after: Some(after),
+        is_more: false,
+    })
+}
+
 /// Against what runs under the module's name now, whoever deployed it.
 fn draft_module(
     model: &Model,
@@ -333,7 +404,7 @@ fn draft_module(
     let old = live.next_back();
     let has_others = live.next_back().is_some();
     let is_same = old.is_some_and(|old| is_equal(old, record));
-    let is_kept = is_same && !has_others;
+    let is_kept = is_same && !has_others && module.answered.is_empty();
     let is_own = old.is_some_and(|old| old.application == record.application);
     let mut notes = obstacle_notes(model, module);
     if let Some(old) = old.filter(|_| !is_own) {
@@ -345,6 +416,8 @@ fn draft_module(
             },
         );
     }
+    let mut differences = compare(names, old, record, is_update);
+    differences.extend(answers_difference(model, module));
     let plan = ModulePlan {
         module: record.app.clone(),
         action: match (old, is_kept && is_own) {
@@ -352,14 +425,14 @@ fn draft_module(
             (_, true) => PlanAction::Keep,
             (_, false) => PlanAction::Change,
         },
-        differences: compare(names, old, record, is_update),
+        differences,
         builds: builds_by_target(model, names, module),
         notes,
     };
     let number = old.filter(|_| is_kept).map_or(0, |old| old.number);
     let created_at_ms = old.filter(|_| is_kept).map_or(record.created_at_ms, |d| d.created_at_ms);
     let record = DeploymentRecord { number, created_at_ms, ..record.clone() };
-    (DraftModule { record, is_kept }, plan)
+    (DraftModule { record, is_kept, answered: module.answered.clone() }, plan)
 }
 
 /// Whether both ask for the same, whatever they are called and since when.
@@ -388,7 +461,7 @@ pub fn concerned<'a>(
     model: &'a Model,
     record: &'a DeploymentRecord,
 ) -> impl Iterator<Item = &'a DeviceRecord> {
-    model.served_devices().filter(|device| record.selects(&device.device))
+    model.served_devices().filter(|device| record.selects(device))
 }
 
 /// Which build each kind of device gets, and why not a better one.

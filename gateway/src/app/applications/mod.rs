@@ -14,7 +14,7 @@ mod draft;
 
 use super::deployments::to_removal;
 use super::model::{Model, shorten};
-use super::{App, AppError, State};
+use super::{App, AppError, State, views};
 use crate::store::Change;
 use crate::store::record::{ApplicationRecord, CounterRecord, DeploymentRecord};
 use draft::{Draft, read_file};
@@ -66,6 +66,7 @@ impl App {
     ) -> Result<ApplicationRecord, AppError> {
         let mut changes = Vec::new();
         let mut replaced = Vec::new();
+        let mut answered = Vec::new();
         let mut records: Vec<DeploymentRecord> = Vec::new();
         let mut last_deployment = state.model.counter.last_deployment;
         for module in &draft.modules {
@@ -80,11 +81,13 @@ impl App {
             }
             changes.push(Change::Deployment(record.clone()));
             records.push(record);
+            answered.extend(module.answered.iter().cloned());
         }
         for old in &draft.removed {
             replaced.push(old.id());
             changes.push(to_removal(&state.model, old.clone()));
         }
+        changes.extend(answered.iter().cloned().map(Change::Module));
         let application = ApplicationRecord {
             name: draft.plan.application.clone(),
             version: draft.plan.to_version,
@@ -108,6 +111,10 @@ impl App {
         self.begin_deployments(state, &fresh, &needed)?;
         for id in replaced {
             self.events.send(Event::DeploymentRemoved { id });
+        }
+        for record in &answered {
+            let module = views::module(state, record, &self.viewpoint());
+            self.events.send(Event::Module { module: self.with_developer_name(module) });
         }
         for record in &records {
             let deployment = self.deployment_view(state, record);

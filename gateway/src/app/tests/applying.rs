@@ -249,6 +249,70 @@ fn a_further_subscription_or_actuator_is_more() {
     assert_eq!(more(&plan), ["subscription", "actuator"]);
 }
 
+#[test]
+fn known_answers_of_the_file_are_a_part_of_its_commit() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one"]);
+    let with = |steps: &str| file_of(&[module("one", &format!("version = 1\n{steps}"))]);
+    let step = |call: &str, expect: &str| {
+        format!("[[module.step]]\ncall = \"{call}\"\nexpect = [\"{expect}\"]\n")
+    };
+    let told = problems(fleet.app.plan_application(&with(&step("ask", "i32:1"))));
+    assert!(told[0].starts_with("7:1: one@1: the module exports no function \"ask\""), "{told:?}");
+    let told = problems(fleet.app.plan_application(&with(&step("answer", "i64:1"))));
+    assert!(told[0].contains("answer gives"), "{told:?}");
+
+    fleet.app.apply_application(&with("")).unwrap();
+    fleet.work_well();
+    assert!(fleet.release(&device).known_answers.is_empty());
+    let one = with(&step("answer", "i32:1"));
+    let (_, answer) = fleet.app.apply_application(&one).unwrap();
+    let difference = &answer.plan.modules[0].differences[0];
+    assert_eq!((difference.what.as_str(), difference.is_more), ("known_answers", false));
+    assert_eq!(answer.application.version, 2);
+    fleet.work_well();
+    assert_eq!(fleet.release(&device).known_answers.len(), 1);
+    assert_eq!(fleet.app.apply_application(&one).unwrap().0, Applied::AsItWas);
+    // Without steps a file leaves those that the module has.
+    assert_eq!(fleet.app.apply_application(&with("")).unwrap().0, Applied::AsItWas);
+    assert_eq!(fleet.app.module("one").unwrap().known_answers.len(), 1);
+    let fleet = fleet.restart();
+    assert_eq!(fleet.app.module("one").unwrap().known_answers.len(), 1);
+}
+
+#[test]
+fn a_module_of_some_targets_runs_there_alone_also_on_devices_that_come_later() {
+    let arm = FakeDevice::new(1, "aarch64-linux");
+    let riscv = FakeDevice::new(2, "riscv64-linux");
+    let fleet = fleet_with(&[&arm], &["one"]);
+    let on =
+        |targets: &str| file_of(&[module("one", &format!("version = 1\ntargets = {targets}"))]);
+    let told = problems(fleet.app.plan_application(&on("[\"aarch46-linux\"]")));
+    assert!(told[0].contains("did you mean \"aarch64-linux\"?"), "{told:?}");
+
+    let (_, answer) = fleet.app.apply_application(&on("[\"riscv64-linux\"]")).unwrap();
+    assert!(answer.plan.modules[0].builds.is_empty(), "no device is concerned yet");
+    assert_eq!(answer.application.modules[0].deployment.targets, ["riscv64-linux"]);
+    assert_eq!(fleet.work_well(), [""; 0]);
+    fleet.enrol(&riscv);
+    assert_eq!(fleet.work_well(), ["riscv64-linux"]);
+    assert!(apps_on(&fleet, &arm).is_empty());
+    assert_eq!(apps_on(&fleet, &riscv), ["one"]);
+
+    let both = on("[\"riscv64-linux\", \"aarch64-linux\"]");
+    let plan = fleet.app.plan_application(&both).unwrap();
+    assert_eq!(more(&plan), ["devices"]);
+    assert!(
+        fleet
+            .app
+            .plan_application(&file_of(&[module("one", "version = 1")]))
+            .unwrap()
+            .asks_for_more
+    );
+    let fewer = fleet.app.apply_application(&on("[\"x86_64-linux\"]"));
+    assert!(matches!(fewer, Err(AppError::AsksForMore { .. })), "others are further ones");
+}
+
 /// The reader's bounds are the gateway's: what one takes the other does not refuse.
 #[test]
 fn the_largest_file_is_taken() {
