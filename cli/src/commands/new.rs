@@ -46,6 +46,8 @@ type Template = (&'static str, &'static str);
 /// The SDK's own says that it is a workspace, which another package cannot contain.
 const SDK_MANIFEST: &str = include_str!("../../templates/rust/guest.toml.in");
 const SDK: &str = include_str!("../../../firmware-examples/sdk/src/lib.rs");
+const SDK_ON_WASM: &str = include_str!("../../../firmware-examples/sdk/src/host/wasm.rs");
+const SDK_ELSEWHERE: &str = include_str!("../../../firmware-examples/sdk/src/host/elsewhere.rs");
 const HEADER: &str = include_str!("../../../firmware-examples/sdk/farrier.h");
 
 impl Language {
@@ -58,6 +60,8 @@ impl Language {
                 ("src/lib.rs", include_str!("../../templates/rust/lib.rs")),
                 ("farrier-guest/Cargo.toml", SDK_MANIFEST),
                 ("farrier-guest/src/lib.rs", SDK),
+                ("farrier-guest/src/host/wasm.rs", SDK_ON_WASM),
+                ("farrier-guest/src/host/elsewhere.rs", SDK_ELSEWHERE),
             ],
             Self::C => &[
                 ("Makefile", include_str!("../../templates/c/Makefile")),

@@ -6,7 +6,7 @@ use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::format;
 use crate::local::{
-    Local, LocalArgs, Pace, Payload, SensorArg, ended_for_its_time, read_guest, stopped, unexpected,
+    Local, LocalArgs, Payload, SensorArg, ended_for_its_time, read_guest, stopped, unexpected,
 };
 use clap::{ArgAction, Args};
 use serde::Serialize;
@@ -92,14 +92,13 @@ pub async fn run(args: RunArgs, console: &Console) -> Result<(), Failure> {
         subscriptions: args.subscriptions.clone(),
         actuators: args.actuators.clone(),
     };
-    let pace = if args.ticks.is_some() { Pace::Replay } else { Pace::Device };
 
     let mut session = Session {
         local: Local::start(&args.local).await?,
         teller: Teller { format: args.output, console, traps: 0 },
         messages: None,
     };
-    let limits = args.local.limits(pace);
+    let limits = args.local.limits();
     let has_tick = session.local.load(&args.file, &wasm, (limits, grants), console).await?;
     if let Some(steps) = steps {
         session.check(steps).await?;
@@ -187,7 +186,7 @@ impl Session<'_> {
 
     async fn run_until_told(&mut self, interval: Duration) -> Result<(), Failure> {
         let interval_ms = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
-        self.local.send(&Command::Start { interval_ms, stored: None }).await?;
+        self.local.send(&Command::Start { interval_ms, stored: Some(vec![]) }).await?;
         self.teller.console.note(format!(
             "running on {}, a tick every {}; Ctrl-C ends it",
             self.local.description(),

@@ -116,11 +116,10 @@ impl Local {
     pub async fn answer(&mut self, asked: Asked) -> Result<Option<(String, f64)>, Failure> {
         let (outcome, set) = match asked.ask {
             Ask::SetActuator { name, value } => (Outcome::Done, Some((name, value))),
-            // The runtime keeps values itself where it is not told to have them kept, and
-            // no sensor here is read by asking.
-            Ask::Keep(_) | Ask::Forget { .. } | Ask::ReadSensor { .. } => {
-                (Outcome::Unavailable, None)
-            }
+            // The runtime has a copy, and nothing outlives it here.
+            Ask::Keep(_) | Ask::Forget { .. } => (Outcome::Done, None),
+            // No sensor here is read by asking.
+            Ask::ReadSensor { .. } => (Outcome::Unavailable, None),
         };
         self.link.send(&Command::Answer(Answer { id: asked.id, outcome })).await?;
         Ok(set)

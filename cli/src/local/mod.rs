@@ -48,24 +48,14 @@ pub struct LocalArgs {
     no_metering: bool,
 }
 
-/// How fast a module may talk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// As on a device.
-    Device,
-    /// A replay is faster than any clock, so that rates would cut it at random.
-    Replay,
-}
-
 impl LocalArgs {
-    pub fn limits(&self, pace: Pace) -> Limits {
-        let at = |rate| if pace == Pace::Device { rate } else { u32::MAX };
+    pub fn limits(&self) -> Limits {
         Limits {
             memory_bytes_max: self.memory_bytes_max,
             stack_bytes: STACK_BYTES,
             call_ms_max: self.call_ms_max,
-            log_lines_per_s_max: at(LOG_LINES_PER_S_MAX),
-            publishes_per_s_max: at(PUBLISHES_PER_S_MAX),
+            log_lines_per_s_max: LOG_LINES_PER_S_MAX,
+            publishes_per_s_max: PUBLISHES_PER_S_MAX,
             gas_per_call_max: self.gas_per_call,
             gas_per_s_max: None,
             actions: None,

@@ -45,9 +45,10 @@ pub enum Command {
     #[n(7)]
     Deliver(#[n(0)] Delivered),
     /// Call `init` where that has not been done, then `tick` as often as said without
-    /// waiting in between, for replays that must not depend on the clock. Nothing
-    /// else is done meanwhile, so a starter asks for a bounded number at a time.
-    /// Answered by `TicksDone`.
+    /// waiting in between, for replays that must not depend on the clock: rates by the
+    /// second do not count from then on. What the module does is done, as after `Start`
+    /// with an empty storage. Nothing else happens meanwhile, so a starter asks for a
+    /// bounded number at a time. Answered by `TicksDone`.
     #[n(20)]
     RunTicks {
         #[n(0)]

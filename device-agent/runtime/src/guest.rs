@@ -249,6 +249,7 @@ impl Guest<'_, '_> {
             (_, _, false) => "the module has no tick",
             (false, ..) => NO_INSTANCE,
             _ => {
+                self.meters.begin_replay();
                 if !self.is_initialised {
                     self.initialise();
                 }

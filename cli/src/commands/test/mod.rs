@@ -6,7 +6,7 @@ use crate::args::Format;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::format;
-use crate::local::{Local, LocalArgs, Pace, plain, read_guest, unexpected};
+use crate::local::{Local, LocalArgs, plain, read_guest, unexpected};
 use clap::Args;
 use file::{Case, TestFile};
 use serde::Serialize;
@@ -160,7 +160,7 @@ async fn run_case(
         subscriptions: case.inputs.keys().cloned().collect(),
         actuators: case.actuators.keys().cloned().collect(),
     };
-    let limits = local_args.limits(Pace::Replay);
+    let limits = local_args.limits();
     local.load(module, wasm, (limits, grants), console).await?;
     let mut heard = Heard::default();
     let mut done = 0;
