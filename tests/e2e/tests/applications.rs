@@ -4,6 +4,7 @@ use anyhow::{Context, bail, ensure};
 use gateway_api::{
     AppStatus, Application, ApplicationPlan, NewApplication, PlanAction, ProblemCode,
 };
+use gateway_client::PublishedQuery;
 use harness::{DeviceClass, Fleet, Kit, wait_for};
 use module_package::ModuleId;
 use std::path::{Path, PathBuf};
@@ -205,6 +206,62 @@ async fn each_device_gets_the_first_build_that_its_target_can_run() -> anyhow::R
         ensure!(status.module.as_deref() == Some(expected.as_str()), "{class:?}: {status:?}");
     }
     Ok(())
+}
+
+/// One module publishes, the other hears it on the same device and passes it on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn modules_of_one_file_are_connected_by_the_name_of_a_channel() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let mut fleet = Fleet::start(Kit::for_tests()?, data.path())?;
+    fleet.add_device(DeviceClass::X86_64).await?;
+    let module = |body: &str| {
+        wat::parse_str(format!(
+            "(module
+               (import \"farrier\" \"publish\" (func $publish (param i32 i32 i32 i32) (result i32)))
+               (import \"farrier\" \"receive\" (func $receive (param i32 i32 i32 i32) (result i32)))
+               (memory (export \"memory\") 1)
+               (data (i32.const 0) \"speedheard\")
+               (func (export \"tick\") (result i32) {body} (i32.const 0)))"
+        ))
+    };
+    // Text at 0 and 5; what was received goes to 64.
+    let says = "(drop (call $publish (i32.const 0) (i32.const 5) (i32.const 0) (i32.const 5)))";
+    let hears = "(if (i32.gt_s (call $receive (i32.const 0) (i32.const 5) (i32.const 64) (i32.const 16)) \
+                 (i32.const 0)) (then (drop (call $publish (i32.const 5) (i32.const 5) (i32.const 64) \
+                 (i32.const 5)))))";
+    std::fs::write(data.path().join("talker.wasm"), module(says)?)?;
+    std::fs::write(data.path().join("listener.wasm"), module(hears)?)?;
+    let path = data.path().join("speech.toml");
+    let file = path.to_str().context("a path of text")?.to_owned();
+    let text = "format = 1\nname = \"speech\"\ndevices = \"all\"\n\
+                [[module]]\nname = \"talker\"\nfile = \"talker.wasm\"\nhealth_window_ms = 2000\n\
+                channel = [{ name = \"speed\", direction = \"publish\" }]\n\
+                [[module]]\nname = \"listener\"\nfile = \"listener.wasm\"\nhealth_window_ms = 2000\n\
+                [[module.channel]]\nname = \"speed\"\ndirection = \"subscribe\"\n\
+                [[module.channel]]\nname = \"heard\"\ndirection = \"publish\"\n";
+    // A slip in the name is found before anything is deployed.
+    std::fs::write(&path, text.replacen("\"speed\"", "\"sped\"", 1))?;
+    let ran = farrier(&mut fleet, &["app", "apply", &file])?;
+    ensure!(ran.code == 1 && ran.stderr.contains(&format!("{file}:14:8: ")), "{}", ran.stderr);
+    ensure!(ran.stderr.contains("did you mean \"sped\"?"), "{}", ran.stderr);
+    ensure!(fleet.client().deployments().await?.items.is_empty());
+
+    std::fs::write(&path, text)?;
+    farrier(&mut fleet, &["app", "apply", &file, "--wait", "--timeout", "240"])?.ok()?;
+    let client = fleet.client().clone();
+    wait_for("a message heard", Duration::from_secs(90), async || {
+        let query = PublishedQuery { channel: Some("heard".into()), ..PublishedQuery::default() };
+        let heard = client.published(&query).await?.items;
+        let spoken = hex::encode("speed");
+        Ok(
+            match heard.iter().any(|message| message.app == "listener" && message.payload == spoken)
+            {
+                true => Ok(()),
+                false => Err(format!("{heard:?}")),
+            },
+        )
+    })
+    .await
 }
 
 /// Both modules of a version change together. Whenever the gateway is killed, what is
