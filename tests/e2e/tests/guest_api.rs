@@ -3,8 +3,11 @@
 use anyhow::{Context, ensure};
 use gateway_api::{AppStatus, DeviceSelector, NewDeployment, Provisions};
 use gateway_client::{LogQuery, PublishedQuery, Upload};
+use guest_toolchains::Toolchains;
 use harness::{AgentOptions, DEPLOY_WITHIN, DeviceClass, Fleet, Kit, wait_for};
 use std::collections::BTreeMap;
+use std::path::Path;
+use worker_protocol::GuestCall;
 
 const DEVICE: &str = "demo-x86-64";
 const APP: &str = "diary";
@@ -295,5 +298,66 @@ async fn a_module_reads_the_devices_files_and_sets_its_actuators() -> anyhow::Re
         |app: &AppStatus| app.refusal.as_ref().is_some_and(|refusal| refusal.code == 19);
     let refused = fleet.wait_app("a refusal", DEVICE, "thermostat", is_refused).await?;
     ensure!(refused.detail.contains("no actuator door"), "{refused:?}");
+    Ok(())
+}
+
+/// By the C compiler that Zig brings; the same source is C++ where its name says so.
+fn compile(fleet: &Fleet, name: &str, more: [&str; 2]) -> anyhow::Result<Vec<u8>> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let source = fleet.data().join(name);
+    std::fs::copy(workspace.join("tests/e2e/tests/every_function.c"), &source)?;
+    let header = format!("-I{}", workspace.join("firmware-examples/sdk").display());
+    let flags = ["-Wall", "-Wextra", "-Werror", "-Oz", "-nostdlib", &header];
+    let link_flags = ["-Wl,--no-entry", "-Wl,-z,stack-size=4096"];
+    let flags = [flags.as_slice(), &link_flags, &more].concat();
+    let built = fleet.data().join(format!("{name}.wasm"));
+    let tools = Toolchains::new(workspace.join("target/programs"));
+    Ok(std::fs::read(tools.c(&source, "wasm32-freestanding", &flags, &built)?)?)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_function_is_there_in_c_and_in_cpp() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let mut fleet = Fleet::start(Kit::for_tests()?, data.path())?;
+    let options = fleet.agent_options(DeviceClass::X86_64, DEVICE).await?;
+    let more_config =
+        "[[actuator]]\nname = \"fan\"\nkind = \"simulated\"\nmin = -100\nmax = 100\n".to_owned();
+    fleet.start_device_with(AgentOptions { more_config, ..options })?;
+    fleet.wait_online(DEVICE).await?;
+    for (app, file, flags) in [
+        ("every-c", "every.c", ["-std=c11", "-DFIRST_NUMBER=1.5"]),
+        ("every-cpp", "every.cpp", ["-std=c++17", "-DFIRST_NUMBER=2.5"]),
+    ] {
+        let upload = Upload::from_bytes(compile(&fleet, file, flags)?);
+        let module = fleet.client().push_module(Some(app), &upload, |_, _| {}).await?.module;
+        let new = NewDeployment {
+            // Two synced writes each, of twenty that are allowed in a second.
+            interval_ms: Some(250),
+            call_ms_max: Some(60_000),
+            sensors: vec!["temperature".into()],
+            channels: vec!["number".into()],
+            provisions: Provisions {
+                config: BTreeMap::from([("unit".to_owned(), "K".to_owned())]),
+                storage_bytes: Some(100),
+                subscriptions: vec!["speed".into()],
+                actuators: vec!["fan".into()],
+            },
+            ..Fleet::deployment(&module.id, DeviceSelector::All)
+        };
+        fleet.client().create_deployment(&new).await?;
+        let has_ticked = |app: &AppStatus| app.state == "running" && app.calls >= 4;
+        let status = fleet.wait_app("some ticks", DEVICE, app, has_ticked).await?;
+        let mut called: Vec<String> =
+            status.host_calls.iter().map(|call| call.import.clone()).collect();
+        let mut all: Vec<String> = GuestCall::ALL.iter().map(|call| call.import_name()).collect();
+        called.sort();
+        all.sort();
+        ensure!(called == all, "{called:?}");
+        ensure!(status.traps == 0, "{status:?}");
+        let query = LogQuery { app: Some(app.into()), ..LogQuery::default() };
+        let logs = fleet.client().logs(&query).await?.items;
+        let wrong = logs.iter().find(|line| line.text.starts_with("tick returned"));
+        ensure!(wrong.is_none(), "{wrong:?}");
+    }
     Ok(())
 }
