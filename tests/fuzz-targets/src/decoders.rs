@@ -10,11 +10,10 @@ use device_protocol::{
 use ed25519_dalek::SigningKey;
 use minicbor::{Decode, Encode};
 use module_package::{
-    ChannelMessage, DeviceId, Domain, Heartbeat, Manifest, Membership, ModuleStatement, Release, ReleaseId, Root,
-    RootDraft, RootId, Signer, TrustedRoot, add_root_signature, decode_exact,
-    open_channel_message, open_heartbeat,
-    open_manifest, open_membership, open_module_statement, open_release, payload_of,
-    read_unverified, seal, seal_root, signers_of,
+    ChannelMessage, DeviceId, Domain, Heartbeat, Manifest, Membership, ModuleStatement, Release,
+    ReleaseId, Root, RootDraft, RootId, Signer, TrustedRoot, add_root_signature, decode_exact,
+    open_channel_message, open_heartbeat, open_manifest, open_membership, open_module_statement,
+    open_release, payload_of, read_unverified, seal, seal_root, signers_of,
 };
 use std::fmt::Debug;
 use std::sync::LazyLock;

@@ -93,9 +93,7 @@ pub fn publish(channel: &[u8], payload: &[u8]) -> i32 {
 pub fn receive(channel: &[u8], buffer: &mut [u8]) -> i32 {
     // SAFETY: the host reads the channel's name and writes at most the buffer's length,
     // during the call.
-    unsafe {
-        imports::receive(channel.as_ptr(), channel.len(), buffer.as_mut_ptr(), buffer.len())
-    }
+    unsafe { imports::receive(channel.as_ptr(), channel.len(), buffer.as_mut_ptr(), buffer.len()) }
 }
 
 pub fn actuator_set(name: &[u8], value: &[u8; 8]) -> i32 {
