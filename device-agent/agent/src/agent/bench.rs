@@ -112,6 +112,7 @@ pub struct Bench {
     /// What the gateway has.
     blobs: BTreeMap<BlobId, Vec<u8>>,
     last_manifest: Vec<u8>,
+    last_entries: Vec<AppEntry>,
     deaf: bool,
     /// A blob that the gateway does not send.
     lost: Option<BlobId>,
@@ -210,6 +211,7 @@ impl Bench {
             runtime: Ok("x86_64-linux".into()),
             blobs: BTreeMap::new(),
             last_manifest: vec![],
+            last_entries: vec![],
             deaf: false,
             lost: None,
             change_block_of: None,
@@ -434,8 +436,14 @@ impl Bench {
     }
 
     pub fn give(&mut self, seq: u64, apps: Vec<AppEntry>) {
+        self.last_entries = apps.clone();
         self.last_manifest = sealed_manifest(self.manifest(seq, &apps), 3);
         self.give_manifest(self.last_manifest.clone());
+    }
+
+    /// Of the last manifest.
+    pub fn entries(&self) -> Vec<AppEntry> {
+        self.last_entries.clone()
     }
 
     pub fn give_manifest_again(&mut self) {

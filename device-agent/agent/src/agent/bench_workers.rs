@@ -152,7 +152,13 @@ pub fn answers(live: &mut FakeWorker, command: Command) -> Vec<Message> {
             let fails = live.behaviour == "wrong-answer";
             live.usage.checks_passed += u64::from(!fails);
             let failed = fails.then(|| FailedStep { number: 2, detail: "5 is not 4".into() });
-            vec![Message::ChecksDone { passed: 1, failed }]
+            let (channel, payload) = ("average".into(), b"check".to_vec());
+            let aloud = Message::Published(Published { channel, seq: 1, payload });
+            let mut said = vec![Message::ChecksDone { passed: 1, failed }];
+            if live.behaviour == "checks-aloud" {
+                said.insert(0, aloud);
+            }
+            said
         }
         // No agent asks for it.
         Command::RunTicks { .. } => vec![],

@@ -127,3 +127,18 @@ fn a_flood_of_messages_is_bounded() {
     bench.give_message(bench.channel_message(201, "filter", "speed"), 3);
     assert_eq!(bench.delivered().len() - before, 51);
 }
+
+#[test]
+fn what_a_module_publishes_in_its_known_answers_is_no_news_for_its_neighbours() {
+    let mut bench = neighbours();
+    let mut entries = bench.entries();
+    let release = bench.release("aloud", 1, "checks-aloud");
+    let release = bench.offer_release(&release);
+    entries.push(AppEntry { release, ..entry("aloud") });
+    bench.give(2, entries);
+    assert_eq!(bench.app("aloud").state, AppState::Running);
+    assert!(bench.published().contains(&"aloud average check".to_owned()), "the gateway hears it");
+    let delivered = bench.delivered();
+    assert!(delivered.iter().any(|line| line.ends_with(" 20.5")), "{delivered:?}");
+    assert!(!delivered.iter().any(|line| line.ends_with(" check")), "{delivered:?}");
+}

@@ -49,6 +49,10 @@ impl Agent {
 
     /// To the modules of the device that subscribe to it; not back to the publisher.
     pub(super) fn deliver_locally(&mut self, publisher: &str, channel: &str, payload: &[u8]) {
+        // The worker checks that; it is not believed.
+        if payload.len() > PUBLISH_BYTES_MAX {
+            return;
+        }
         self.deliver(channel, payload, |app| app != publisher);
     }
 

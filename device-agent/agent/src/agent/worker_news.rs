@@ -160,6 +160,10 @@ impl Agent {
             }
             Message::Published(value) => {
                 let is_granted = slot.entry.channels.contains(&value.channel);
+                // Known answers are no news for neighbours.
+                if is_granted && self.begun.contains_key(&worker) {
+                    self.deliver_locally(&app, &value.channel, &value.payload);
+                }
                 self.publish_value(app, is_granted, value, now);
                 None
             }
@@ -211,7 +215,6 @@ impl Agent {
             self.counters.note_dropped(&app);
             return;
         }
-        self.deliver_locally(&app, &channel, &payload);
         let (version, time_ms) = (MESSAGE_VERSION, (self.parts.wall_clock_ms)());
         let message = PublishedMessage { version, app, channel, seq, payload, time_ms };
         if let Some(dropped) = self.outbox.add_published(message, now) {
