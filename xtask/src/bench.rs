@@ -1,4 +1,4 @@
-//! Builds what `cargo xtask bench compiler` compares, and runs it.
+//! Builds what `cargo xtask bench` compares, and runs it.
 //!
 //! `tests/bench` is a workspace of its own, because it builds a second WebAssembly
 //! engine. Its programs are compiled once for WebAssembly with vector instructions
@@ -23,6 +23,17 @@ pub fn delivery(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
     let mut command = Command::new(programs.join("farrier-sim"));
     command.current_dir(workspace).arg("bench").args(arguments);
     command.arg("--gateway").arg(programs.join("farrier-gateway"));
+    command.env("FARRIER_KIT", crate::kit::directory(workspace));
+    Err(std::os::unix::process::CommandExt::exec(&mut command)).context("start the benchmark")
+}
+
+/// The workers are the kit's, as devices have them; the agent's loop is built for speed.
+pub fn isolation(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
+    let mut build = run::cargo(workspace);
+    build.args(["build", "--locked", "--profile", "measured", "-p", "malicious"]);
+    run::step("build the benchmark", &mut build)?;
+    let mut command = Command::new(workspace.join("target/measured/isolation-bench"));
+    command.current_dir(workspace).args(arguments);
     command.env("FARRIER_KIT", crate::kit::directory(workspace));
     Err(std::os::unix::process::CommandExt::exec(&mut command)).context("start the benchmark")
 }

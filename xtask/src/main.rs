@@ -119,6 +119,12 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// A good module's latency beside attackers, and how long each attack lasts.
+    Isolation {
+        /// Handed to the benchmark, such as `--rounds 9 --write-docs`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Compile time, size and speed of compiled modules: native code, ours, wasmtime.
     Compiler {
         /// Handed to the benchmark, such as `--filter sha --quick`; `--help` lists them.
@@ -170,6 +176,13 @@ fn run_command(command: Command) -> anyhow::Result<()> {
             system::install(&[Need::Runtimes, Need::CrossCompilers])?;
             kit::build(&workspace)?;
             bench::delivery(&workspace, &arguments)
+        }
+        Command::Bench(Bench::Isolation { arguments }) => {
+            use system::Need;
+            system::install(&[Need::WasmTarget, Need::Modules])?;
+            system::install(&[Need::Runtimes, Need::CrossCompilers])?;
+            kit::build(&workspace)?;
+            bench::isolation(&workspace, &arguments)
         }
         Command::Bench(Bench::Compiler { arguments }) => {
             system::install(&[system::Need::Runtimes, system::Need::WasmTarget])?;

@@ -112,7 +112,9 @@ impl Device {
         self.seq += 1;
         let entry = |entry: &AppEntry| {
             let run = names.contains(&entry.app.as_str());
-            AppEntry { run, ..entry.clone() }
+            // Another deployment, so that what was stopped for its fault is tried again.
+            let deployment = if entry.app == crate::neighbour::NAME { 1 } else { self.seq };
+            AppEntry { run, deployment, ..entry.clone() }
         };
         let entries = self.entries.iter().map(entry).collect();
         let (_, payload) = sealed_manifest(&self.id, self.seq, entries)?;
