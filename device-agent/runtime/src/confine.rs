@@ -12,6 +12,7 @@ use landlock::{
 };
 use nix::sched::{CloneFlags, unshare};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 /// The newest rules that the crate knows; an older kernel applies those it has.
 const LANDLOCK: ABI = ABI::V6;
@@ -40,6 +41,9 @@ pub fn leave_network(in_force: &mut Vec<String>) {
 }
 
 pub fn confine(asked: Asked, in_force: &mut Vec<String>) {
+    // The first reading of a clock looks for it in a file where the kernel is older than
+    // 6.4, which no worker may open later.
+    let _ = clock_gettime(ClockId::ThreadCPUTime);
     // A module's memory stays off the disk even if the worker crashes.
     limit(Resource::Core, Some(0), "no-core-dumps", in_force);
     limit_files(in_force);

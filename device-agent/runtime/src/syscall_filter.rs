@@ -28,8 +28,6 @@ use std::collections::BTreeMap;
 
 /// Names a mapping; the C library does so for its heaps where the kernel can.
 const PR_SET_VMA: u64 = 0x5356_4d41;
-/// Gives the process what the kernel told it at its start; `rustix` finds the clock by it.
-const PR_GET_AUXV: u64 = 0x4155_5856;
 
 /// Calls whose arguments do not matter: they reach nothing that the process does not
 /// have already.
@@ -106,7 +104,7 @@ fn rules() -> Result<Rules, seccompiler::BackendError> {
     let equals = |argument: u8, values: &[u64]| -> Result<Vec<SeccompRule>, _> {
         values.iter().map(|value| rule(&[(argument, SeccompCmpOp::Eq, *value)])).collect()
     };
-    rules.insert(SYS_prctl, equals(0, &[PR_SET_NAME as u64, PR_SET_VMA, PR_GET_AUXV])?);
+    rules.insert(SYS_prctl, equals(0, &[PR_SET_NAME as u64, PR_SET_VMA])?);
     let duplicate = [F_GETFD as u64, F_GETFL as u64, F_DUPFD_CLOEXEC as u64];
     rules.insert(SYS_fcntl, equals(1, &duplicate)?);
     // Reading limits of its own, and setting that of its data.
