@@ -127,6 +127,7 @@ mod tests {
             for topic in [
                 Topic::Manifest(of.clone()),
                 Topic::Heartbeat(of.clone()),
+                Topic::Message(of.clone()),
                 Topic::Report(of.clone()),
                 Topic::Log(of.clone()),
                 Topic::Published(of.clone()),
