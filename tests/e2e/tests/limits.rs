@@ -1,7 +1,7 @@
 //! Modules that misbehave on a device, and what becomes of them and their neighbour.
 
 use anyhow::ensure;
-use gateway_api::{AppStatus, DeviceSelector, NewDeployment};
+use gateway_api::{AppStatus, DeviceSelector, Limit, LimitAction, ModuleLimits, NewDeployment};
 use gateway_client::Upload;
 use harness::{Fleet, Kit};
 
@@ -35,11 +35,18 @@ async fn an_endless_call_is_ended_and_stays_so_until_the_next_deployment() -> an
     );
     fleet.check_filter_went_on(&before).await?;
 
+    // Nor does a restart of the agent start it again.
+    fleet.restart_agent(DEVICE)?;
+    let is_back = |app: &AppStatus| app.report_boot_id != stopped.report_boot_id;
+    let still = fleet.wait_app("the agent's new start", DEVICE, "spin", is_back).await?;
+    ensure!(still.state == "stopped: time limit" && still.version == 1, "{still:?}");
+    fleet.wait_running(DEVICE, "sensor-filter", 1).await?;
+
     // Deploying another module does not start it again; deploying it does.
     deploy_wat(&fleet, "flood", "", "").await?;
     fleet.wait_running(DEVICE, "flood", 1).await?;
     let still = fleet.status(DEVICE, "spin").await?;
-    ensure!(still.state == "stopped: time limit" && still.calls == stopped.calls, "{still:?}");
+    ensure!(still.state == "stopped: time limit" && still.calls == 0, "{still:?}");
     let again = Fleet::deployment("spin", DeviceSelector::All);
     fleet.client().create_deployment(&again).await?;
     let runs = |app: &AppStatus| app.state == "running";
@@ -111,4 +118,44 @@ async fn a_module_that_misbehaves_at_once_is_refused_before_any_device_sees_it()
     ensure!(ended.state == gateway_api::DeploymentState::Failed, "{ended:?}");
     ensure!(ended.progress[0].detail.contains("unreachable"), "{ended:?}");
     fleet.check_filter_went_on(&before).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_module_that_uses_too_much_gas_is_stopped_and_its_neighbour_goes_on() -> anyhow::Result<()>
+{
+    let data = tempfile::tempdir()?;
+    let mut fleet = Fleet::start_with_filter(Kit::for_tests()?, data.path()).await?;
+    let before = fleet.status(DEVICE, "sensor-filter").await?;
+    let part = "gt_u (global.get $ticks) (i32.const 1)";
+    let module = fleet.push_wat("spin", part, SPIN_LATER).await?;
+    let mut limits = ModuleLimits { gas_per_call_max: Some(100_000), ..ModuleLimits::default() };
+    limits.actions.ask(Limit::GasPerCall, LimitAction::Stop);
+    let interval_ms = Some(20);
+    let new =
+        NewDeployment { interval_ms, limits, ..Fleet::deployment(&module.id, DeviceSelector::All) };
+    fleet.client().create_deployment(&new).await?;
+    let is_stopped = |app: &AppStatus| app.state == "stopped: gas limit";
+    let stopped = fleet.wait_app("the limit of gas", DEVICE, "spin", is_stopped).await?;
+    ensure!(stopped.refusal.as_ref().is_some_and(|refusal| refusal.code == 55), "{stopped:?}");
+    let hit = stopped.limit_hits.iter().find(|hit| hit.limit == Limit::GasPerCall);
+    ensure!(hit.is_some_and(|hit| hit.hits == 1), "{stopped:?}");
+    ensure!(stopped.limit_last.is_some_and(|last| last.action == LimitAction::Stop), "{stopped:?}");
+    fleet.check_filter_went_on(&before).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_module_that_traps_again_and_again_is_quarantined_over_a_restart() -> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let mut fleet = Fleet::start_with_filter(Kit::for_tests()?, data.path()).await?;
+    deploy_wat(&fleet, "trap", "(i32.const 3)", "(i32.const 2)").await?;
+    let is_quarantined = |app: &AppStatus| app.state == "quarantined";
+    let app = fleet.wait_app("the quarantine", DEVICE, "trap", is_quarantined).await?;
+    ensure!(app.refusal.as_ref().is_some_and(|refusal| refusal.code == 26), "{app:?}");
+    ensure!(app.detail.starts_with("8 traps within a minute: tick: "), "{app:?}");
+    fleet.restart_agent(DEVICE)?;
+    let is_back = |again: &AppStatus| again.report_boot_id != app.report_boot_id;
+    let still = fleet.wait_app("the agent's new start", DEVICE, "trap", is_back).await?;
+    ensure!(still.state == "quarantined", "{still:?}");
+    fleet.wait_running(DEVICE, "sensor-filter", 1).await?;
+    Ok(())
 }
