@@ -28,6 +28,7 @@ fn device(id: &str, name: &str, generation: u64) -> Device {
         store_bytes: 0,
         alarms: vec![],
         reports_refused: 0,
+        undeployable: None,
         root_version: None,
         clock: None,
         revoked_at_ms: None,

@@ -45,7 +45,11 @@ impl Need {
     fn rust_targets(self) -> &'static [&'static str] {
         match self {
             Self::WasmTarget | Self::Modules => &["wasm32-unknown-unknown"],
-            Self::CrossCompilers => &["aarch64-unknown-linux-gnu", "riscv64gc-unknown-linux-gnu"],
+            Self::CrossCompilers => &[
+                "aarch64-unknown-linux-gnu",
+                "riscv64gc-unknown-linux-gnu",
+                "armv7-unknown-linux-gnueabihf",
+            ],
             Self::Programs => &["wasm32-unknown-unknown", "wasm32-wasip1"],
             Self::Runtimes | Self::Emulators | Self::Browser | Self::Faults => &[],
         }
@@ -67,10 +71,13 @@ impl Need {
                 (File("/usr/aarch64-linux-gnu/include/stdio.h"), "libc6-dev-arm64-cross"),
                 (Program("riscv64-linux-gnu-gcc"), "gcc-riscv64-linux-gnu"),
                 (File("/usr/riscv64-linux-gnu/include/stdio.h"), "libc6-dev-riscv64-cross"),
+                (Program("arm-linux-gnueabihf-gcc"), "gcc-arm-linux-gnueabihf"),
+                (File("/usr/arm-linux-gnueabihf/include/stdio.h"), "libc6-dev-armhf-cross"),
             ],
             Self::Emulators => &[
                 (Program("qemu-aarch64-static"), "qemu-user-static"),
                 (Program("qemu-riscv64-static"), "qemu-user-static"),
+                (Program("qemu-arm-static"), "qemu-user-static"),
             ],
             Self::Browser => &[
                 (Program("chromium"), "chromium"),

@@ -15,7 +15,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use target_spec::profile::NanRule;
-use target_spec::{BoundsChecks, Registry, Target};
+use target_spec::{BoundsChecks, Registry, Target, TargetError};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -164,9 +164,13 @@ fn compile(
 }
 
 fn find_target(name: &str) -> Result<&'static Target, Failure> {
-    Registry::built_in()
-        .find(name)
-        .map_err(|error| Failure::new(Exit::Usage, error).or_try("--target with one of these"))
+    Registry::built_in().find(name).map_err(|error| {
+        let advice = match error {
+            TargetError::Unknown { .. } => "--target with one of these",
+            TargetError::NoCodeGenerator(_) => "farrier version, which lists targets that have one",
+        };
+        Failure::new(Exit::Usage, error).or_try(advice)
+    })
 }
 
 pub fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -37,6 +37,10 @@ pub struct Device {
     /// Of its key, for comparing with what the device says itself.
     #[serde(default)]
     pub fingerprint: String,
+    /// Why nothing can be deployed to it, if nothing can: no compiler makes code for its
+    /// kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undeployable: Option<String>,
     /// What the gateway did not take of it since its start: messages that are forged,
     /// unreadable, too many or not its own to send, subscriptions and logins that it has
     /// no right to.

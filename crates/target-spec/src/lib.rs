@@ -13,7 +13,7 @@ use serde::Deserialize;
 use std::fmt;
 use std::str::FromStr;
 
-pub use registry::{Registry, UnknownTarget};
+pub use registry::{DeviceTarget, Registry, TargetError};
 
 /// The name of a target, such as `x86_64-linux`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
@@ -145,6 +145,28 @@ pub struct Target {
     /// What the tier rests on.
     pub evidence: String,
     pub aot: AotTarget,
+}
+
+/// A file of `targets/` for devices that no code can be made for. They enrol and report,
+/// and every deployment to them is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BareTarget {
+    pub format: u32,
+    pub id: TargetId,
+    pub name: String,
+    pub triple: String,
+    pub code_generator: NoCodeGenerator,
+    pub bounds_checks: Vec<BoundsChecks>,
+    /// What is known to work.
+    pub evidence: String,
+}
+
+/// Said in the file, so that nobody takes it for an incomplete one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoCodeGenerator {
+    None,
 }
 
 impl Target {

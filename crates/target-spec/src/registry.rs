@@ -1,6 +1,6 @@
 //! The targets that this build knows, embedded from `targets/*.toml`.
 
-use crate::{Target, TargetId};
+use crate::{BareTarget, BoundsChecks, Target, TargetId};
 use std::sync::LazyLock;
 
 /// File name without `.toml`, and content. The name must equal the file's `id`.
@@ -11,6 +11,10 @@ const FILES: [(&str, &str); 4] = [
     ("x86_64-v3-linux", include_str!("../../../targets/x86_64-v3-linux.toml")),
 ];
 
+/// Targets for which there is no code generator.
+const BARE_FILES: [(&str, &str); 1] =
+    [("armv7-linux", include_str!("../../../targets/armv7-linux.toml"))];
+
 /// The layout of the files that this build reads.
 pub const TARGET_FORMAT: u32 = 1;
 
@@ -19,20 +23,38 @@ static BUILT_IN: LazyLock<Registry> = LazyLock::new(|| {
     // The files are part of this crate, and `every_target_file_is_valid` reads them.
     Registry {
         targets: targets.collect::<Result<_, _>>().expect("embedded target files are valid"),
+        bare: BARE_FILES
+            .iter()
+            .map(|(name, text)| read_bare(name, text))
+            .collect::<Result<_, _>>()
+            .expect("embedded target files are valid"),
     }
 });
 
+/// Why there is nothing to compile for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("target {asked:?} is not known; known are: {}", known.join(", "))]
-pub struct UnknownTarget {
-    pub asked: String,
-    pub known: Vec<String>,
+pub enum TargetError {
+    #[error("target {asked:?} is not known; known are: {}", known.join(", "))]
+    Unknown { asked: String, known: Vec<String> },
+    /// Devices of this kind exist, and can be in a fleet.
+    #[error("no code generator for {0}")]
+    NoCodeGenerator(TargetId),
 }
 
 /// A set of targets, looked up by id.
 #[derive(Debug)]
 pub struct Registry {
     targets: Vec<Target>,
+    bare: Vec<BareTarget>,
+}
+
+/// What is known of a device by its target, whether or not code can be made for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceTarget<'a> {
+    pub id: &'a TargetId,
+    /// For people.
+    pub name: &'a str,
+    pub bounds_checks: &'a [BoundsChecks],
 }
 
 impl Registry {
@@ -40,38 +62,76 @@ impl Registry {
         &BUILT_IN
     }
 
+    /// Those that code can be made for.
     pub fn all(&self) -> &[Target] {
         &self.targets
     }
 
-    pub fn find(&self, id: &str) -> Result<&Target, UnknownTarget> {
-        self.targets.iter().find(|target| target.id.as_str() == id).ok_or_else(|| UnknownTarget {
-            asked: id.to_owned(),
-            known: self.targets.iter().map(|target| target.id.to_string()).collect(),
+    /// The others.
+    pub fn without_code_generator(&self) -> &[BareTarget] {
+        &self.bare
+    }
+
+    /// A target that code can be made for.
+    pub fn find(&self, id: &str) -> Result<&Target, TargetError> {
+        if let Some(target) = self.targets.iter().find(|target| target.id.as_str() == id) {
+            return Ok(target);
+        }
+        Err(match self.bare.iter().find(|target| target.id.as_str() == id) {
+            Some(target) => TargetError::NoCodeGenerator(target.id.clone()),
+            None => TargetError::Unknown {
+                asked: id.to_owned(),
+                known: self.targets.iter().map(|target| target.id.to_string()).collect(),
+            },
         })
     }
 
-    pub fn get(&self, id: &TargetId) -> Result<&Target, UnknownTarget> {
+    pub fn get(&self, id: &TargetId) -> Result<&Target, TargetError> {
         self.find(id.as_str())
     }
+
+    /// Any target that a device may be.
+    pub fn find_device(&self, id: &str) -> Result<DeviceTarget<'_>, TargetError> {
+        if let Some(bare) = self.bare.iter().find(|target| target.id.as_str() == id) {
+            let BareTarget { id, name, bounds_checks, .. } = bare;
+            return Ok(DeviceTarget { id, name, bounds_checks });
+        }
+        let Target { id, name, bounds_checks, .. } = self.find(id)?;
+        Ok(DeviceTarget { id, name, bounds_checks })
+    }
+}
+
+fn read_bare(name: &str, text: &str) -> Result<BareTarget, String> {
+    let target: BareTarget =
+        toml::from_str(text).map_err(|e| format!("targets/{name}.toml: {e}"))?;
+    check_head(name, target.format, &target.id, &target.bounds_checks)?;
+    Ok(target)
+}
+
+fn check_head(
+    name: &str,
+    format: u32,
+    id: &TargetId,
+    bounds_checks: &[BoundsChecks],
+) -> Result<(), String> {
+    let refuse = |what: String| Err(format!("targets/{name}.toml: {what}"));
+    if format != TARGET_FORMAT {
+        return refuse(format!("format {format} is not {TARGET_FORMAT}"));
+    }
+    if id.as_str() != name {
+        return refuse(format!("id {id} is not the file's name"));
+    }
+    if bounds_checks.is_empty() {
+        return refuse("bounds_checks is empty".to_owned());
+    }
+    Ok(())
 }
 
 fn read(name: &str, text: &str) -> Result<Target, String> {
     let target: Target = toml::from_str(text).map_err(|e| format!("targets/{name}.toml: {e}"))?;
-    if target.format != TARGET_FORMAT {
-        return Err(format!(
-            "targets/{name}.toml: format {} is not {TARGET_FORMAT}",
-            target.format
-        ));
-    }
-    if target.id.as_str() != name {
-        return Err(format!("targets/{name}.toml: id {} is not the file's name", target.id));
-    }
+    check_head(name, target.format, &target.id, &target.bounds_checks)?;
     if !(1..=2).contains(&target.tier) {
         return Err(format!("targets/{name}.toml: tier {} is not 1 or 2", target.tier));
-    }
-    if target.bounds_checks.is_empty() {
-        return Err(format!("targets/{name}.toml: bounds_checks is empty"));
     }
     Ok(target)
 }
@@ -86,6 +146,10 @@ mod tests {
         for (name, text) in FILES {
             read(name, text).unwrap_or_else(|e| panic!("{e}"));
         }
+        for (name, text) in BARE_FILES {
+            read_bare(name, text).unwrap_or_else(|e| panic!("{e}"));
+            assert!(read(name, text).is_err(), "{name} has no code generator");
+        }
     }
 
     #[test]
@@ -96,6 +160,22 @@ mod tests {
             "target \"sparc-linux\" is not known; known are: aarch64-linux, riscv64-linux, x86_64-linux, \
              x86_64-v3-linux"
         );
+    }
+
+    #[test]
+    fn a_device_may_be_of_a_target_without_a_code_generator() {
+        let registry = Registry::built_in();
+        let refusal = registry.find("armv7-linux").unwrap_err();
+        assert_eq!(refusal.to_string(), "no code generator for armv7-linux");
+        let device = registry.find_device("armv7-linux").unwrap();
+        assert_eq!(device.bounds_checks, [BoundsChecks::Software]);
+        for target in registry.all() {
+            let device = registry.find_device(target.id.as_str()).unwrap();
+            assert_eq!((device.id, device.name), (&target.id, target.name.as_str()));
+        }
+        assert!(matches!(registry.find_device("sparc-linux"), Err(TargetError::Unknown { .. })));
+        let ids = registry.without_code_generator().iter().map(|target| target.id.as_str());
+        assert!(ids.eq(["armv7-linux"]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use aot_reader::{AOT_VERSION, AotFile, ReadError};
 use std::fmt;
 use target_spec::profile::{AotProfile, ProfileError, SECTION_NAME};
-use target_spec::{BoundsChecks, Registry, TargetId, UnknownTarget};
+use target_spec::{BoundsChecks, Registry, TargetError, TargetId};
 
 /// Of the vendored sources; `Runtime` compares it with what the library says.
 pub(crate) const WAMR_VERSION: (u32, u32, u32) = (2, 4, 3);
@@ -36,7 +36,7 @@ pub const MODE: Mode = match env!("FARRIER_WAMR_MODE_OF_BUILD").as_bytes() {
 };
 
 /// Optional processor features that a target may name, with their test here.
-#[cfg(not(target_arch = "riscv64"))]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! detect {
     ($detector:ident: $($name:tt),* $(,)?) => {
         [$(($name, std::arch::$detector!($name))),*]
@@ -68,7 +68,7 @@ impl Profile {
             wasm_features.push("simd");
         }
         Self {
-            target: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+            target: format!("{}-{}", architecture(), std::env::consts::OS),
             bounds_checks: bounds_checks(),
             wamr_version: format!("{major}.{minor}.{patch}"),
             aot_version: AOT_VERSION,
@@ -138,7 +138,7 @@ impl fmt::Display for Profile {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetRefused {
     #[error(transparent)]
-    Unknown(#[from] UnknownTarget),
+    NoTarget(#[from] TargetError),
     #[error("target {asked} is not served by this runtime, which is one for {own}")]
     OtherRuntime { asked: String, own: String },
     #[error("target {asked} needs the CPU features {features}, which this processor has not")]
@@ -168,6 +168,15 @@ pub(crate) const fn bounds_checks() -> BoundsChecks {
     if SOFTWARE { BoundsChecks::Software } else { BoundsChecks::Hardware }
 }
 
+/// As targets call it. Rust says "arm" for all of 32-bit Arm, of which this is built for
+/// one version.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "arm" => "armv7",
+        other => other,
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 fn cpu_features() -> Vec<String> {
     present(&detect!(is_x86_feature_detected:
@@ -187,7 +196,13 @@ fn cpu_features() -> Vec<String> {
     ["m", "a", "f", "d", "c"].map(str::to_owned).to_vec()
 }
 
-#[cfg(not(target_arch = "riscv64"))]
+/// No target of it has code, so none names a feature.
+#[cfg(target_arch = "arm")]
+fn cpu_features() -> Vec<String> {
+    Vec::new()
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 fn present(features: &[(&str, bool)]) -> Vec<String> {
     features.iter().filter(|(_, found)| *found).map(|(name, _)| (*name).to_owned()).collect()
 }

@@ -21,6 +21,7 @@ mod rate;
 mod self_test;
 mod shared;
 mod supervisor;
+#[cfg_attr(target_arch = "arm", path = "no_syscall_filter.rs")]
 mod syscall_filter;
 mod worker;
 

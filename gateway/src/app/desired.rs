@@ -16,7 +16,7 @@ use module_package::{
     Release, ReleaseLimits, ReleaseTarget, RuntimeProfile,
 };
 use std::collections::BTreeMap;
-use target_spec::Registry;
+use target_spec::{Registry, TargetError};
 
 pub const WASM_PAGE_BYTES: u64 = 65_536;
 
@@ -204,9 +204,16 @@ fn refuse(code: RefusalCode, detail: String, advice: &str) -> Result<(), Ineligi
 }
 
 fn check_device(device: &DeviceRecord, build: &Build) -> Result<(), Ineligible> {
-    if let Err(unknown) = Registry::built_in().find(&device.target) {
-        let advice = "Upgrade the gateway: it does not know the device's target.";
-        return refuse(RefusalCode::WrongTarget, unknown.to_string(), advice);
+    match Registry::built_in().find(&device.target) {
+        Ok(_) => {}
+        Err(none @ TargetError::NoCodeGenerator(_)) => {
+            let code = RefusalCode::NoCodeGenerator;
+            return refuse(code, none.to_string(), code.advice());
+        }
+        Err(unknown @ TargetError::Unknown { .. }) => {
+            let advice = "Upgrade the gateway: it does not know the device's target.";
+            return refuse(RefusalCode::WrongTarget, unknown.to_string(), advice);
+        }
     }
     let profile = RuntimeProfile {
         target: device.target.clone(),
@@ -232,8 +239,9 @@ fn check_device(device: &DeviceRecord, build: &Build) -> Result<(), Ineligible> 
 /// Before a compile job finds out, function by function.
 fn check_vectors(module: &ModuleRecord, device: &DeviceRecord) -> Result<(), Ineligible> {
     let uses_vectors = module.proposals.iter().any(|p| p == "simd" || p == "relaxed-simd");
-    let has_vectors = Registry::built_in().find(&device.target).is_ok_and(|target| target.simd);
-    if !uses_vectors || has_vectors {
+    // Of a target without code there is nothing to say about vectors.
+    let lacks_vectors = Registry::built_in().find(&device.target).is_ok_and(|target| !target.simd);
+    if !uses_vectors || !lacks_vectors {
         return Ok(());
     }
     let detail = format!(

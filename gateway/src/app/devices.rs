@@ -435,13 +435,15 @@ fn check_statement(statement: &EnrolStatement) -> Result<(), AppError> {
 }
 
 fn check_target(statement: &EnrolStatement) -> Result<(), AppError> {
-    let target = Registry::built_in().find(&statement.target).map_err(|e| {
+    // One that nothing can be compiled for is no less a device: it is in the fleet, and
+    // each deployment to it is refused by that reason.
+    let target = Registry::built_in().find_device(&statement.target).map_err(|e| {
         AppError::bad_request(format!(
-            "This gateway cannot compile for the device: {e}. Use a gateway that knows the target."
+            "This gateway does not know the device: {e}. Use a gateway that knows the target."
         ))
     })?;
     let mode = statement.bounds_checks.parse();
-    if !mode.is_ok_and(|mode| target.supports_bounds_checks(mode)) {
+    if !mode.is_ok_and(|mode| target.bounds_checks.contains(&mode)) {
         return Err(AppError::bad_request(format!(
             "Target {} has no {:?} bounds checks.",
             target.id,

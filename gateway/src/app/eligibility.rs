@@ -10,6 +10,7 @@ use super::desired::{Ineligible, WASM_PAGE_BYTES, artifact_key, obstacles};
 use super::{App, AppError, State};
 use crate::store::record::{DeploymentRecord, DeviceRecord, ModuleRecord};
 use crate::telemetry::{DeviceTelemetry, Telemetry};
+use device_protocol::RefusalCode;
 use gateway_api::{
     DeviceEligibility, DeviceSelector, ModuleEligibility, ModuleLimits, ModuleNeeds, NewDeployment,
     Obstacle, Provisions, TableNeeds,
@@ -98,7 +99,10 @@ fn on_device(
     let say = |why: &str| format!("{} cannot run {name} because {why}", device.name);
     let to_obstacle = |Ineligible { code, detail, advice }: Ineligible| Obstacle {
         code: Some(code.number()),
-        detail: say(&detail),
+        detail: match code {
+            RefusalCode::NoCodeGenerator => say(&format!("there is {detail}")),
+            _ => say(&detail),
+        },
         advice,
     };
     let mut found: Vec<Obstacle> =

@@ -286,12 +286,12 @@ pub fn device(state: &State, telemetry: &Telemetry, record: &DeviceRecord, now_m
     let of_device = telemetry.device(&record.device);
     let report = of_device.and_then(DeviceTelemetry::report);
     let usage = report.map(|r| r.usage.clone()).unwrap_or_default();
-    let target = Registry::built_in().find(&record.target);
+    let target = Registry::built_in().find_device(&record.target);
     Device {
         id: record.device.to_string(),
         name: record.name.clone(),
         target: record.target.clone(),
-        target_name: target.map(|t| t.name.clone()).unwrap_or_default(),
+        target_name: target.map(|t| t.name.to_owned()).unwrap_or_default(),
         bounds_checks: record.bounds_checks.clone(),
         cpu_features: record.cpu_features.clone(),
         agent: record.agent.clone(),
@@ -311,6 +311,7 @@ pub fn device(state: &State, telemetry: &Telemetry, record: &DeviceRecord, now_m
         store_bytes: usage.store_bytes,
         revoked_at_ms: record.revoked_at_ms,
         fingerprint: device_protocol::fingerprint(&record.public_key),
+        undeployable: Registry::built_in().find(&record.target).err().map(|e| e.to_string()),
         refused_messages: telemetry.refused_messages(&record.device),
         refusal: report.and_then(|r| r.refused.as_ref()).map(|r| to_refusal(r.code, &r.detail)),
         apps: app_statuses(state, of_device, record, now_ms),

@@ -31,6 +31,13 @@ impl DeviceClass {
         bounds_checks: "software",
         launcher: &["qemu-riscv64-static", "-L", "/usr/riscv64-linux-gnu"],
     };
+    /// Nothing compiles for it: it is in no list of devices that run something.
+    pub const ARMV7: DeviceClass = DeviceClass {
+        target: "armv7-linux",
+        bounds_checks: "software",
+        launcher: &["qemu-arm-static", "-L", "/usr/arm-linux-gnueabihf"],
+    };
+    /// Those that run modules.
     pub const ALL: [DeviceClass; 3] = [Self::X86_64, Self::AARCH64, Self::RISCV64];
 
     /// The name that tests and the demo give to the device of this class.

@@ -67,6 +67,9 @@ fn view(device: &Device, look: &Look) -> String {
     if let Some(revoked_ms) = device.revoked_at_ms {
         text += &format!("\nrevoked {}: it has no rights\n", format::ago(look.now_ms, revoked_ms));
     }
+    if let Some(reason) = &device.undeployable {
+        text += &format!("\nnothing can be deployed to it: {}\n", format::printable(reason));
+    }
     for alarm in &device.alarms {
         text += &format!("\nalarm, {}: {}\n", alarm.kind, alarm.text);
     }
@@ -129,5 +132,10 @@ mod tests {
         let revoked = Device { revoked_at_ms: Some(sample::NOW_MS), ..sample::devices().remove(0) };
         let shown = view(&revoked, &Look::plain(false));
         assert!(shown.contains("\nrevoked now: it has no rights\n"), "{shown}");
+        let reason = "no code generator for armv7-linux".to_owned();
+        let bare = Device { undeployable: Some(reason), ..sample::devices().remove(0) };
+        let shown = view(&bare, &Look::plain(false));
+        let line = "\nnothing can be deployed to it: no code generator for armv7-linux\n";
+        assert!(shown.contains(line), "{shown}");
     }
 }

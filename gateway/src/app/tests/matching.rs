@@ -47,6 +47,33 @@ fn a_module_with_vectors_is_refused_where_the_target_has_none_and_no_job_is_made
 }
 
 #[test]
+fn a_device_without_a_code_generator_is_in_the_fleet_and_refused_by_that_reason() {
+    let fleet = Fleet::new();
+    let (pi, board) = (FakeDevice::new(1, "aarch64-linux"), FakeDevice::new(2, "armv7-linux"));
+    fleet.enrol(&pi);
+    fleet.enrol(&board);
+    fleet.upload("m", &wat::parse_str("(module (func (export \"f\")))").unwrap());
+    assert!(on(&fleet, &pi, None).can_run);
+    let on_board = on(&fleet, &board, None);
+    let [obstacle] = on_board.obstacles.as_slice() else { panic!("{on_board:?}") };
+    assert_eq!(obstacle.code, Some(60));
+    assert_eq!(
+        obstacle.detail,
+        "device-2 cannot run m@1 because there is no code generator for armv7-linux"
+    );
+    let deployment = fleet.deploy("m");
+    assert_eq!(fleet.work_well(), ["aarch64-linux"]);
+    let refused = fleet.progress(&deployment.id, &board);
+    assert_eq!(refused.detail, "no code generator for armv7-linux");
+    assert_eq!(refused.refusal.map(|refusal| refusal.code), Some(60));
+    assert_eq!(fleet.progress(&deployment.id, &pi).refusal, None);
+    let shown = fleet.app.device(&board.name).unwrap();
+    assert_eq!(shown.target_name, "Linux on 32-bit Arm");
+    assert_eq!(shown.undeployable.as_deref(), Some("no code generator for armv7-linux"));
+    assert_eq!(fleet.app.device(&pi.name).unwrap().undeployable, None);
+}
+
+#[test]
 fn every_obstacle_is_named_and_not_the_first_only() {
     let fleet = Fleet::new();
     let mut gate = FakeDevice::new(1, "riscv64-linux");
