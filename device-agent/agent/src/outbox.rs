@@ -1,6 +1,6 @@
 //! Log lines and published values on their way to the gateway: bounded queues
 //! that drop the oldest and count what they dropped, so that neither a talkative
-//! module nor a long absence costs memory.
+//! module nor a long absence costs memory. Where log lines are missing, a line says so.
 
 use crate::Moment;
 use device_protocol::{LOG_LINES_MAX, LogLine, LogMessage, MESSAGE_VERSION, PublishedMessage};
@@ -18,6 +18,8 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 pub struct Outbox {
     lines: VecDeque<LogLine>,
     lines_dropped: u64,
+    /// Of these, not told by a line yet.
+    lines_dropped_untold: u64,
     published: VecDeque<PublishedMessage>,
     flush_at: Option<Moment>,
 }
@@ -34,6 +36,7 @@ impl Outbox {
         if self.lines.len() == LOG_RING_LINES {
             self.lines.pop_front();
             self.lines_dropped += 1;
+            self.lines_dropped_untold += 1;
         }
         self.lines.push_back(line);
         let is_batch = self.lines.len() >= LOG_LINES_MAX;
@@ -66,14 +69,24 @@ impl Outbox {
             self.published.pop_front();
         }
         while !self.lines.is_empty() {
-            let count = self.lines.len().min(LOG_LINES_MAX);
-            let lines = self.lines.iter().take(count).cloned().collect();
+            let mut lines: Vec<LogLine> = self.gap().into_iter().collect();
+            let count = self.lines.len().min(LOG_LINES_MAX - lines.len());
+            lines.extend(self.lines.iter().take(count).cloned());
             let dropped = self.lines_dropped;
             if !send(Parcel::Log(LogMessage { version: MESSAGE_VERSION, lines, dropped })) {
                 return self.due_by(now + RETRY_AFTER);
             }
             self.lines.drain(..count);
+            self.lines_dropped_untold = 0;
         }
+    }
+
+    /// What stands where lines are missing: before the oldest that is left.
+    fn gap(&self) -> Option<LogLine> {
+        let oldest = self.lines.front().filter(|_| self.lines_dropped_untold > 0)?;
+        let (count, app, level) = (self.lines_dropped_untold, String::new(), "warn".into());
+        let text = format!("dropped {count} log lines, because more came than could be sent");
+        Some(LogLine { app, level, text, time_ms: oldest.time_ms })
     }
 
     fn due_by(&mut self, at: Moment) {
@@ -111,19 +124,45 @@ mod tests {
         assert_eq!(outbox.deadline(), None);
     }
 
-    #[test]
-    fn a_flood_drops_the_oldest_lines_and_says_how_many() {
-        let mut outbox = Outbox::default();
-        (0..300).for_each(|number| outbox.add_line(line(number), MS(0)));
-        let mut lines = Vec::new();
-        outbox.flush(MS(0), |parcel| {
+    /// All that a flush sends, and the count of dropped lines that came with it.
+    fn log_of(outbox: &mut Outbox, now: Moment) -> (Vec<String>, u64) {
+        let (mut lines, mut dropped) = (Vec::new(), 0);
+        outbox.flush(now, |parcel| {
             let Parcel::Log(log) = parcel else { panic!() };
-            assert!(log.lines.len() <= LOG_LINES_MAX && log.dropped == 44);
-            lines.extend(log.lines);
+            assert!(log.lines.len() <= LOG_LINES_MAX);
+            lines.extend(log.lines.into_iter().map(|line| line.text));
+            dropped = log.dropped;
             true
         });
-        assert_eq!(lines.len(), 256);
-        assert_eq!(lines[0].text, "44");
+        (lines, dropped)
+    }
+
+    #[test]
+    fn a_flood_drops_the_oldest_lines_and_a_line_in_their_place_says_how_many() {
+        let mut outbox = Outbox::default();
+        (0..300).for_each(|number| outbox.add_line(line(number), MS(0)));
+        let (lines, dropped) = log_of(&mut outbox, MS(0));
+        assert_eq!((lines.len(), dropped), (257, 44));
+        assert_eq!(lines[0], "dropped 44 log lines, because more came than could be sent");
+        assert!(lines[1..].iter().cloned().eq((44..300).map(|n| n.to_string())));
+        // It is said once, and again when more are lost; the count is of all.
+        outbox.add_line(line(300), MS(0));
+        assert_eq!(log_of(&mut outbox, MS(1_000)), (vec!["300".to_owned()], 44));
+        (0..257).for_each(|number| outbox.add_line(line(number), MS(2_000)));
+        let (lines, dropped) = log_of(&mut outbox, MS(3_000));
+        assert_eq!((lines.len(), dropped), (257, 45));
+        assert_eq!(lines[0], "dropped 1 log lines, because more came than could be sent");
+    }
+
+    #[test]
+    fn a_gap_is_told_only_once_it_was_taken() {
+        let mut outbox = Outbox::default();
+        (0..300).for_each(|number| outbox.add_line(line(number), MS(0)));
+        outbox.flush(MS(0), |_| false);
+        (300..310).for_each(|number| outbox.add_line(line(number), MS(10)));
+        let (lines, dropped) = log_of(&mut outbox, MS(1_000));
+        assert_eq!((lines.len(), dropped), (257, 54));
+        assert_eq!(lines[0], "dropped 54 log lines, because more came than could be sent");
     }
 
     #[test]

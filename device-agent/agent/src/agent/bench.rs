@@ -267,6 +267,10 @@ impl Bench {
         self.advance(1_100);
     }
 
+    pub fn disconnect(&mut self) {
+        self.handle(Event::Link(LinkNews::Disconnected));
+    }
+
     fn handle(&mut self, event: Event) {
         self.agent.handle(event, self.now);
     }
@@ -332,7 +336,10 @@ impl Bench {
             }
             Topic::Log(_) => {
                 let log: LogMessage = minicbor::decode(payload).unwrap();
-                let of_apps = log.lines.into_iter().filter(|line| !line.app.is_empty());
+                let of_apps = |line: &device_protocol::LogLine| {
+                    !line.app.is_empty() || line.text.starts_with("dropped ")
+                };
+                let of_apps = log.lines.into_iter().filter(of_apps);
                 let text = of_apps.map(|line| format!("{} {} {}", line.app, line.level, line.text));
                 self.log_lines.extend(text);
             }

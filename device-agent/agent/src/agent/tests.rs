@@ -18,6 +18,7 @@ use bench::{Bench, entry, sealed_manifest, sealed_release};
 use device_protocol::{AppReport, AppState, Block, RefusalCode};
 use module_limits::LimitAction;
 use module_package::{AppEntry, BlobId, DeviceId, Manifest, ReleaseId};
+use worker_protocol::{Event as Message, LogLevel, LogLine};
 
 fn number(code: Option<RefusalCode>) -> Option<u16> {
     code.map(RefusalCode::number)
@@ -470,6 +471,25 @@ fn logs_and_granted_values_go_out_and_others_are_dropped() {
     assert_eq!(bench.published(), ["filter average 20.5"]);
     assert_eq!(bench.log_lines(), ["filter info started"]);
     assert_eq!(bench.app("filter").publishes_dropped, 1, "a channel that is not granted");
+}
+
+#[test]
+fn a_device_that_is_offline_keeps_the_newest_lines_and_sends_them_when_it_is_back() {
+    let mut bench = running();
+    bench.advance(1_000);
+    let before = bench.log_lines().len();
+    bench.disconnect();
+    for number in 0..1_000 {
+        let line = LogLine { level: LogLevel::Info, text: number.to_string() };
+        bench.say(0, Message::Log(line));
+        bench.advance(10);
+    }
+    assert_eq!(bench.log_lines().len(), before, "nothing goes out without a connection");
+    bench.connect();
+    let [gap, kept @ ..] = &bench.log_lines()[before..] else { panic!("nothing came") };
+    assert_eq!(gap, " warn dropped 744 log lines, because more came than could be sent");
+    assert!(kept.iter().cloned().eq((744..1_000).map(|number| format!("filter info {number}"))));
+    assert_eq!(bench.app("filter").state, AppState::Running);
 }
 
 #[test]
