@@ -38,6 +38,27 @@ pub fn isolation(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
     Err(std::os::unix::process::CommandExt::exec(&mut command)).context("start the benchmark")
 }
 
+/// The probes are built like the devices' programs, and where these are.
+pub fn device(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
+    let mut command = run::cargo(workspace);
+    command.args(["run", "--locked", "-p", "device-bench", "--"]).args(arguments);
+    for bounds_checks in ["hardware", "software"] {
+        let target_dir = workspace.join("target").join(format!("devices-{bounds_checks}"));
+        let mut build = run::cargo(workspace);
+        build.args(["build", "--locked", "--profile", "device", "-p", "device-probe"]);
+        build.args(["--target", PROBE_TRIPLE]).env("FARRIER_BOUNDS_CHECKS", bounds_checks);
+        build.arg("--target-dir").arg(&target_dir);
+        run::step(&format!("build the probe with {bounds_checks} bounds checks"), &mut build)?;
+        let probe = target_dir.join(PROBE_TRIPLE).join("device/device-probe");
+        command.arg(format!("--{bounds_checks}")).arg(probe);
+    }
+    command.env("FARRIER_KIT", crate::kit::directory(workspace));
+    Err(std::os::unix::process::CommandExt::exec(&mut command)).context("start the benchmark")
+}
+
+/// The only architecture that runs here without an emulator.
+const PROBE_TRIPLE: &str = "x86_64-unknown-linux-gnu";
+
 pub fn compiler(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
     let bench = workspace.join("tests/bench");
     let target_dir = workspace.join("target/bench");

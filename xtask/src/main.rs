@@ -125,6 +125,12 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Time to the first call, memory and sizes of a device's programs, against bare WAMR.
+    Device {
+        /// Handed to the benchmark, such as `--rounds 2000 --runs 5 --write-docs`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Compile time, size and speed of compiled modules: native code, ours, wasmtime.
     Compiler {
         /// Handed to the benchmark, such as `--filter sha --quick`; `--help` lists them.
@@ -183,6 +189,13 @@ fn run_command(command: Command) -> anyhow::Result<()> {
             system::install(&[Need::Runtimes, Need::CrossCompilers])?;
             kit::build(&workspace)?;
             bench::isolation(&workspace, &arguments)
+        }
+        Command::Bench(Bench::Device { arguments }) => {
+            use system::Need;
+            system::install(&[Need::WasmTarget, Need::Modules])?;
+            system::install(&[Need::Runtimes, Need::CrossCompilers])?;
+            kit::build(&workspace)?;
+            bench::device(&workspace, &arguments)
         }
         Command::Bench(Bench::Compiler { arguments }) => {
             system::install(&[system::Need::Runtimes, system::Need::WasmTarget])?;

@@ -21,6 +21,8 @@
 //!
 //! It does not know MQTT, manifests or devices.
 
+#[cfg(feature = "bare")]
+pub mod bare;
 mod gas;
 mod host;
 mod instance;

@@ -61,12 +61,12 @@ pub async fn run(kit: &Kit, count: usize, compressed: bool) -> anyhow::Result<Ro
     };
     eprintln!("{count} devices: they enrol and connect");
     let fleet = SimFleet::start(fleet_options, &client, runtime_of(kit).await?).await?;
-    let load_before = load()?;
+    let load_before = harness::load()?;
     let measured = deliver(&fleet, &client, count).await;
     let Measured { before, after, began, seen } =
         measured.with_context(|| format!("the gateway's log:\n{}", gateway.log_tail()))?;
-    let gateway_rss_bytes = rss_bytes(gateway.process().pid())?;
-    let sim_rss_bytes = rss_bytes(std::process::id())?;
+    let gateway_rss_bytes = harness::resident_bytes(gateway.process().pid())?;
+    let sim_rss_bytes = harness::resident_bytes(std::process::id())?;
     fleet.stop();
     drop(gateway);
 
@@ -108,7 +108,7 @@ pub async fn run(kit: &Kit, count: usize, compressed: bool) -> anyhow::Result<Ro
         raw: raw.time,
         gateway_rss_bytes,
         sim_rss_bytes,
-        load: (load_before, load()?),
+        load: (load_before, harness::load()?),
         reconnections: seen.iter().map(|seen| u64::from(seen.connections - 1)).sum(),
     })
 }
@@ -171,19 +171,6 @@ fn deployment() -> NewDeployment {
 fn raw_pieces(bytes: u64) -> Vec<Vec<u8>> {
     let whole = vec![7; usize::try_from(bytes).unwrap_or(0)];
     whole.chunks(BLOCK_BYTES as usize).map(<[u8]>::to_vec).collect()
-}
-
-fn rss_bytes(pid: u32) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib: u64 = line.and_then(|l| l.split_whitespace().next()).context("VmRSS")?.parse()?;
-    Ok(kib * 1_024)
-}
-
-/// Programs that ran or waited for a processor, over the last minute.
-fn load() -> anyhow::Result<f64> {
-    let text = std::fs::read_to_string("/proc/loadavg")?;
-    text.split(' ').next().and_then(|load| load.parse().ok()).context("/proc/loadavg")
 }
 
 impl Row {

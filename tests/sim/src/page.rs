@@ -3,7 +3,6 @@
 use crate::bench::Row;
 use anyhow::Context;
 use std::path::Path;
-use std::process::Command;
 
 const TITLE: &str = "\
 # Delivery: one artifact to many devices
@@ -115,12 +114,11 @@ pub fn goals(rows: &[Row]) -> String {
 pub fn write(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
     let sizes: Vec<String> = sizes(rows).iter().map(usize::to_string).collect();
     let page = format!(
-        "{TITLE}\n`cargo xtask bench delivery --devices {}`, commit {}, {}, {}.\n\n{METHOD}\n\
+        "{TITLE}\n`cargo xtask bench delivery --devices {}`, {}, {}.\n\n{METHOD}\n\
          Goals at {GOALS_AT} devices:\n\n{}\nEverything that was measured:\n\n{}",
         sizes.join(","),
-        output(Command::new("git").args(["rev-parse", "--short=12", "HEAD"]))?,
-        output(Command::new("date").args(["-u", "+%F"]))?,
-        machine()?,
+        harness::commit_and_date()?,
+        harness::machine()?,
         goals(rows),
         table(rows),
     );
@@ -132,20 +130,4 @@ fn sizes(rows: &[Row]) -> Vec<usize> {
     sizes.sort_unstable();
     sizes.dedup();
     sizes
-}
-
-fn output(command: &mut Command) -> anyhow::Result<String> {
-    let output = command.output().context("ask for the commit or the date")?;
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-fn machine() -> anyhow::Result<String> {
-    let cpus = std::fs::read_to_string("/proc/cpuinfo")?;
-    let of = |key: &str| cpus.lines().find(|line| line.starts_with(key));
-    let name = of("model name").and_then(|line| line.split_once(": ")).map_or("", |(_, name)| name);
-    let count = std::thread::available_parallelism()?;
-    let memory = std::fs::read_to_string("/proc/meminfo")?;
-    let kib = memory.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok());
-    let gb = kib.context("/proc/meminfo")? * 1_024 / 1_000_000_000;
-    Ok(format!("{count} processors ({}), {gb} GB of memory", name.trim()))
 }

@@ -1,0 +1,78 @@
+//! What a device's programs take: time from signed bytes to the first call, a host call,
+//! instances in a gigabyte, memory of an idle agent with TLS, sizes on disk. What WAMR
+//! itself takes for the same artifact is measured in turns with it (`device-probe`).
+//!
+//! ```text
+//! device-bench --hardware PROBE --software PROBE [--rounds N] [--runs N] [--write-docs]
+//! ```
+//!
+//! Use `cargo xtask bench device`, which builds the probes and the kit.
+
+mod agent;
+mod page;
+mod probe;
+mod sizes;
+mod worker;
+
+use anyhow::{Context, bail};
+use harness::Kit;
+use std::path::PathBuf;
+
+struct Options {
+    hardware: PathBuf,
+    software: PathBuf,
+    rounds: usize,
+    runs: usize,
+    write_docs: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = read_options()?;
+    let kit = Kit::for_tests()?;
+    let folder = tempfile::tempdir()?;
+    eprintln!("▸ times and density");
+    let probes = [("hardware", &options.hardware), ("software", &options.software)];
+    let mut modes = vec![];
+    for (bounds_checks, program) in probes {
+        let probe = probe::Probe::new(program, bounds_checks, folder.path())?;
+        modes.push(probe.measure(options.rounds, options.runs)?);
+    }
+    eprintln!("▸ a worker of its own");
+    let worker = worker::measure(&kit, options.runs)?;
+    eprintln!("▸ an agent with TLS");
+    let agent = agent::measure(&kit, folder.path())?;
+    let sizes = sizes::measure(&kit)?;
+    let page = page::write(&modes, &worker, &agent, &sizes, options.rounds, options.runs)?;
+    println!("{page}");
+    if options.write_docs {
+        let path = "docs/benchmark-device.md";
+        std::fs::write(path, page).with_context(|| format!("write {path}"))?;
+    }
+    Ok(())
+}
+
+fn read_options() -> anyhow::Result<Options> {
+    let (mut hardware, mut software) = (None, None);
+    let (mut rounds, mut runs, mut write_docs) = (2_000, 5, false);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        let mut value = || arguments.next().with_context(|| format!("{name} needs a value"));
+        match name.as_str() {
+            "--hardware" => hardware = Some(value()?.into()),
+            "--software" => software = Some(value()?.into()),
+            "--rounds" => rounds = value()?.parse().context("--rounds")?,
+            "--runs" => runs = value()?.parse().context("--runs")?,
+            "--write-docs" => write_docs = true,
+            _ => bail!("unknown option {name}; use --rounds, --runs, --write-docs"),
+        }
+    }
+    let hardware = hardware.context("--hardware is missing: use `cargo xtask bench device`")?;
+    let software = software.context("--software is missing: use `cargo xtask bench device`")?;
+    Ok(Options { hardware, software, rounds, runs: runs.max(1), write_docs })
+}
+
+/// The middle one; each is from a process of its own.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

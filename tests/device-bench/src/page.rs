@@ -1,0 +1,169 @@
+//! The figures as a page.
+
+use crate::agent;
+use crate::probe::{Density, Measured};
+use crate::sizes::Size;
+use crate::worker;
+use std::fmt::Write;
+
+/// Microseconds from a loaded module to the first call.
+const INSTANCE_US_MAX: f64 = 4.0;
+/// Instances in a gigabyte with software checks, one page of each touched.
+const DENSITY_MIN: f64 = 75_000.0;
+/// Resident bytes of an idle agent with TLS.
+const AGENT_BYTES_MAX: f64 = 4e6;
+
+const METHOD: &str = "\
+One artifact, for x86_64, of a module with one page of memory. Each time is the median of
+its rounds, and of those the median over processes; ours and bare WAMR in turns, round for
+round, so that what else the machine does meets both. *Bare* is WAMR's C API called
+directly (`wasm_runtime_load`, `_instantiate`, `_create_exec_env`, `_lookup_function`,
+`_call_wasm`), with a native function in WAMR's usual convention; *ours* is `crates/wamr`,
+as `farrier-runtime` uses it: it checks the profile note and every import, keeps the file,
+and gives host functions their checks. Both are built as for devices.
+
+- *signed bytes → first call*: signature and contents of the release, hash of the artifact,
+  load, instantiate, call.
+- *bytes → first call*: the same without what was signed.
+- *loaded → first call*: a new instance of a loaded module, and a call.
+- *call*: of an export that writes to memory and reads it again.
+- *host call*: a thousand in one call of the module, for each.
+- *instances in 1 GiB*: made until they took a gigabyte of resident memory, each called
+  once, so that one page of its memory is touched. Hardware checks reserve 8 GiB of
+  addresses for each, so that the address space ends first.
+";
+
+pub fn write(
+    modes: &[Measured],
+    worker: &worker::Measured,
+    agent: &[agent::Measured],
+    sizes: &[Size],
+    rounds: usize,
+    runs: usize,
+) -> anyhow::Result<String> {
+    let mut page = format!(
+        "# Device: times, memory and sizes\n\n\
+         Written by `cargo xtask bench device --write-docs`; do not edit.\n\n\
+         `cargo xtask bench device --rounds {rounds} --runs {runs}`, {}, {}, load average {}.\n\n\
+         {METHOD}\n",
+        harness::commit_and_date()?,
+        harness::machine()?,
+        harness::load()?,
+    );
+    goals(&mut page, modes, agent)?;
+    for mode in modes {
+        times(&mut page, mode)?;
+    }
+    writeln!(page, "## A worker of its own\n")?;
+    writeln!(
+        page,
+        "`farrier-runtime` in a process, talked to over its socket: {:.1} ms from its start to \
+         its hello, self-tests and confinement included; {:.0} µs from verified bytes to the \
+         return of the first tick; {} resident afterwards.\n",
+        worker.start_to_hello_ms,
+        worker.bytes_to_tick_us,
+        megabytes(worker.resident_bytes),
+    )?;
+    writeln!(page, "## An agent with TLS\n")?;
+    writeln!(
+        page,
+        "Connected to the gateway's broker by `mqtts://` with its client certificate, reporting; each module is the demo's filter in a worker of its own.\n"
+    )?;
+    writeln!(
+        page,
+        "*Anonymous* is what belongs to no file: heap and stacks. The rest are pages of the program and its libraries that were touched, which the system can drop and read again.\n"
+    )?;
+    writeln!(page, "| modules | agent | of that anonymous | all workers |\n|---|---|---|---|")?;
+    for row in agent {
+        let bytes = [row.agent_bytes, row.agent_anonymous_bytes, row.workers_bytes];
+        let [agent, anonymous, workers] = bytes.map(|bytes| megabytes(bytes as f64));
+        writeln!(page, "| {} | {agent} | {anonymous} | {workers} |", row.modules)?;
+    }
+    writeln!(page, "\n## On disk\n\n| target | farrier-agent | farrier-runtime |\n|---|---|---|")?;
+    for size in sizes {
+        writeln!(page, "| {} | {} B | {} B |", size.target, size.agent_bytes, size.runtime_bytes)?;
+    }
+    Ok(page)
+}
+
+fn goals(page: &mut String, modes: &[Measured], agent: &[agent::Measured]) -> anyhow::Result<()> {
+    writeln!(page, "| goal | limit | measured | |\n|---|---|---|---|")?;
+    let verdict = |is_met| if is_met { "met" } else { "**not met**" };
+    for mode in modes {
+        let us = mode.times.instance_to_call / 1e3;
+        writeln!(
+            page,
+            "| loaded → first call, {} checks | ≤ {INSTANCE_US_MAX} µs | {us:.2} µs | {} |",
+            mode.bounds_checks,
+            verdict(us <= INSTANCE_US_MAX)
+        )?;
+    }
+    for mode in modes.iter().filter(|mode| mode.bounds_checks == "software") {
+        let count = mode.ours.in_a_gib();
+        writeln!(
+            page,
+            "| instances in 1 GiB, software checks | ≥ {DENSITY_MIN} | {count:.0} | {} |",
+            verdict(count >= DENSITY_MIN)
+        )?;
+    }
+    if let Some(idle) = agent.iter().find(|row| row.modules == 0) {
+        let bytes = idle.agent_bytes as f64;
+        writeln!(
+            page,
+            "| idle agent with TLS, resident | ≤ {} | {} | {} |",
+            megabytes(AGENT_BYTES_MAX),
+            megabytes(bytes),
+            verdict(bytes <= AGENT_BYTES_MAX)
+        )?;
+    }
+    writeln!(page)?;
+    Ok(())
+}
+
+fn times(page: &mut String, mode: &Measured) -> anyhow::Result<()> {
+    let Measured { bounds_checks, artifact_bytes, times, ours, bare } = mode;
+    writeln!(
+        page,
+        "## With {bounds_checks} bounds checks\n\nArtifact of {artifact_bytes} bytes.\n"
+    )?;
+    writeln!(page, "| | ours | bare WAMR | ratio |\n|---|---|---|---|")?;
+    let signed = times.signed_to_call;
+    let rows = [
+        ("signed bytes → first call", signed, times.bare_load_to_call),
+        ("bytes → first call", times.load_to_call, times.bare_load_to_call),
+        ("loaded → first call", times.instance_to_call, times.bare_instance_to_call),
+        ("call", times.call, times.bare_call),
+        ("host call", times.host_call, times.bare_host_call),
+    ];
+    for (what, ours, bare) in rows {
+        writeln!(page, "| {what} | {} | {} | {:.2} |", time(ours), time(bare), ours / bare)?;
+    }
+    let (ours_count, bare_count) = (ours.in_a_gib(), bare.in_a_gib());
+    writeln!(
+        page,
+        "| instances in 1 GiB | {} | {} | {:.2} |\n",
+        count(ours, ours_count),
+        count(bare, bare_count),
+        ours_count / bare_count
+    )?;
+    Ok(())
+}
+
+fn count(density: &Density, in_a_gib: f64) -> String {
+    match density.stopped {
+        None => format!("{in_a_gib:.0}"),
+        Some(_) => format!(
+            "{} instances were all that could be made, in {}",
+            density.instances,
+            megabytes(density.resident_bytes as f64)
+        ),
+    }
+}
+
+fn time(ns: f64) -> String {
+    if ns < 1e3 { format!("{ns:.0} ns") } else { format!("{:.2} µs", ns / 1e3) }
+}
+
+fn megabytes(bytes: f64) -> String {
+    format!("{:.2} MB", bytes / 1e6)
+}
