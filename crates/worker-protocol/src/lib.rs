@@ -29,4 +29,4 @@ pub use message::*;
 
 /// Raised with every change that one end must not miss; a figure that a worker may
 /// leave out is none.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
