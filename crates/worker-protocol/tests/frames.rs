@@ -54,7 +54,7 @@ fn events_survive_the_round_trip() {
         write_frame(&mut stream, &event).unwrap();
         assert_eq!(read_frame::<Event>(stream.as_slice()).unwrap(), event);
     }
-    assert_eq!(PROTOCOL_VERSION, 1);
+    assert_eq!(PROTOCOL_VERSION, 2);
 }
 
 #[test]
