@@ -142,7 +142,12 @@ fn end_to_end_parts(workspace: &Path) -> anyhow::Result<[Part; 2]> {
     for entry in std::fs::read_dir(&dir).with_context(|| format!("list {}", dir.display()))? {
         let name = entry.with_context(|| format!("list {}", dir.display()))?.file_name();
         let name = name.to_string_lossy();
-        files.push(name.trim_end_matches(".rs").to_owned());
+        // What is neither Rust nor a folder is read by a test.
+        match name.split_once('.') {
+            None => files.push(name.into_owned()),
+            Some((name, "rs")) => files.push(name.to_owned()),
+            Some(_) => {}
+        }
     }
     files.sort();
     let (patient, others) = files.into_iter().partition(|name| name == PATIENT_TESTS);
