@@ -62,7 +62,9 @@ impl Local {
         let app = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let time_ms = crate::console::now_ms();
         let clock = Some(WallClock { trust: ClockTrust::Configured, time_ms });
-        self.link.send(&Command::Load(Load { artifact, app, limits, grants, clock })).await?;
+        self.link
+            .send(&Command::Load(Load { artifact, app, limits, grants, clock, ..Load::default() }))
+            .await?;
         loop {
             match self.link.next().await? {
                 Event::Loaded { has_tick, .. } => return Ok(has_tick),

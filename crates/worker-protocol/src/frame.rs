@@ -1,6 +1,11 @@
 //! Length-prefixed CBOR frames over any byte stream.
+//!
+//! A frame's body is one message, and after it the number of the guest that it concerns
+//! where that is not 0. Whoever starts a worker for one module never writes a number, and
+//! a hello has none, so that both ends understand it whatever their versions are.
 
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode};
+use std::fmt;
 use std::io::{self, Read, Write};
 
 /// Largest frame: an artifact of 48 MiB and its surroundings.
@@ -19,9 +24,38 @@ pub enum FrameError {
     Malformed(String),
 }
 
-pub fn write_frame(mut to: impl Write, message: &impl Encode<()>) -> Result<(), FrameError> {
+/// Which of a worker's modules a message concerns, by a number that its starter gave it
+/// with `Load`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Encode, Decode)]
+#[cbor(transparent)]
+pub struct GuestId(#[n(0)] pub u32);
+
+impl GuestId {
+    /// Of a worker that runs one module.
+    pub const ONLY: Self = Self(0);
+}
+
+impl fmt::Display for GuestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+pub fn write_frame(to: impl Write, message: &impl Encode<()>) -> Result<(), FrameError> {
+    write_guest_frame(to, GuestId::ONLY, message)
+}
+
+pub fn write_guest_frame(
+    mut to: impl Write,
+    guest: GuestId,
+    message: &impl Encode<()>,
+) -> Result<(), FrameError> {
     // Encoding to memory cannot fail for our own types; say so rather than panic.
-    let body = minicbor::to_vec(message).map_err(|e| FrameError::Malformed(e.to_string()))?;
+    let malformed = |e: &dyn fmt::Display| FrameError::Malformed(e.to_string());
+    let mut body = minicbor::to_vec(message).map_err(|e| malformed(&e))?;
+    if guest != GuestId::ONLY {
+        body.extend(minicbor::to_vec(guest).map_err(|e| malformed(&e))?);
+    }
     let len = u32::try_from(body.len()).ok().filter(|len| *len as usize <= FRAME_BYTES_MAX);
     let len = len.ok_or(FrameError::TooLong(body.len()))?;
     to.write_all(&len.to_le_bytes())?;
@@ -29,7 +63,14 @@ pub fn write_frame(mut to: impl Write, message: &impl Encode<()>) -> Result<(), 
     Ok(to.flush()?)
 }
 
-pub fn read_frame<T: for<'b> Decode<'b, ()>>(mut from: impl Read) -> Result<T, FrameError> {
+/// Whichever guest it concerns.
+pub fn read_frame<T: for<'b> Decode<'b, ()>>(from: impl Read) -> Result<T, FrameError> {
+    read_guest_frame(from).map(|(_, message)| message)
+}
+
+pub fn read_guest_frame<T: for<'b> Decode<'b, ()>>(
+    mut from: impl Read,
+) -> Result<(GuestId, T), FrameError> {
     let mut len = [0; 4];
     let mut filled = 0;
     while filled < len.len() {
@@ -51,5 +92,17 @@ pub fn read_frame<T: for<'b> Decode<'b, ()>>(mut from: impl Read) -> Result<T, F
     if body.len() < len {
         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
     }
-    minicbor::decode(&body).map_err(|e| FrameError::Malformed(e.to_string()))
+    decode_body(&body)
+}
+
+/// What is in a frame, for those who read frames themselves.
+pub fn decode_body<T: for<'b> Decode<'b, ()>>(body: &[u8]) -> Result<(GuestId, T), FrameError> {
+    let mut decoder = Decoder::new(body);
+    let mut decode = || {
+        let message = decoder.decode()?;
+        let is_over = decoder.position() == body.len();
+        let guest = if is_over { GuestId::ONLY } else { decoder.decode()? };
+        Ok((guest, message))
+    };
+    decode().map_err(|e: minicbor::decode::Error| FrameError::Malformed(e.to_string()))
 }

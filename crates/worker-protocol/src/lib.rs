@@ -4,13 +4,14 @@
 //! makes a socket pair and gives the worker one end as standard input. The
 //! worker speaks first, with [`Event::Hello`]; until that came it does not count
 //! as started, because under an emulator a failed exec looks like a success.
-//! One worker hosts one module.
+//! One worker hosts one module or several, each a guest with a [`GuestId`];
+//! `docs/decisions/several-modules-in-one-worker.md` says when it is which.
 //!
-//! A frame is a little-endian u32 length and that many bytes of CBOR, one
-//! [`Command`] towards the worker or one [`Event`] from it. Lengths are checked
-//! before anything is allocated. The two ends are installed together, so the
-//! protocol has one version and no negotiation: a worker of another
-//! [`PROTOCOL_VERSION`] is refused at its hello.
+//! A frame is a little-endian u32 length and that many bytes of CBOR: one
+//! [`Command`] towards the worker or one [`Event`] from it, and the guest's number.
+//! Lengths are checked before anything is allocated. The two ends are installed
+//! together, so the protocol has one version and no negotiation: a worker of another
+//! [`PROTOCOL_VERSION`] is refused at its hello, which all versions can read.
 //!
 //! The artifact travels inside [`Load`]: the worker's copy is private to it
 //! from the moment its hash was checked.
@@ -22,11 +23,14 @@ mod guest_usage;
 mod message;
 
 pub use ask::*;
-pub use frame::{FRAME_BYTES_MAX, FrameError, read_frame, write_frame};
+pub use frame::{
+    FRAME_BYTES_MAX, FrameError, GuestId, decode_body, read_frame, read_guest_frame, write_frame,
+    write_guest_frame,
+};
 pub use guest_api::{GUEST_API_MODULE, GUEST_API_VERSION, GuestCall, GuestType};
 pub use guest_usage::*;
 pub use message::*;
 
 /// Raised with every change that one end must not miss; a figure that a worker may
 /// leave out is none.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;

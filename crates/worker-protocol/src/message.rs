@@ -8,7 +8,8 @@ use module_limits::{Limit, LimitActions, LimitHits};
 /// From the starter to the worker.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub enum Command {
-    /// Load and instantiate the module. Answered by `Loaded` or `LoadFailed`. Once.
+    /// Load and instantiate a module as the guest that the frame names. Answered by
+    /// `Loaded` or `LoadFailed`. Once for each guest, and again after `Unloaded`.
     #[n(0)]
     Load(#[n(0)] Load),
     /// Run known-answer steps on the instance. Answered by `ChecksDone`.
@@ -31,11 +32,12 @@ pub enum Command {
     /// Answered by `Usage`, also while a call runs.
     #[n(3)]
     ReportUsage,
-    /// End the process after the current call. Answered by closing the socket.
+    /// End the process after the current call, whichever guest the frame names. Answered
+    /// by closing the socket.
     #[n(4)]
     Stop,
-    /// What time it is, as far as the device knows; given again now and then. Not
-    /// answered.
+    /// What time it is, as far as the device knows; given again now and then, for all
+    /// guests at once. Not answered.
     #[n(5)]
     SetClock(#[n(0)] WallClock),
     /// Answers `Asked`. Not answered itself.
@@ -44,6 +46,9 @@ pub enum Command {
     /// A message on a channel that the module subscribes to. Not answered.
     #[n(7)]
     Deliver(#[n(0)] Delivered),
+    /// End this guest alone, after the current call. Answered by `Unloaded`.
+    #[n(15)]
+    Unload,
     /// Call `init` where that has not been done, then `tick` as often as said without
     /// waiting in between, for replays that must not depend on the clock: rates by the
     /// second do not count from then on. What the module does is done, as after `Start`
@@ -56,7 +61,7 @@ pub enum Command {
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Encode, Decode)]
 #[cbor(map)]
 pub struct Load {
     #[cbor(n(0), with = "minicbor::bytes")]
@@ -71,7 +76,14 @@ pub struct Load {
     /// None: the time is unknown.
     #[n(4)]
     pub clock: Option<WallClock>,
+    /// Among the guests of this worker: of those that are due, the highest is called
+    /// first. 0 unless given, at most [`PRIORITY_MAX`].
+    #[n(25)]
+    pub priority: Option<u8>,
 }
+
+/// Highest priority of a guest.
+pub const PRIORITY_MAX: u8 = 7;
 
 /// The time at the moment when the message was sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
@@ -274,6 +286,9 @@ pub enum Event {
         #[n(1)]
         detail: String,
     },
+    /// This guest is gone, and all that it had is free. Its number can be given again.
+    #[n(35)]
+    Unloaded,
     /// How many ticks returned, fewer than asked for after a trap. The trap, the log
     /// and the messages of these ticks were sent before.
     #[n(40)]

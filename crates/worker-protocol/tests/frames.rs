@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use worker_protocol::{
-    ClockTrust, Command, Event, FRAME_BYTES_MAX, FrameError, Grants, Limits, Load, LogLevel,
-    LogLine, PROTOCOL_VERSION, Published, Sensor, SensorSource, Usage, WallClock, read_frame,
-    write_frame,
+    ClockTrust, Command, Event, FRAME_BYTES_MAX, FrameError, Grants, GuestId, Limits, Load,
+    LogLevel, LogLine, PROTOCOL_VERSION, Published, Sensor, SensorSource, Usage, WallClock,
+    read_frame, read_guest_frame, write_frame, write_guest_frame,
 };
 
 fn example_load() -> Command {
@@ -28,6 +28,7 @@ fn example_load() -> Command {
             ..Grants::default()
         },
         clock: Some(WallClock { trust: ClockTrust::Gateway, time_ms: 5 }),
+        priority: Some(3),
     })
 }
 
@@ -43,6 +44,24 @@ fn messages_survive_the_round_trip_one_after_the_other() {
 }
 
 #[test]
+fn a_frame_names_its_guest_and_one_of_the_only_guest_is_as_it_always_was() {
+    let mut stream = Vec::new();
+    write_guest_frame(&mut stream, GuestId(700), &Command::Unload).unwrap();
+    write_guest_frame(&mut stream, GuestId::ONLY, &Command::Stop).unwrap();
+    write_frame(&mut stream, &Command::Stop).unwrap();
+    let mut from = stream.as_slice();
+    let mut next = || read_guest_frame::<Command>(&mut from).unwrap();
+    assert_eq!(next(), (GuestId(700), Command::Unload));
+    assert_eq!(next(), (GuestId::ONLY, Command::Stop));
+    assert_eq!(next(), (GuestId::ONLY, Command::Stop));
+    // As version 2 wrote it: a hello is read whatever the version is.
+    let stop = [4, 0, 0, 0, 0x82, 0x04, 0x80];
+    assert!(stream.ends_with(&stop[4..]), "{stream:02x?}");
+    let no_number = [4, 0, 0, 0, 0x82, 0x04, 0x80, 0x61];
+    assert!(matches!(read_guest_frame::<Command>(&no_number[..]), Err(FrameError::Malformed(_))));
+}
+
+#[test]
 fn events_survive_the_round_trip() {
     for event in [
         Event::Usage(Usage { cpu_us: 7, call_running_ms: Some(3), ..Usage::default() }),
@@ -54,7 +73,7 @@ fn events_survive_the_round_trip() {
         write_frame(&mut stream, &event).unwrap();
         assert_eq!(read_frame::<Event>(stream.as_slice()).unwrap(), event);
     }
-    assert_eq!(PROTOCOL_VERSION, 2);
+    assert_eq!(PROTOCOL_VERSION, 3);
 }
 
 #[test]

@@ -74,7 +74,8 @@ impl Worker {
             }
             Command::Stop if self.behaviour == "does-not-stop" => {}
             Command::Stop => exit(0),
-            Command::SetClock(_)
+            Command::Unload
+            | Command::SetClock(_)
             | Command::RunTicks { .. }
             | Command::Answer(_)
             | Command::Deliver(_) => {}

@@ -135,7 +135,7 @@ fn load(artifact: &str) -> Command {
             ..Limits::default()
         },
         grants: Grants::default(),
-        clock: None,
+        ..Load::default()
     })
 }
 

@@ -116,6 +116,10 @@ fn serve(incoming: &UnixStream, shared: &Arc<Shared>) -> ExitCode {
                 Request::Start { interval, stored }
             }
             Command::RunTicks { ticks } => Request::RunTicks(ticks),
+            Command::Unload => {
+                reject(shared, "a worker of one module ends with it: tell it to stop");
+                continue;
+            }
             Command::Stop => match &guest {
                 // The guest thread ends the process once its call has returned.
                 Some(guest) if guest.send(Request::Stop).is_ok() => continue,

@@ -156,7 +156,7 @@ fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<Ent
             subscriptions: input.provisions.subscriptions,
             actuators: input.provisions.actuators,
         },
-        clock: None,
+        ..Load::default()
     };
     write_frame(socket, &Command::Load(load))?;
     match next_answer(socket, deadline)? {
@@ -287,6 +287,7 @@ mod tests {
             Command::Stop
             | Command::SetClock(_)
             | Command::RunTicks { .. }
+            | Command::Unload
             | Command::Answer(_)
             | Command::Deliver(_) => {
                 vec![]

@@ -78,7 +78,7 @@ impl Worker {
             actions: None,
         };
         let (app, grants) = ("bench".into(), Grants::default());
-        let load = Load { artifact, app, limits, grants, clock: None };
+        let load = Load { artifact, app, limits, grants, ..Load::default() };
         write_frame(&self.socket, &Command::Load(load))?;
         write_frame(&self.socket, &Command::RunTicks { ticks: 1 })?;
         loop {

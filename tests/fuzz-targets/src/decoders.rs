@@ -17,7 +17,7 @@ use module_package::{
 };
 use std::fmt::Debug;
 use std::sync::LazyLock;
-use worker_protocol::{Command, Event, read_frame, write_frame};
+use worker_protocol::{Command, Event, GuestId, read_guest_frame, write_guest_frame};
 
 /// Text is read or refused; steps that are read survive their way over the wire.
 pub fn known_answer_toml(data: &[u8]) -> Outcome {
@@ -189,19 +189,22 @@ pub fn module_package(data: &[u8]) -> Outcome {
 }
 
 pub fn worker_protocol(data: &[u8]) -> Outcome {
-    let command: Result<Command, _> = read_frame(data);
-    let event: Result<Event, _> = read_frame(data);
-    if let Ok(command) = &command {
+    let command: Result<(GuestId, Command), _> = read_guest_frame(data);
+    let event: Result<(GuestId, Event), _> = read_guest_frame(data);
+    if let Ok((guest, command)) = &command {
         let mut frame = Vec::new();
-        write_frame(&mut frame, command).expect("a frame that was read can be written");
-        let again: Command = read_frame(frame.as_slice()).expect("and read again");
-        assert_eq!(format!("{command:?}"), format!("{again:?}"));
+        let written = write_guest_frame(&mut frame, *guest, command);
+        written.expect("a frame that was read can be written");
+        let again: (GuestId, Command) =
+            read_guest_frame(frame.as_slice()).expect("and read again");
+        assert_eq!(format!("{:?}", (guest, command)), format!("{again:?}"));
     }
-    if let Ok(event) = &event {
+    if let Ok((guest, event)) = &event {
         let mut frame = Vec::new();
-        write_frame(&mut frame, event).expect("a frame that was read can be written");
-        let again: Event = read_frame(frame.as_slice()).expect("and read again");
-        assert_eq!(format!("{event:?}"), format!("{again:?}"));
+        let written = write_guest_frame(&mut frame, *guest, event);
+        written.expect("a frame that was read can be written");
+        let again: (GuestId, Event) = read_guest_frame(frame.as_slice()).expect("and read again");
+        assert_eq!(format!("{:?}", (guest, event)), format!("{again:?}"));
     }
     let body = data.get(4..).unwrap_or_default();
     Outcome::of_result(&command)

@@ -14,7 +14,9 @@ use module_package::{
 };
 use target_spec::profile::{AotProfile, CodePolicy};
 use target_spec::{BoundsChecks, Registry};
-use worker_protocol::{Command, Event, FailedStep, Grants, Limits, Load, LoadFailure, LogLevel};
+use worker_protocol::{
+    Command, Event, FailedStep, Grants, GuestId, Limits, Load, LoadFailure, LogLevel,
+};
 
 /// Every section and every kind of segment.
 const EVERYTHING: &str = include_str!("everything.wat");
@@ -182,7 +184,7 @@ pub(crate) fn frames() -> Vec<Vec<u8>> {
             ..Limits::default()
         },
         grants: Grants { channels: vec!["average".into()], ..Grants::default() },
-        clock: None,
+        ..Load::default()
     };
     let step = Step::Read { address: 3, bytes: vec![1, 2] };
     let failed = LoadFailure::UnknownImport;
@@ -202,6 +204,10 @@ pub(crate) fn frames() -> Vec<Vec<u8>> {
         worker_protocol::write_frame(&mut frame, command).expect("a seed can be written");
         frames.push(frame);
     }
+    let mut of_guest = Vec::new();
+    worker_protocol::write_guest_frame(&mut of_guest, GuestId(700), &Command::Unload)
+        .expect("a seed can be written");
+    frames.push(of_guest);
     for event in &events {
         let mut frame = Vec::new();
         worker_protocol::write_frame(&mut frame, event).expect("a seed can be written");

@@ -76,6 +76,7 @@ impl Workers for SimWorkers {
             }
             Command::SetClock(_)
             | Command::RunTicks { .. }
+            | Command::Unload
             | Command::Answer(_)
             | Command::Deliver(_) => return,
             Command::Stop => {

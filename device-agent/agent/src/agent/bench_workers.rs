@@ -161,7 +161,7 @@ pub fn answers(live: &mut FakeWorker, command: Command) -> Vec<Message> {
             said
         }
         // No agent asks for it.
-        Command::RunTicks { .. } => vec![],
+        Command::RunTicks { .. } | Command::Unload => vec![],
         Command::Start { stored, .. } => begin(live, &stored.unwrap_or_default()),
         Command::ReportUsage => {
             live.usage.calls += u64::from(live.begun);

@@ -106,6 +106,7 @@ impl Agent {
                 actuators: provisions.actuators,
             },
             clock: Some(self.wall_clock_of_workers(now)),
+            priority: None,
         }
     }
 
@@ -199,7 +200,10 @@ impl Agent {
                 None
             }
             // The agent asks for no `RunTicks`.
-            Message::Hello(_) | Message::Asked(_) | Message::TicksDone { .. } => None,
+            Message::Hello(_)
+            | Message::Asked(_)
+            | Message::Unloaded
+            | Message::TicksDone { .. } => None,
         }
     }
 

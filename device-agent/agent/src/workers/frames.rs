@@ -6,7 +6,7 @@
 
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use worker_protocol::{Event, FrameError};
+use worker_protocol::{Event, FrameError, GuestId, decode_body};
 
 /// A log line or a published value of 1 KiB, a hello, and much room.
 const EVENT_BYTES_MAX: usize = 64 * 1024;
@@ -22,7 +22,7 @@ impl<R: AsyncRead + Unpin> EventReader<R> {
         Self { from, buffer: Vec::new() }
     }
 
-    pub async fn next(&mut self) -> Result<Event, FrameError> {
+    pub async fn next(&mut self) -> Result<(GuestId, Event), FrameError> {
         self.fill(4).await?;
         // Cannot panic: four bytes are there.
         let length: [u8; 4] = self.buffer[..4].try_into().expect("four bytes");
@@ -31,10 +31,9 @@ impl<R: AsyncRead + Unpin> EventReader<R> {
             return Err(FrameError::TooLong(length));
         }
         self.fill(4 + length).await?;
-        let event = minicbor::decode(&self.buffer[4..])
-            .map_err(|e| FrameError::Malformed(e.to_string()))?;
+        let (guest, event) = decode_body(&self.buffer[4..])?;
         self.buffer.clear();
-        Ok(event)
+        Ok((guest, event))
     }
 
     async fn fill(&mut self, length: usize) -> Result<(), FrameError> {
@@ -75,7 +74,7 @@ mod tests {
                 assert!(cut.is_err());
             }
             near.write_all(&frame[frame.len() - 1..]).await.unwrap();
-            assert_eq!(reader.next().await.unwrap(), Event::Started);
+            assert_eq!(reader.next().await.unwrap(), (GuestId::ONLY, Event::Started));
             drop(near);
             assert!(matches!(reader.next().await, Err(FrameError::Closed)));
         });

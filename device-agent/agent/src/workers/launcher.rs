@@ -170,7 +170,7 @@ async fn read_hello(socket: &UnixStream, patience: Patience) -> Result<Hello, St
     });
     let mut reader = EventReader::new(socket.map_err(|e| e.to_string())?);
     match tokio::time::timeout(patience.hello, reader.next()).await {
-        Ok(Ok(Event::Hello(hello))) => Ok(hello),
+        Ok(Ok((_, Event::Hello(hello)))) => Ok(hello),
         Ok(Ok(_)) => Err("its first message was no hello".into()),
         Ok(Err(e)) => Err(e.to_string()),
         Err(_) => Err(said_nothing(patience)),

@@ -120,7 +120,7 @@ async fn converse(
     let mut reader = EventReader::new(read);
     let hello = tokio::select! {
         first = timeout(patience.hello, reader.next()) => match first {
-            Ok(Ok(Message::Hello(hello))) => hello,
+            Ok(Ok((_, Message::Hello(hello)))) => hello,
             Ok(Ok(_)) => return Err(Failure::NoHello("its first message was no hello".into())),
             Ok(Err(e)) => return Err(Failure::NoHello(e.to_string())),
             Err(_) => return Err(Failure::NoHello(said_nothing(patience))),
@@ -168,7 +168,7 @@ async fn exchange(
                 }
             }
             message = reader.next() => match message {
-                Ok(message) => {
+                Ok((_, message)) => {
                     watch.hear(&message);
                     news.send(WorkerNews::Event(message)).await;
                     if watch.deadline() + TALK_WITHIN < Instant::now() {
@@ -224,6 +224,7 @@ impl Watch {
             | Command::Start { .. }
             | Command::SetClock(_)
             | Command::RunTicks { .. }
+            | Command::Unload
             | Command::Answer(_)
             | Command::Deliver(_) => {}
         }

@@ -98,7 +98,7 @@ impl Worker {
 
     pub fn load_with(&mut self, artifact: Vec<u8>, limits: Limits, grants: Grants) -> Event {
         let app = "test".into();
-        self.send(&Command::Load(Load { artifact, app, limits, grants, clock: None }));
+        self.send(&Command::Load(Load { artifact, app, limits, grants, ..Load::default() }));
         self.find(|event| matches!(event, Event::Loaded { .. } | Event::LoadFailed { .. }))
     }
 
