@@ -31,6 +31,8 @@ fn device(id: &str, name: &str, generation: u64) -> Device {
         undeployable: None,
         root_version: None,
         clock: None,
+        system: None,
+        builds: None,
         revoked_at_ms: None,
         fingerprint: String::new(),
         refused_messages: 0,

@@ -9,7 +9,7 @@ use crate::grid::{Align, Grid, Look, plain};
 use crate::{refusal, state};
 use clap::Args;
 use futures_util::StreamExt;
-use gateway_api::{AppStatus, Connection, Event, LimitHit, List};
+use gateway_api::{AppStatus, Connection, Event, LimitHit, List, TrapCount};
 use gateway_client::Client;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -115,7 +115,9 @@ pub fn view(apps: &[AppStatus], look: &Look) -> String {
     if look.wide {
         columns.extend([
             ("PEAK", Align::Right),
+            ("OVERHEAD", Align::Right),
             ("WORKER", Align::Right),
+            ("WORKER CPU", Align::Right),
             ("CALLS", Align::Right),
             ("TRAPS", Align::Right),
             ("GAS", Align::Right),
@@ -142,7 +144,9 @@ pub fn view(apps: &[AppStatus], look: &Look) -> String {
             let checks = app.checks_passed + app.checks_failed;
             cells.extend([
                 plain(format::bytes(app.memory_peak_bytes)),
+                plain(maybe(app.overhead_bytes, format::bytes)),
                 plain(format::bytes(app.worker_rss_bytes)),
+                plain(maybe(app.worker_cpu_us, |us| format::millis(us / 1_000))),
                 plain(app.calls.to_string()),
                 plain(app.traps.to_string()),
                 plain(maybe(app.gas_used, |gas| gas.to_string())),
@@ -180,6 +184,7 @@ fn note(app: &AppStatus, look: &Look) -> String {
     }
     notes.extend(app.refusal.as_ref().map(refusal::short));
     notes.extend(limits_note(app));
+    notes.extend(traps_note(app));
     if app.checks_failed > 0 {
         notes.push(format!("{} known answers wrong", app.checks_failed));
     }
@@ -208,11 +213,19 @@ fn limits_note(app: &AppStatus) -> Option<String> {
     (!note.is_empty()).then_some(note)
 }
 
+/// As `trapped: divide-by-zero 2x, unreachable 1x`.
+fn traps_note(app: &AppStatus) -> Option<String> {
+    let kind = |of: &TrapCount| format!("{} {}x", of.kind, of.count);
+    let kinds = app.trap_kinds.iter().map(kind).collect::<Vec<_>>().join(", ");
+    (!kinds.is_empty()).then(|| format!("trapped: {kinds}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sample;
     use expect_test::expect;
+    use gateway_api::TrapKind;
 
     #[test]
     fn an_application_takes_a_line_and_its_refusal_stands_below() {
@@ -226,8 +239,8 @@ mod tests {
               try: Raise the limit, or make the call shorter; deploy again to restart it.
         "#]].assert_eq(&view(&sample::apps(), &Look::plain(false)));
         expect![[r#"
-            DEVICE  TARGET         MODULE    STATE     CPU   MEMORY  ARTIFACT  COMPILE  RESTARTS     PEAK   WORKER  CALLS  TRAPS  GAS  PUBLISHED  CHECKS  REPORTED  NOTE
-            pi      aarch64-linux  filter@2  running  3.4%  1.1 MiB  40.0 KiB    84 ms         0  1.1 MiB  9.0 MiB    120      0    -        120     2/2  1 s ago   incl. emulator
+            DEVICE  TARGET         MODULE    STATE     CPU   MEMORY  ARTIFACT  COMPILE  RESTARTS     PEAK  OVERHEAD   WORKER  WORKER CPU  CALLS  TRAPS  GAS  PUBLISHED  CHECKS  REPORTED  NOTE
+            pi      aarch64-linux  filter@2  running  3.4%  1.1 MiB  40.0 KiB    84 ms         0  1.1 MiB         -  9.0 MiB           -    120      0    -        120     2/2  1 s ago   incl. emulator
         "#]].assert_eq(&view(&sample::apps()[..1], &Look::plain(true)));
     }
 
@@ -240,6 +253,16 @@ mod tests {
         app.throttled = true;
         let expected = "gas-rate reached 12x, last gas-rate then throttle, throttled now";
         assert_eq!(limits_note(&app).unwrap(), expected);
+    }
+
+    #[test]
+    fn traps_are_in_the_note_by_kind() {
+        let mut app = sample::apps().remove(0);
+        let count = |kind, count| TrapCount { kind, count };
+        app.trap_kinds =
+            vec![count(TrapKind::DivideByZero, 2), count(TrapKind::MemoryOutOfBounds, 1)];
+        let expected = "trapped: divide-by-zero 2x, memory-out-of-bounds 1x";
+        assert_eq!(traps_note(&app).unwrap(), expected);
     }
 
     #[test]

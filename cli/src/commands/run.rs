@@ -331,7 +331,7 @@ impl Teller<'_> {
                 let told = Told::Log { level, text: &line.text };
                 self.tell_either(&told, || format!("{level}: {}", format::printable(&line.text)))
             }
-            Event::Trapped { export, detail, restart_in_ms } => {
+            Event::Trapped { export, detail, restart_in_ms, .. } => {
                 self.traps += 1;
                 let told = Told::Trapped { export: &export, detail: &detail, restart_in_ms };
                 self.tell_either(&told, || {

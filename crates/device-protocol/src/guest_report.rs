@@ -39,6 +39,23 @@ pub struct InboxReport {
     pub dropped: u64,
 }
 
+/// Messages of a module on one channel that it publishes on.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct OutletReport {
+    #[n(0)]
+    pub channel: String,
+    /// That wait in the agent for the connection.
+    #[n(1)]
+    pub depth: u32,
+    /// Since the agent's start: accepted from the module, and not.
+    #[n(2)]
+    pub published: u64,
+    /// Refused for rate or size, or dropped because too many waited.
+    #[n(3)]
+    pub dropped: u64,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
 pub struct StorageReport {

@@ -15,6 +15,7 @@ mod guest_report;
 mod message;
 mod refusal;
 mod site;
+mod system_report;
 mod topic;
 
 pub use block::{Block, Compression, UnpackError};
@@ -23,7 +24,9 @@ pub use enrol::{
     InvalidClaimToken, LOGIN_TOKEN_BYTES_MAX, Login, RENEWAL_BYTES_MAX, RenewRequest,
     RenewResponse, Renewal, decode_sealed, encode_sealed, fingerprint, parse_fingerprint,
 };
-pub use guest_report::{GuestReport, HostCallReport, InboxReport, MetricReport, StorageReport};
+pub use guest_report::{
+    GuestReport, HostCallReport, InboxReport, MetricReport, OutletReport, StorageReport,
+};
 pub use message::{
     AppReport, AppState, BLOCK_MESSAGE_BYTES_MAX, Bitmap, ClockTrust, DeviceUsage, LOG_LINES_MAX,
     LogLine, LogMessage, PublishedMessage, REPORT_BYTES_MAX, Refused, Report, UP_MESSAGE_BYTES_MAX,
@@ -31,6 +34,7 @@ pub use message::{
 };
 pub use refusal::RefusalCode;
 pub use site::{InvalidSiteName, SiteName};
+pub use system_report::{BuildReport, FileBuild, LoadReport, SystemReport};
 pub use topic::{Topic, up_filter};
 
 /// The version that every message carries first.

@@ -1,9 +1,10 @@
 //! The MQTT messages.
 
-use crate::{GuestReport, RefusalCode, SiteName};
+use crate::{BuildReport, GuestReport, OutletReport, RefusalCode, SiteName, SystemReport};
 use minicbor::{Decode, Encode};
 use module_limits::LimitHits;
 use module_package::{ArtifactId, BlobId, DeviceId, ManifestId, ModuleId, NONCE_BYTES, ReleaseId};
+use module_traps::TrapCounts;
 
 /// Longest sealed report.
 pub const REPORT_BYTES_MAX: usize = 64 * 1024;
@@ -60,6 +61,12 @@ pub struct Report {
     /// How the device knows the time; none from older agents.
     #[n(14)]
     pub clock: Option<ClockTrust>,
+    /// Of the device as a whole; none from older agents.
+    #[n(70)]
+    pub system: Option<SystemReport>,
+    /// What runs there; none from older agents, and while it is not known.
+    #[n(71)]
+    pub builds: Option<BuildReport>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
@@ -204,6 +211,18 @@ pub struct AppReport {
     /// Of a module that called anything of the guest API.
     #[n(30)]
     pub guest: Option<GuestReport>,
+    /// `traps` by kind, once there was one.
+    #[n(70)]
+    pub trap_kinds: Option<TrapCounts>,
+    /// What WAMR holds for the instance beside its linear memory; of the serving worker.
+    #[n(71)]
+    pub overhead_bytes: Option<u64>,
+    /// CPU time of all the worker's threads, with its start; of the serving worker.
+    #[n(72)]
+    pub worker_cpu_us: Option<u64>,
+    /// The channels that it has published on, with what waits to go out.
+    #[n(73)]
+    pub outlets: Option<Vec<OutletReport>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
@@ -405,6 +424,8 @@ mod tests {
             nonce: None,
             root_version: None,
             clock: None,
+            system: None,
+            builds: None,
         }
     }
 

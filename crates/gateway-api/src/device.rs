@@ -1,6 +1,7 @@
 //! Devices, and what they report.
 
 use module_limits::{Limit, LimitAction};
+use module_traps::TrapCount;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +63,41 @@ pub struct Device {
     /// How it knows the time: `unknown`, `configured` or `heartbeat`.
     #[serde(default)]
     pub clock: Option<String>,
+    /// Of the device as a whole; `None` before the first report and from older agents.
+    #[serde(default)]
+    pub system: Option<SystemStatus>,
+    /// What it runs, exactly.
+    #[serde(default)]
+    pub builds: Option<BuildStatus>,
+}
+
+/// What cannot be measured on a device is absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SystemStatus {
+    /// Processes that run or want to, over 1, 5 and 15 minutes.
+    pub load: Option<[f64; 3]>,
+    pub cpus: Option<u32>,
+    /// Of the hottest thermometer.
+    pub temperature_c: Option<f64>,
+    /// Of the file system with the agent's data.
+    pub storage_total_bytes: Option<u64>,
+    pub storage_free_bytes: Option<u64>,
+    /// Since the kernel's start; `uptime_ms` of the device is the agent's.
+    pub uptime_s: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildStatus {
+    pub agent: String,
+    /// The first 16 digits of the SHA-256 of the program's file.
+    pub agent_sha256_start: Option<String>,
+    pub runtime: String,
+    pub runtime_sha256_start: Option<String>,
+    pub wamr_version: String,
+    pub aot_version: u32,
+    pub target: String,
+    /// `hardware` or `software`.
+    pub bounds_checks: String,
 }
 
 /// Something about a device that is no refusal and may be an attack.
@@ -172,6 +208,18 @@ pub struct AppStatus {
     /// What confines its worker, by name; `None` without a worker, and from older agents.
     #[serde(default)]
     pub confinement: Option<Vec<String>>,
+    /// `traps` by kind; kinds that never came are left out.
+    #[serde(default)]
+    pub trap_kinds: Vec<TrapCount>,
+    /// What WAMR holds for the instance beside its linear memory.
+    #[serde(default)]
+    pub overhead_bytes: Option<u64>,
+    /// CPU time of the worker with all its threads.
+    #[serde(default)]
+    pub worker_cpu_us: Option<u64>,
+    /// Of the channels that it publishes on.
+    #[serde(default)]
+    pub outlets: Vec<OutletStatus>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,6 +266,18 @@ pub struct InboxStatus {
     /// That have arrived since its worker started, with those that were dropped.
     pub received: u64,
     /// The oldest, because more than 16 waited, and what the worker had no time for.
+    pub dropped: u64,
+}
+
+/// Messages on one channel that a module publishes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutletStatus {
+    pub channel: String,
+    /// That wait on the device for the connection.
+    pub depth: u32,
+    /// Since the agent's start: accepted from the module.
+    pub published: u64,
+    /// Refused for rate or size, or lost because too many waited.
     pub dropped: u64,
 }
 

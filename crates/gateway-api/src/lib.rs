@@ -76,15 +76,16 @@ pub use deployment::{
     ProgressState,
 };
 pub use device::{
-    AcceptedEnrolment, Alarm, AppSample, AppStatus, Connection, Device, DeviceSample, History,
-    HostCallStatus, InboxStatus, LimitHit, LimitLast, LogLine, MetricStatus, PendingEnrolment,
-    PendingEnrolments, Published, Refusal, StorageStatus,
+    AcceptedEnrolment, Alarm, AppSample, AppStatus, BuildStatus, Connection, Device, DeviceSample,
+    History, HostCallStatus, InboxStatus, LimitHit, LimitLast, LogLine, MetricStatus, OutletStatus,
+    PendingEnrolment, PendingEnrolments, Published, Refusal, StorageStatus, SystemStatus,
 };
 pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacle, TableNeeds};
 pub use event::Event;
 pub use message::{NewMessage, SentMessage};
 pub use module::{Artifact, ArtifactState, CompileRecord, Module, ModuleExtern, ModuleMemory};
 pub use module_limits::{Limit, LimitAction, LimitActions, LimitError};
+pub use module_traps::{TrapCount, TrapKind};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 pub use provisions::Provisions;
 pub use session::{ClaimToken, Delivery, LoginLink, NewClaimToken, Overview, Session};

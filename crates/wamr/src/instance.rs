@@ -1,6 +1,7 @@
 //! A running module: its memory, globals and calls.
 
 use crate::gas::{GasGlobals, GasLimits, Interrupter, StopSwitch, StopWord};
+use crate::heap;
 use crate::module::{ERROR_BYTES, ExternType, Module, error_text, text};
 use crate::profile::{MODE, Mode};
 use crate::value::{FuncType, Value, ValueType, cell_count, push_cells, take_values};
@@ -131,6 +132,7 @@ pub struct Instance<'m> {
     gas_limits: GasLimits,
     gas: Option<GasGlobals>,
     stop: StopSwitch,
+    overhead_bytes: usize,
 }
 
 /// How an instance keeps its module alive.
@@ -170,11 +172,14 @@ impl<'m> Instance<'m> {
         check_instantiation_gas(&module, config.gas)?;
         let data = Box::new(InstanceData { state: config.state, host_trap: None });
         let data = NonNull::from(Box::leak(data));
+        let held_before = heap::held_bytes();
         match instantiate(&module, data, max_pages) {
             Ok((raw, exec_env)) => {
                 let (gas_limits, stop) = (config.gas, StopSwitch::default());
                 let gas = None;
-                let mut instance = Self { raw, exec_env, data, module, gas_limits, gas, stop };
+                let overhead_bytes = heap::held_bytes().saturating_sub(held_before);
+                let mut instance =
+                    Self { raw, exec_env, data, module, gas_limits, gas, stop, overhead_bytes };
                 instance.connect()?;
                 Ok(instance)
             }
@@ -292,6 +297,12 @@ impl<'m> Instance<'m> {
     pub fn memory_bytes(&self) -> usize {
         // SAFETY: the instance is alive; only the length is used.
         unsafe { memory_of(self.raw.as_ptr()) }.len()
+    }
+
+    /// What WAMR took from the heap to make this instance, beside its linear memory:
+    /// its tables, globals, function pointers and the stack of its environment.
+    pub fn overhead_bytes(&self) -> usize {
+        self.overhead_bytes
     }
 
     pub fn read_memory(&self, address: u32, len: usize) -> Result<Vec<u8>, OutOfBounds> {

@@ -24,6 +24,7 @@
 #[cfg(feature = "bare")]
 pub mod bare;
 mod gas;
+mod heap;
 mod host;
 mod instance;
 mod module;

@@ -1,5 +1,6 @@
 //! WAMR's global state, held by one thread at a time.
 
+use crate::heap;
 use crate::host::{HostFunction, RegisterError, Registered};
 use crate::profile::{MODE, Mode, Profile, WAMR_VERSION, bounds_checks};
 use aot_reader::AOT_VERSION;
@@ -64,12 +65,13 @@ impl Runtime {
     fn init() -> Result<Self, RuntimeError> {
         check_library()?;
         let mut args = sys::RuntimeInitArgs {
-            mem_alloc_type: sys::Alloc_With_System_Allocator,
+            mem_alloc_type: sys::Alloc_With_Allocator,
+            mem_alloc_option: heap::counting_allocator(),
             ..Default::default()
         };
         // SAFETY: `args` is a valid, zeroed `RuntimeInitArgs` apart from the
-        // allocator, and only read during the call (wasm_export.h,
-        // wasm_runtime_full_init). `WAMR_STATE` keeps other threads out.
+        // allocator, which works as WAMR wants one to, and only read during the call
+        // (wasm_export.h, wasm_runtime_full_init). `WAMR_STATE` keeps other threads out.
         if !unsafe { sys::wasm_runtime_full_init(&mut args) } {
             return Err(RuntimeError::Init);
         }

@@ -4,6 +4,7 @@ use crate::{Answer, Asked, GuestUsage, StoredValue};
 use known_answer::Step;
 use minicbor::{Decode, Encode};
 use module_limits::{Limit, LimitActions, LimitHits};
+use module_traps::{TrapCounts, TrapKind};
 
 /// From the starter to the worker.
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -258,6 +259,8 @@ pub enum Event {
         detail: String,
         #[n(2)]
         restart_in_ms: u32,
+        #[n(70)]
+        kind: Option<TrapKind>,
     },
     /// A call runs longer than its limit. Compiled code cannot be stopped from
     /// inside, so the starter ends the process.
@@ -416,6 +419,29 @@ pub struct Usage {
     /// Of a module that has called anything.
     #[n(30)]
     pub guest: Option<GuestUsage>,
+    /// Once there was one: `traps` by kind.
+    #[n(70)]
+    pub trap_kinds: Option<TrapCounts>,
+    /// What WAMR holds of the heap for the instance, beside its linear memory and the
+    /// loaded module. None between instances.
+    #[n(71)]
+    pub overhead_bytes: Option<u64>,
+    /// Of each channel that it has published on, or tried to.
+    #[n(72)]
+    pub outlets: Option<Vec<OutletUsage>>,
+}
+
+/// Messages of a module on one channel.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct OutletUsage {
+    #[n(0)]
+    pub channel: String,
+    #[n(1)]
+    pub published: u64,
+    /// Refused for rate or size.
+    #[n(2)]
+    pub dropped: u64,
 }
 
 /// What a module's own health export answered.

@@ -168,7 +168,7 @@ fn request_of(
         aot_version: profile.aot_version,
         cpu_features: profile.cpu_features.clone(),
         imports: profile.imports.clone(),
-        agent: concat!("farrier-agent ", env!("CARGO_PKG_VERSION")).into(),
+        agent: crate::AGENT.into(),
         runtime: runtime.runtime.clone(),
         emulated: config.is_emulated(),
         sensors: config.sensors.iter().map(|sensor| sensor.name().to_owned()).collect(),

@@ -90,6 +90,7 @@ fn try_once(gateway_url: &str, token_text: &str) -> Result<Enrolment, EnrolError
         profile: samples::profile(),
         runtime: "farrier-runtime 1, WAMR 2".into(),
         confinement: vec![],
+        builds: samples::builds(),
     };
     let applicant = Applicant { config: &config, key: &key(), runtime: &runtime };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

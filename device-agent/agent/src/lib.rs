@@ -45,6 +45,9 @@ pub mod store;
 pub mod tls;
 pub mod workers;
 
+/// This program and its version.
+pub const AGENT: &str = concat!("farrier-agent ", env!("CARGO_PKG_VERSION"));
+
 /// Time since the agent's start. Pure parts get it passed in.
 pub type Moment = std::time::Duration;
 

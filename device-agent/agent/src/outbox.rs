@@ -43,13 +43,24 @@ impl Outbox {
         self.due_by(if is_batch { now } else { now + LOG_FLUSH_EVERY });
     }
 
-    /// The application whose message had to go for this one, if one had to.
-    pub fn add_published(&mut self, message: PublishedMessage, now: Moment) -> Option<String> {
+    /// The message that had to go for this one, if one had to.
+    pub fn add_published(
+        &mut self,
+        message: PublishedMessage,
+        now: Moment,
+    ) -> Option<PublishedMessage> {
         let full = self.published.len() == PUBLISHED_MAX;
         let dropped = if full { self.published.pop_front() } else { None };
         self.published.push_back(message);
         self.due_by(now);
-        dropped.map(|dropped| dropped.app)
+        dropped
+    }
+
+    /// Messages of an application that wait on this channel.
+    pub fn depth(&self, app: &str, channel: &str) -> u32 {
+        let waiting = self.published.iter();
+        // At most `PUBLISHED_MAX`.
+        waiting.filter(|m| m.app == app && m.channel == channel).count() as u32
     }
 
     pub fn deadline(&self) -> Option<Moment> {
@@ -85,7 +96,8 @@ impl Outbox {
     fn gap(&self) -> Option<LogLine> {
         let oldest = self.lines.front().filter(|_| self.lines_dropped_untold > 0)?;
         let (count, app, level) = (self.lines_dropped_untold, String::new(), "warn".into());
-        let text = format!("dropped {count} log lines, because more came than could be sent");
+        let lines = if count == 1 { "line" } else { "lines" };
+        let text = format!("dropped {count} log {lines}, because more came than could be sent");
         Some(LogLine { app, level, text, time_ms: oldest.time_ms })
     }
 
@@ -151,7 +163,7 @@ mod tests {
         (0..257).for_each(|number| outbox.add_line(line(number), MS(2_000)));
         let (lines, dropped) = log_of(&mut outbox, MS(3_000));
         assert_eq!((lines.len(), dropped), (257, 45));
-        assert_eq!(lines[0], "dropped 1 log lines, because more came than could be sent");
+        assert_eq!(lines[0], "dropped 1 log line, because more came than could be sent");
     }
 
     #[test]
@@ -170,6 +182,7 @@ mod tests {
         let mut outbox = Outbox::default();
         let dropped = (0..260).filter_map(|seq| outbox.add_published(message(seq), MS(0)));
         assert_eq!(dropped.count(), 4);
+        assert_eq!((outbox.depth("a", "c"), outbox.depth("a", "d")), (256, 0));
         let mut sent = Vec::new();
         let mut flush = |outbox: &mut Outbox, now, room: usize| {
             let until = sent.len() + room;

@@ -1,5 +1,6 @@
 //! Documents for tests.
 
+use device_protocol::{BuildReport, FileBuild};
 use module_package::{
     ArtifactId, BLOCK_BYTES, BlobId, CompilePolicy, DOCUMENT_VERSION, ModuleId, Release,
     ReleaseLimits, ReleaseTarget, RuntimeProfile,
@@ -46,5 +47,17 @@ pub fn profile() -> RuntimeProfile {
         aot_version: 6,
         cpu_features: vec![],
         imports: vec!["farrier.log".into()],
+    }
+}
+
+pub fn builds() -> BuildReport {
+    let file = |version: &str| FileBuild { version: version.into(), sha256_start: Some([7; 8]) };
+    BuildReport {
+        agent: file("farrier-agent 0.1.0"),
+        runtime: file("farrier-runtime 0.1.0"),
+        wamr_version: "2.4.3".into(),
+        aot_version: 6,
+        target: "x86_64-linux".into(),
+        bounds_checks: "software".into(),
     }
 }

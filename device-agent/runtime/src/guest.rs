@@ -8,9 +8,11 @@ use crate::checks;
 use crate::gas_keeper::GasKeeper;
 use crate::guest_api::{self, GuestState, Meters};
 use crate::shared::{Shared, to_ms};
+use crate::trap_kind::kind_of;
 use crate::worker::Request;
 use known_answer::Step;
 use module_limits::{Limit, LimitAction, LimitActions};
+use module_traps::TrapKind as TrapSort;
 use rustix::time::{ClockId, clock_gettime};
 use std::io;
 use std::process;
@@ -337,7 +339,14 @@ impl Guest<'_, '_> {
                     self.initialise();
                 }
             }
-            Err(error) => self.report_trap(START_FUNCTION, error.to_string()),
+            Err(error) => {
+                let kind = match &error {
+                    InstantiateError::Failed(trap) => kind_of(trap),
+                    InstantiateError::OutOfGas { .. } => TrapSort::OutOfGas,
+                    _ => TrapSort::Other,
+                };
+                self.report_trap(START_FUNCTION, error.to_string(), kind);
+            }
         }
     }
 
@@ -380,7 +389,9 @@ impl Guest<'_, '_> {
             Ok([Value::I32(code)]) => return Some(*code),
             Err(CallError::Trap(trap)) => self.end_by_trap(export, trap),
             // Name and type were checked when the module was loaded.
-            other => self.discard(export, format!("call {export}: {other:?}")),
+            other => {
+                self.discard(export, format!("call {export}: {other:?}"), TrapSort::Other);
+            }
         }
         None
     }
@@ -423,6 +434,7 @@ impl Guest<'_, '_> {
     /// A call has ended in a trap: its own, or because a limit was reached.
     fn end_by_trap(&mut self, export: &str, trap: &Trap) {
         let by_host = self.meters.take_ended_by();
+        let kind = kind_of(trap);
         let (limit, detail) = match (trap.kind, by_host) {
             (TrapKind::OutOfGas, _) => {
                 let limit = self.gas.reached();
@@ -432,13 +444,13 @@ impl Guest<'_, '_> {
                 (Limit::CallTime, "ran longer than its time and was interrupted".to_owned())
             }
             (TrapKind::Guest, Some(limit)) => (limit, trap.reason.clone()),
-            (TrapKind::Guest, None) => return self.discard(export, trap.reason.clone()),
+            (TrapKind::Guest, None) => return self.discard(export, trap.reason.clone(), kind),
         };
         match self.actions.at(limit) {
             LimitAction::Stop => self.halt(limit, format!("{export}: {detail}")),
             _ => {
                 self.shared.note_hit(limit, LimitAction::Restart);
-                self.discard(export, detail);
+                self.discard(export, detail, kind);
             }
         }
     }
@@ -474,9 +486,9 @@ impl Guest<'_, '_> {
     }
 
     /// Throws the instance away after a trap.
-    fn discard(&mut self, export: &str, detail: String) {
+    fn discard(&mut self, export: &str, detail: String, kind: TrapSort) {
         self.take_away();
-        self.report_trap(export, detail);
+        self.report_trap(export, detail, kind);
     }
 
     fn take_away(&mut self) {
@@ -487,14 +499,17 @@ impl Guest<'_, '_> {
         self.is_initialised = false;
     }
 
-    fn report_trap(&mut self, export: &str, detail: String) {
+    fn report_trap(&mut self, export: &str, detail: String, kind: TrapSort) {
         let now = Instant::now();
         let delay = self.backoff.after_trap(now);
         self.resume_at = now + delay;
-        self.shared.update_usage(|usage| usage.traps += 1);
+        self.shared.update_usage(|usage| {
+            usage.traps += 1;
+            usage.trap_kinds.get_or_insert_default().note(kind);
+        });
         self.set_activity(Activity::BackingOff);
         let (export, restart_in_ms) = (export.to_owned(), to_ms(delay));
-        self.shared.send(&Event::Trapped { export, detail, restart_in_ms });
+        self.shared.send(&Event::Trapped { export, detail, restart_in_ms, kind: Some(kind) });
     }
 
     fn set_activity(&self, activity: Activity) {
@@ -511,7 +526,9 @@ impl Guest<'_, '_> {
             .or(self.gas_before)
             .map(|_| self.gas_before.unwrap_or(0).saturating_add(gas_now.unwrap_or(0)));
         let memory_bytes = self.instance.as_ref().map_or(0, |i| i.memory_bytes() as u64);
+        let overhead_bytes = self.instance.as_ref().map(|i| i.overhead_bytes() as u64);
         self.shared.update_usage(|usage: &mut Usage| {
+            usage.overhead_bytes = overhead_bytes;
             usage.cpu_us = cpu_us;
             usage.memory_bytes = memory_bytes;
             usage.gas_used = gas_used;

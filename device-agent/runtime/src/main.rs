@@ -23,6 +23,7 @@ mod shared;
 mod supervisor;
 #[cfg_attr(target_arch = "arm", path = "no_syscall_filter.rs")]
 mod syscall_filter;
+mod trap_kind;
 mod worker;
 
 use confine::Asked;

@@ -6,6 +6,7 @@ mod replay;
 mod support;
 
 use known_answer::{Step, Value};
+use module_traps::TrapKind;
 use simulated_sensor::SimulatedSensor;
 use std::fs;
 use std::io::Write;
@@ -264,12 +265,56 @@ fn a_module_that_trapped_goes_on_as_a_fresh_instance() {
     worker.find(is_init);
     for restart_in_ms in [100, 200] {
         let (export, detail) = ("tick".into(), "unreachable".into());
-        assert_eq!(worker.find(is_trap), Event::Trapped { export, detail, restart_in_ms });
+        let kind = Some(TrapKind::Unreachable);
+        let trap = Event::Trapped { export, detail, restart_in_ms, kind };
+        assert_eq!(worker.find(is_trap), trap);
         assert_eq!(worker.usage().activity, Activity::BackingOff);
         worker.find(is_init);
     }
     let usage = worker.usage();
     assert_eq!((usage.traps, usage.restarts), (2, 2));
+    assert_eq!(usage.trap_kinds.unwrap().of(TrapKind::Unreachable), 2);
+    assert!(usage.overhead_bytes.is_some_and(|bytes| (1_000..1_000_000).contains(&bytes)));
+}
+
+#[test]
+fn a_trap_is_counted_by_its_kind() {
+    let cases = [
+        ("(unreachable)", TrapKind::Unreachable),
+        ("(drop (i32.load (i32.const 65536)))", TrapKind::MemoryOutOfBounds),
+        ("(drop (call_indirect (type $f) (i32.const 9)))", TrapKind::TableOutOfBounds),
+        ("(drop (i32.div_s (i32.const 1) (global.get $zero)))", TrapKind::DivideByZero),
+        (
+            "(drop (i32.div_s (i32.const 0x80000000) (i32.sub (global.get $zero) (i32.const 1))))",
+            TrapKind::IntegerOverflow,
+        ),
+        ("(drop (i32.trunc_f32_s (f32.const nan)))", TrapKind::InvalidConversion),
+        ("(drop (call_indirect (type $f) (i32.const 0)))", TrapKind::IndirectCallType),
+        ("(drop (call_indirect (type $f) (i32.const 1)))", TrapKind::IndirectCallNull),
+        ("(call $deeper)", TrapKind::StackOverflow),
+        ("(call $log (i32.const 0) (i32.const 65530) (i32.const 7))", TrapKind::HostRefused),
+    ];
+    for (body, kind) in cases {
+        let module = format!(
+            r#"(module
+                 (import "farrier" "log" (func $log (param i32 i32 i32)))
+                 (type $f (func (result i32)))
+                 (memory 1)
+                 (table 2 funcref)
+                 (elem (i32.const 0) $deeper)
+                 (global $zero (mut i32) (i32.const 0))
+                 (func $deeper (call $deeper) (global.set $zero (i32.const 0)))
+                 (func (export "tick") (result i32) {body} (i32.const 0)))"#
+        );
+        let worker = Worker::with(&module, limits());
+        worker.send(&START);
+        let trap = worker.find(|event| matches!(event, Event::Trapped { .. }));
+        let Event::Trapped { kind: told, detail, .. } = trap else { unreachable!() };
+        assert_eq!(told, Some(kind), "{body}: {detail}");
+        let counts = worker.usage().trap_kinds.unwrap();
+        assert!(counts.iter().all(|count| count.kind == kind), "{body}: {counts:?}");
+        assert!(counts.of(kind) > 0, "{body}");
+    }
 }
 
 #[test]

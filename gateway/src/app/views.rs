@@ -12,13 +12,14 @@ use crate::store::record::{
 };
 use crate::telemetry::{AppFigures, DeviceTelemetry, StoredLog, StoredPublished, Telemetry};
 use device_protocol::{
-    AppReport, AppState, HostCallReport, InboxReport, MetricReport, RefusalCode, StorageReport,
+    AppReport, AppState, BuildReport, HostCallReport, InboxReport, LoadReport, MetricReport,
+    OutletReport, RefusalCode, StorageReport, SystemReport,
 };
 use gateway_api::{
     AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, Device, DeviceProgress,
     DeviceSample, DeviceSelector, Event, HostCallStatus, InboxStatus, LimitHit, LimitLast, LogLine,
-    MetricStatus, Module, ModuleExtern, ModuleLimits, ModuleMemory, Provisions, Published,
-    StorageStatus,
+    MetricStatus, Module, ModuleExtern, ModuleLimits, ModuleMemory, OutletStatus, Provisions,
+    Published, StorageStatus, SystemStatus,
 };
 use module_limits::{Limit, LimitAction, LimitHits};
 use module_package::{CompilePolicy, DeviceId, NO_POLICY};
@@ -319,6 +320,8 @@ pub fn device(state: &State, telemetry: &Telemetry, record: &DeviceRecord, now_m
         reports_refused: of_device.map_or(0, |d| d.reports_refused),
         root_version: report.and_then(|r| r.root_version),
         clock: report.and_then(|r| r.clock).map(|clock| clock.as_str().to_owned()),
+        system: report.and_then(|r| r.system.as_ref()).map(system),
+        builds: report.and_then(|r| r.builds.as_ref()).map(builds),
     }
 }
 
@@ -402,7 +405,43 @@ fn app_status(
         limit_last: limits.last_limit.zip(limits.last_action).map(to_limit_last),
         throttled: app.throttled.unwrap_or(false),
         confinement: app.confinement.clone(),
+        trap_kinds: app.trap_kinds.iter().flat_map(|kinds| kinds.iter()).collect(),
+        overhead_bytes: app.overhead_bytes,
+        worker_cpu_us: app.worker_cpu_us,
+        outlets: app.outlets.iter().flatten().map(outlet).collect(),
     }
+}
+
+fn system(system: &SystemReport) -> SystemStatus {
+    let to_load = |l: LoadReport| [l.one, l.five, l.fifteen].map(|milli| f64::from(milli) / 1e3);
+    SystemStatus {
+        load: system.load_milli.map(to_load),
+        cpus: system.cpus,
+        temperature_c: system.temperature_milli_c.map(|milli_c| f64::from(milli_c) / 1e3),
+        storage_total_bytes: system.storage_total_bytes,
+        storage_free_bytes: system.storage_free_bytes,
+        uptime_s: system.uptime_s,
+    }
+}
+
+fn builds(builds: &BuildReport) -> gateway_api::BuildStatus {
+    let BuildReport { agent, runtime, wamr_version, aot_version, target, bounds_checks } =
+        builds.clone();
+    gateway_api::BuildStatus {
+        agent: agent.version,
+        agent_sha256_start: agent.sha256_start.map(hex::encode),
+        runtime: runtime.version,
+        runtime_sha256_start: runtime.sha256_start.map(hex::encode),
+        wamr_version,
+        aot_version,
+        target,
+        bounds_checks,
+    }
+}
+
+fn outlet(outlet: &OutletReport) -> OutletStatus {
+    let OutletReport { channel, depth, published, dropped } = outlet.clone();
+    OutletStatus { channel, depth, published, dropped }
 }
 
 fn host_call(call: &HostCallReport) -> HostCallStatus {

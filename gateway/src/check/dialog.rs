@@ -332,6 +332,7 @@ mod tests {
                 export: "init".into(),
                 detail: "unreachable".into(),
                 restart_in_ms: 0,
+                kind: None,
             }],
             other => good(other, 0),
         });

@@ -1,7 +1,7 @@
 //! One device: its last report, what follows from the last two, and its past.
 
 use super::{LOG_LINES_KEPT, OFFLINE_AFTER_MS, POINTS_MAX, PUBLISHED_KEPT, Ring, cpu};
-use device_protocol::{GuestReport, Report};
+use device_protocol::{BuildReport, GuestReport, Report};
 use module_package::{MANIFEST_APPS_MAX, SUBSCRIPTIONS_MAX};
 use std::collections::HashMap;
 use worker_protocol::METRICS_MAX;
@@ -20,6 +20,8 @@ const DETAIL_BYTES_MAX: usize = 1_024;
 const NAME_BYTES_MAX: usize = 64;
 /// A newer runtime may have more functions than this gateway knows.
 const HOST_CALLS_MAX: usize = 64;
+const OUTLETS_MAX: usize = 32;
+const CONFINEMENT_NAMES_MAX: usize = 32;
 
 pub struct DeviceTelemetry {
     last: Option<Report>,
@@ -263,9 +265,25 @@ fn bound(report: &mut Report) {
         if let Some(guest) = &mut app.guest {
             bound_guest(guest);
         }
+        if let Some(kinds) = &mut app.trap_kinds {
+            kinds.bound();
+        }
+        if let Some(outlets) = &mut app.outlets {
+            outlets.truncate(OUTLETS_MAX);
+            outlets.iter_mut().for_each(|outlet| cut(&mut outlet.channel, NAME_BYTES_MAX));
+        }
+        if let Some(confinement) = &mut app.confinement {
+            confinement.truncate(CONFINEMENT_NAMES_MAX);
+            confinement.iter_mut().for_each(|name| cut(name, NAME_BYTES_MAX));
+        }
     }
     if let Some(refused) = &mut report.refused {
         cut(&mut refused.detail, DETAIL_BYTES_MAX);
+    }
+    if let Some(builds) = &mut report.builds {
+        let BuildReport { agent, runtime, wamr_version, target, bounds_checks, .. } = builds;
+        let texts = [&mut agent.version, &mut runtime.version, wamr_version, target, bounds_checks];
+        texts.into_iter().for_each(|text| cut(text, NAME_BYTES_MAX));
     }
 }
 
@@ -324,6 +342,10 @@ mod tests {
             limits: None,
             throttled: None,
             confinement: None,
+            trap_kinds: None,
+            overhead_bytes: None,
+            worker_cpu_us: None,
+            outlets: None,
             fallback: false,
             guest: None,
         }
@@ -350,6 +372,8 @@ mod tests {
             nonce: None,
             root_version: None,
             clock: None,
+            system: None,
+            builds: None,
         }
     }
 

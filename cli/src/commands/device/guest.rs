@@ -6,7 +6,11 @@ use gateway_api::AppStatus;
 
 /// Empty where no module has called anything.
 pub fn view(apps: &[AppStatus], look: &Look) -> String {
-    host_calls(apps, look) + &metrics(apps, look) + &inboxes(apps, look) + &storage(apps)
+    host_calls(apps, look)
+        + &metrics(apps, look)
+        + &outlets(apps, look)
+        + &inboxes(apps, look)
+        + &storage(apps)
 }
 
 fn host_calls(apps: &[AppStatus], look: &Look) -> String {
@@ -43,6 +47,30 @@ fn metrics(apps: &[AppStatus], look: &Look) -> String {
     for (app, metric) in metrics {
         is_empty = false;
         grid.row(vec![plain(name_of(app)), plain(&metric.name), plain(metric.value.to_string())]);
+    }
+    if is_empty { String::new() } else { format!("\n{}", grid.to_text()) }
+}
+
+fn outlets(apps: &[AppStatus], look: &Look) -> String {
+    let columns = [
+        ("MODULE", Align::Left),
+        ("PUBLISHES ON", Align::Left),
+        ("WAITING", Align::Right),
+        ("PUBLISHED", Align::Right),
+        ("DROPPED", Align::Right),
+    ];
+    let mut grid = Grid::new(look, &columns);
+    let outlets = apps.iter().flat_map(|app| app.outlets.iter().map(move |outlet| (app, outlet)));
+    let mut is_empty = true;
+    for (app, outlet) in outlets {
+        is_empty = false;
+        grid.row(vec![
+            plain(name_of(app)),
+            plain(&outlet.channel),
+            plain(outlet.depth.to_string()),
+            plain(outlet.published.to_string()),
+            plain(outlet.dropped.to_string()),
+        ]);
     }
     if is_empty { String::new() } else { format!("\n{}", grid.to_text()) }
 }
@@ -99,7 +127,7 @@ mod tests {
     use super::*;
     use crate::sample;
     use expect_test::expect;
-    use gateway_api::{HostCallStatus, MetricStatus, StorageStatus};
+    use gateway_api::{HostCallStatus, MetricStatus, OutletStatus, StorageStatus};
 
     #[test]
     fn calls_and_metrics_take_a_line_each() {
@@ -110,6 +138,8 @@ mod tests {
         let call = HostCallStatus { import, calls, bytes: 2_048, time_ns: 360_000 };
         apps[0].host_calls = vec![call];
         apps[0].metrics = vec![MetricStatus { name: "rpm\x1b[2J".into(), value: -1.5 }];
+        let channel = "average".to_owned();
+        apps[0].outlets = vec![OutletStatus { channel, depth: 3, published: 120, dropped: 4 }];
         let shown = view(&apps, &Look::plain(false));
         assert!(!shown.contains('\x1b'), "a module's text cannot drive the terminal");
         expect![[r#"
@@ -119,6 +149,9 @@ mod tests {
 
             MODULE    METRIC        VALUE
             filter@2  rpm\u{1b}[2J   -1.5
+
+            MODULE    PUBLISHES ON  WAITING  PUBLISHED  DROPPED
+            filter@2  average             3        120        4
 
             filter@2 stores 100 B of 4.0 KiB
         "#]]

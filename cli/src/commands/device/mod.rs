@@ -1,6 +1,7 @@
 //! `farrier device`: the fleet, and how a device joins it.
 
 mod enrol_token;
+mod figures;
 mod guest;
 mod ls;
 mod pending;

@@ -1,7 +1,7 @@
 //! `farrier device show`: one device with its figures and applications.
 
-use super::guest;
 use super::ls::{generation, memory};
+use super::{figures, guest};
 use crate::args::OutputArgs;
 use crate::commands::ps;
 use crate::console::Console;
@@ -64,6 +64,7 @@ fn view(device: &Device, look: &Look) -> String {
         ("fingerprint", device.fingerprint.clone()),
         ("refused", format!("{} messages", device.refused_messages)),
     ]);
+    text += &figures::view(device);
     if let Some(revoked_ms) = device.revoked_at_ms {
         text += &format!("\nrevoked {}: it has no rights\n", format::ago(look.now_ms, revoked_ms));
     }

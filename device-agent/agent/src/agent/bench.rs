@@ -239,6 +239,7 @@ impl Bench {
             profile: module_package::RuntimeProfile { target, ..samples::profile() },
             runtime: "fake".into(),
             confinement: vec![],
+            builds: samples::builds(),
         };
         self.handle(Event::Probed(self.runtime.clone().map(info)));
         self.pump();

@@ -5,6 +5,7 @@ use crate::install::WorkerId;
 use crate::refusal::Refusal;
 use crate::workers::{Room, WorkerNews, Workers};
 use module_limits::Limit;
+use module_traps::TrapKind;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -223,7 +224,9 @@ fn begin(live: &mut FakeWorker, stored: &[StoredValue]) -> Vec<Message> {
             live.usage.activity = Activity::BackingOff;
             live.usages_until_recovery = 5;
             let (export, detail) = ("tick".into(), "unreachable".into());
-            said.push(Message::Trapped { export, detail, restart_in_ms: 100 });
+            let kind = Some(TrapKind::Unreachable);
+            live.usage.trap_kinds.get_or_insert_default().note(TrapKind::Unreachable);
+            said.push(Message::Trapped { export, detail, restart_in_ms: 100, kind });
         }
         // Counts its starts.
         "stores" => {

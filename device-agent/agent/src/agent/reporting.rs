@@ -4,7 +4,7 @@ use super::Agent;
 use crate::Moment;
 use crate::install::{App, Slot, Stage, WorkerId};
 use crate::outbox::Parcel;
-use crate::report::{app_report, waiting_app_report};
+use crate::report::{app_report, outlets_report, system, waiting_app_report};
 use device_protocol::{AppReport, MESSAGE_VERSION, REPORT_BYTES_MAX, Report, Topic};
 use module_package::{BlobId, Domain, seal};
 use worker_protocol::Command;
@@ -44,6 +44,7 @@ impl Agent {
         self.report_counter += 1;
         let nonce = self.nonce_to_ask(now);
         let accepted = self.progress.accepted.as_ref().map(|(accepted, _)| *accepted);
+        let config = &self.parts.config;
         let report = Report {
             version: MESSAGE_VERSION,
             device: self.parts.enrolment.device.clone(),
@@ -56,10 +57,12 @@ impl Agent {
             usage,
             apps: self.app_reports(now),
             refused: self.refused.clone(),
-            emulated: self.parts.config.is_emulated(),
+            emulated: config.is_emulated(),
             nonce,
             root_version: Some(self.root_version()),
             clock: Some(self.clock.trust()),
+            system: Some(system::measure(&config.sysfs_dir, &config.data_dir)),
+            builds: self.runtime.as_ref().map(|runtime| runtime.builds.clone()),
         };
         let Some(sealed) = self.seal_report(report) else { return };
         let topic = Topic::Report(self.parts.enrolment.device.clone());
@@ -114,6 +117,9 @@ impl Agent {
         let rss_bytes = serving.map_or(0, |worker| self.meter.worker_rss_bytes(worker));
         let mut report = app_report(app, wanted, fetch, &usage, rss_bytes, now);
         let worker = serving.or(wanted.worker());
+        report.worker_cpu_us = serving.and_then(|worker| self.meter.worker_cpu_us(worker));
+        let outlets = usage.outlets.as_deref().unwrap_or_default();
+        report.outlets = outlets_report(outlets, name, &self.outbox);
         report.confinement = worker.and_then(|worker| self.confinement.get(&worker).cloned());
         Some(report)
     }

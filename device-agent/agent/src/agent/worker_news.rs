@@ -168,7 +168,7 @@ impl Agent {
                 self.publish_value(app, is_granted, value, now);
                 None
             }
-            Message::Trapped { export, detail, restart_in_ms } => {
+            Message::Trapped { export, detail, restart_in_ms, .. } => {
                 let text = format!("{export} trapped: {detail}; restart in {restart_in_ms} ms");
                 self.log_line(app, "error", text, now);
                 Some(WorkerInput::Trapped(shorten(format!("{export}: {detail}"), 300)))
@@ -216,13 +216,13 @@ impl Agent {
         let Published { channel, seq, payload } = value;
         // The worker checks both; it is not believed.
         if !is_granted || payload.len() > PUBLISH_BYTES_MAX {
-            self.counters.note_dropped(&app);
+            self.counters.note_dropped(&app, is_granted.then_some(channel.as_str()));
             return;
         }
         let (version, time_ms) = (MESSAGE_VERSION, (self.parts.wall_clock_ms)());
         let message = PublishedMessage { version, app, channel, seq, payload, time_ms };
         if let Some(dropped) = self.outbox.add_published(message, now) {
-            self.counters.note_dropped(&dropped);
+            self.counters.note_dropped(&dropped.app, Some(&dropped.channel));
         }
     }
 

@@ -4,7 +4,7 @@
 //! ends, so that a counter of an application never goes back while the agent
 //! lives, whichever and however many workers have served it.
 
-use super::guest;
+use super::{guest, outlets};
 use crate::install::WorkerId;
 use module_limits::{Limit, LimitAction, LimitHits};
 use std::collections::BTreeMap;
@@ -21,6 +21,8 @@ struct AppCounters {
     live: BTreeMap<WorkerId, Usage>,
     /// Values that the agent dropped for want of a connection.
     publishes_dropped: u64,
+    /// Of these, by channel.
+    outlets_dropped: BTreeMap<String, u64>,
     worker_restarts: u64,
     /// Limits for which a worker was ended.
     limits: LimitHits,
@@ -31,6 +33,12 @@ impl Counters {
         if let Some(of_guest) = &mut usage.guest {
             guest::bound(of_guest);
         }
+        if let Some(kinds) = &mut usage.trap_kinds {
+            kinds.bound();
+        }
+        if let Some(outlets) = &mut usage.outlets {
+            outlets::bound(outlets);
+        }
         let app = self.apps.entry(app.to_owned()).or_default();
         app.live.insert(worker, usage);
     }
@@ -40,8 +48,13 @@ impl Counters {
         self.apps.entry(app.to_owned()).or_default().worker_restarts += 1;
     }
 
-    pub fn note_dropped(&mut self, app: &str) {
-        self.apps.entry(app.to_owned()).or_default().publishes_dropped += 1;
+    /// `channel`: where the application may publish on it.
+    pub fn note_dropped(&mut self, app: &str, channel: Option<&str>) {
+        let app = self.apps.entry(app.to_owned()).or_default();
+        app.publishes_dropped += 1;
+        if let Some(channel) = channel {
+            *app.outlets_dropped.entry(channel.to_owned()).or_default() += 1;
+        }
     }
 
     /// A limit was reached for which a worker is ended, who cannot say so any more.
@@ -69,6 +82,10 @@ impl Counters {
         app.live.values().for_each(|usage| add(&mut total, usage));
         total.restarts += app.worker_restarts;
         total.publishes_dropped += app.publishes_dropped;
+        for (channel, dropped) in &app.outlets_dropped {
+            let outlets = total.outlets.get_or_insert_default();
+            outlets::add(outlets, channel, 0, *dropped);
+        }
         if app.limits.last_limit.is_some() {
             // What ended a worker came last, unless a worker has said something since.
             let live = app.live.values().filter_map(|usage| usage.limits).next_back();
@@ -86,6 +103,7 @@ impl Counters {
                 total.guest = Some(GuestUsage { host_calls, ..serving.clone() });
             }
             total.throttled = usage.throttled;
+            total.overhead_bytes = usage.overhead_bytes;
         }
         total
     }
@@ -98,6 +116,13 @@ fn add(total: &mut Usage, usage: &Usage) {
     }
     if let Some(of_guest) = &usage.guest {
         guest::add(total.guest.get_or_insert_default(), of_guest);
+    }
+    if let Some(kinds) = &usage.trap_kinds {
+        total.trap_kinds.get_or_insert_default().add(kinds);
+    }
+    for outlet in usage.outlets.iter().flatten() {
+        let outlets = total.outlets.get_or_insert_default();
+        outlets::add(outlets, &outlet.channel, outlet.published, outlet.dropped);
     }
     if let Some(limits) = &usage.limits {
         total.limits.get_or_insert_default().add(limits);
@@ -121,7 +146,8 @@ fn add(total: &mut Usage, usage: &Usage) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use worker_protocol::{HostCallUsage, Metric};
+    use module_traps::{TrapCounts, TrapKind};
+    use worker_protocol::{HostCallUsage, Metric, OutletUsage};
 
     #[test]
     fn limits_are_counted_over_workers_and_with_what_ended_them() {
@@ -160,6 +186,29 @@ mod tests {
         counters.end_worker(WorkerId(2));
         counters.keep_only(|_| false);
         assert_eq!(counters.total("a", None), Usage::default());
+    }
+
+    #[test]
+    fn traps_are_added_by_kind_and_messages_by_channel() {
+        let mut counters = Counters::default();
+        let outlet =
+            |published, dropped| OutletUsage { channel: "speed".into(), published, dropped };
+        for worker in [WorkerId(1), WorkerId(2)] {
+            let mut kinds = TrapCounts::default();
+            kinds.note(TrapKind::DivideByZero);
+            let (trap_kinds, overhead_bytes) = (Some(kinds), Some(worker.0 * 1_000));
+            let outlets = Some(vec![outlet(10, 2)]);
+            let usage = Usage { trap_kinds, overhead_bytes, outlets, ..Usage::default() };
+            counters.note_usage("a", worker, usage);
+        }
+        counters.end_worker(WorkerId(1));
+        counters.note_dropped("a", Some("speed"));
+        counters.note_dropped("a", None);
+        let total = counters.total("a", Some(WorkerId(2)));
+        assert_eq!(total.trap_kinds.unwrap().of(TrapKind::DivideByZero), 2);
+        assert_eq!((total.overhead_bytes, total.publishes_dropped), (Some(2_000), 2));
+        assert_eq!(total.outlets.unwrap(), [outlet(20, 5)]);
+        assert_eq!(counters.total("a", None).overhead_bytes, None);
     }
 
     #[test]

@@ -50,6 +50,11 @@ impl DeviceMeter {
     }
 
     /// As of the last measurement.
+    pub fn worker_cpu_us(&self, worker: WorkerId) -> Option<u64> {
+        self.live.get(&worker).map(|sample| sample.cpu_us)
+    }
+
+    /// As of the last measurement.
     pub fn worker_rss_bytes(&self, worker: WorkerId) -> u64 {
         self.live.get(&worker).map_or(0, |sample| sample.rss_bytes)
     }

@@ -1,12 +1,16 @@
 //! What the gateway hears about this device: one report is everything at one
 //! moment. [`Pace`] says when, [`app_report`] puts one application into words.
 
+pub mod build;
 mod counters;
 mod device_usage;
 mod guest;
+mod outlets;
+pub mod system;
 
 pub use counters::Counters;
 pub use device_usage::DeviceMeter;
+pub use outlets::to_report as outlets_report;
 
 use crate::Moment;
 use crate::fetch::Fetch;
@@ -178,6 +182,8 @@ fn fill_usage(report: &mut AppReport, usage: &Usage) {
     report.guest = usage.guest.as_ref().map(guest::to_report);
     report.limits = usage.limits;
     report.throttled = usage.throttled;
+    report.trap_kinds = usage.trap_kinds.clone();
+    report.overhead_bytes = usage.overhead_bytes;
 }
 
 fn empty_report(entry: &AppEntry) -> AppReport {
@@ -213,6 +219,10 @@ fn empty_report(entry: &AppEntry) -> AppReport {
         limits: None,
         throttled: None,
         confinement: None,
+        trap_kinds: None,
+        overhead_bytes: None,
+        worker_cpu_us: None,
+        outlets: None,
     }
 }
 

@@ -11,7 +11,8 @@ use super::process::{Patience, said_nothing};
 use super::stderr_log::StderrLog;
 use crate::config::RuntimeConfig;
 use crate::refusal::Refusal;
-use device_protocol::RefusalCode;
+use crate::report::build;
+use device_protocol::{BuildReport, RefusalCode};
 use module_package::RuntimeProfile;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -25,6 +26,7 @@ use worker_protocol::{Event, Hello, PROTOCOL_VERSION};
 pub struct Launcher {
     /// The launcher and its arguments, then the runtime with its target.
     words: Vec<PathBuf>,
+    runtime: PathBuf,
     patience: Patience,
 }
 
@@ -62,13 +64,15 @@ pub struct RuntimeInfo {
     /// `farrier-runtime` and its version, with WAMR's.
     pub runtime: String,
     pub confinement: Vec<String>,
+    pub builds: BuildReport,
 }
 
 impl Launcher {
     pub fn new(config: &RuntimeConfig) -> Self {
         let words = config.launcher.iter().map(PathBuf::from).chain([config.path.clone()]);
         let target = config.target.iter().flat_map(|id| ["--target".into(), id.into()]);
-        Self { words: words.chain(target).collect(), patience: Patience::default() }
+        let (words, runtime) = (words.chain(target).collect(), config.path.clone());
+        Self { words, runtime, patience: Patience::default() }
     }
 
     pub fn with_patience(self, patience: Patience) -> Self {
@@ -160,7 +164,16 @@ pub async fn probe(launcher: &Launcher) -> Result<RuntimeInfo, Refusal> {
         Err(error) => return Err(no_hello(&error, &ending, &stderr).await),
     };
     check_hello(&hello)?;
-    Ok(info_of(&hello))
+    let (mut info, runtime) = (info_of(&hello), launcher.runtime.clone());
+    let mut builds = info.builds.clone();
+    let hashed = tokio::task::spawn_blocking(move || {
+        build::add_hashes(&mut builds, &find_program(&runtime));
+        builds
+    });
+    if let Ok(builds) = hashed.await {
+        info.builds = builds;
+    }
+    Ok(info)
 }
 
 async fn read_hello(socket: &UnixStream, patience: Patience) -> Result<Hello, String> {
@@ -211,5 +224,6 @@ pub fn info_of(hello: &Hello) -> RuntimeInfo {
         },
         runtime: format!("{}, WAMR {}", hello.runtime, hello.wamr_version),
         confinement: hello.confinement.clone(),
+        builds: build::of_hello(hello),
     }
 }

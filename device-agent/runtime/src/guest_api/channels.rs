@@ -7,7 +7,7 @@ use crate::rate::Admission;
 use module_limits::Limit;
 use std::time::Instant;
 use wamr::Value;
-use worker_protocol::{Event, PUBLISH_BYTES_MAX, Published};
+use worker_protocol::{Event, OutletUsage, PUBLISH_BYTES_MAX, Published, Usage};
 
 pub fn publish(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
     let [name_address, name_len, address, len] = numbers(args)?;
@@ -21,7 +21,10 @@ pub fn publish(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
     }
     let meters = &state.meters;
     let refuse = |error: GuestError| {
-        meters.shared.update_usage(|usage| usage.publishes_dropped += 1);
+        meters.shared.update_usage(|usage| {
+            usage.publishes_dropped += 1;
+            outlet(usage, &channel).dropped += 1;
+        });
         error.into()
     };
     let Some(payload) = payload else { return refuse(GuestError::TooLong) };
@@ -34,10 +37,22 @@ pub fn publish(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
     let mut seq = 0;
     meters.shared.update_usage(|usage| {
         usage.published += 1;
+        outlet(usage, &channel).published += 1;
         seq = usage.published;
     });
     meters.shared.send(&Event::Published(Published { channel, seq, payload }));
     done(0)
+}
+
+/// There are as many as channels were granted.
+fn outlet<'u>(usage: &'u mut Usage, channel: &str) -> &'u mut OutletUsage {
+    let outlets = usage.outlets.get_or_insert_default();
+    let found = outlets.iter().position(|outlet| outlet.channel == channel);
+    let place = found.unwrap_or_else(|| {
+        outlets.push(OutletUsage { channel: channel.to_owned(), published: 0, dropped: 0 });
+        outlets.len() - 1
+    });
+    &mut outlets[place]
 }
 
 /// The oldest message that waits on a channel: its length, and its bytes where they fit.

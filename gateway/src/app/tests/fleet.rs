@@ -235,6 +235,8 @@ impl FakeDevice {
             nonce: None,
             root_version: None,
             clock: None,
+            system: None,
+            builds: None,
         }
     }
 
@@ -275,6 +277,10 @@ pub fn app_report(app: &str, release: module_package::ReleaseId, state: AppState
         limits: None,
         throttled: None,
         confinement: None,
+        trap_kinds: None,
+        overhead_bytes: None,
+        worker_cpu_us: None,
+        outlets: None,
         fallback: false,
     }
 }
