@@ -1,18 +1,26 @@
 //! The command line's grammar: global options and the tree of commands.
 
 use crate::commands::{
-    app, audit, compile, dashboard, deploy, deployment, device, inspect, key, logs, module, new,
-    provenance, ps, published, release, root, run, send, test, trust, undeploy, version,
+    app, audit, compile, completion, context, dashboard, deploy, deployment, device, doctor,
+    inspect, key, logs, man, module, new, provenance, ps, published, release, root, run, send,
+    test, trust, undeploy, version,
 };
+use crate::complete;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCompleter;
 use std::path::PathBuf;
 
 pub const DEFAULT_GATEWAY: &str = "http://127.0.0.1:8080";
 
 const AFTER_HELP: &str = "\
+Gateway:
+  --gateway, else --context, else the variable FARRIER_GATEWAY, else the context in
+  FARRIER_CONTEXT, else the one of `farrier context use`, else http://127.0.0.1:8080.
+
 Login:
-  The token is read from --token-file FILE, else from the variable FARRIER_TOKEN,
-  else from the file that FARRIER_TOKEN_FILE names.
+  The token is read from --token-file FILE, else from the variable FARRIER_TOKEN, else
+  from the file that FARRIER_TOKEN_FILE names, else from the context's token file. A
+  context's token goes to the context's gateway only.
 
 Exit codes:
   0    done
@@ -47,10 +55,13 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// The gateway's address
-    #[arg(long, global = true, value_name = "URL", env = "FARRIER_GATEWAY",
-          default_value = DEFAULT_GATEWAY)]
-    pub gateway: String,
+    /// The gateway's address [env: FARRIER_GATEWAY] [default: the context's]
+    #[arg(long, global = true, value_name = "URL")]
+    pub gateway: Option<String>,
+    /// The context to use, see `farrier context` [env: FARRIER_CONTEXT]
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "gateway",
+          add = ArgValueCompleter::new(complete::contexts))]
+    pub context: Option<String>,
     /// File that holds the login token [env: FARRIER_TOKEN_FILE, or the token in FARRIER_TOKEN]
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
@@ -91,8 +102,24 @@ pub enum Format {
     Wide,
     /// For programs
     Json,
+    /// For programs that read line by line: an item of a list a line
+    Jsonl,
+    /// As json, easier to read
+    Yaml,
     /// Names only, one a line
     Name,
+}
+
+impl Format {
+    /// Whether people read it; the others are for programs.
+    pub fn is_for_people(self) -> bool {
+        matches!(self, Self::Table | Self::Wide)
+    }
+
+    /// Whether it holds all that the data has.
+    pub fn is_document(self) -> bool {
+        matches!(self, Self::Json | Self::Jsonl | Self::Yaml)
+    }
 }
 
 impl OutputArgs {
@@ -156,6 +183,15 @@ pub enum Command {
     Provenance(provenance::ProvenanceArgs),
     /// Print a link that opens the dashboard logged in
     Dashboard(dashboard::DashboardArgs),
+    /// Name gateways, and choose the one to talk to
+    #[command(subcommand)]
+    Context(context::Command),
+    /// Look for what is wrong between this command, the gateway and the fleet
+    Doctor(doctor::DoctorArgs),
+    /// Print what makes a shell complete commands, devices and modules
+    Completion(completion::CompletionArgs),
+    /// Write manual pages
+    Man(man::ManArgs),
     /// Print the versions of this build
     Version(version::VersionArgs),
 }

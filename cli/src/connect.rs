@@ -2,6 +2,7 @@
 
 use crate::args::GlobalArgs;
 use crate::console::Console;
+use crate::contexts::{self, Place};
 use crate::failure::{Exit, Failure};
 use crate::format;
 use gateway_client::{Client, Exchange};
@@ -13,9 +14,10 @@ use std::path::{Path, PathBuf};
 const TOKEN_BYTES_MAX: u64 = 4096;
 
 pub fn connect(global: &GlobalArgs, console: &Console) -> Result<Client, Failure> {
+    let place = contexts::place(global)?;
     let mut builder =
-        Client::builder(&global.gateway).user_agent(concat!("farrier/", env!("CARGO_PKG_VERSION")));
-    let token = find_token(global, console)?;
+        Client::builder(&place.gateway).user_agent(concat!("farrier/", env!("CARGO_PKG_VERSION")));
+    let token = find_token(global, &place, console)?;
     let has_token = token.is_some();
     if let Some(token) = token {
         builder = builder.token(token);
@@ -46,7 +48,11 @@ fn tell_exchange(exchange: &Exchange) {
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
-fn find_token(global: &GlobalArgs, console: &Console) -> Result<Option<String>, Failure> {
+fn find_token(
+    global: &GlobalArgs,
+    place: &Place,
+    console: &Console,
+) -> Result<Option<String>, Failure> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(path) = &global.token_file {
         return read_token(path, console).map(Some);
@@ -59,7 +65,7 @@ fn find_token(global: &GlobalArgs, console: &Console) -> Result<Option<String>, 
     }
     match variable("FARRIER_TOKEN_FILE") {
         Some(path) => read_token(&PathBuf::from(path), console).map(Some),
-        None => Ok(None),
+        None => place.token_file.as_ref().map(|path| read_token(path, console)).transpose(),
     }
 }
 

@@ -52,17 +52,39 @@ impl Console {
         view: impl FnOnce(&Look) -> String,
     ) -> Result<(), Failure> {
         match format {
-            Format::Json => self.json(data),
+            Format::Json | Format::Jsonl | Format::Yaml => self.document(format, data),
             Format::Name => names().iter().try_for_each(|name| self.line(&printable(name))),
             Format::Table | Format::Wide => self.text(&view(&self.look(format))),
         }
     }
 
-    pub fn json<T: Serialize>(&self, data: &T) -> Result<(), Failure> {
-        self.line(&serde_json::to_string_pretty(data).map_err(not_json)?)
+    /// All of it at once, in a format for programs.
+    pub fn document<T: Serialize>(&self, format: Format, data: &T) -> Result<(), Failure> {
+        match format {
+            Format::Yaml => self.text(&yaml(data)?),
+            Format::Jsonl => {
+                let data = serde_json::to_value(data).map_err(not_json)?;
+                match items_of(&data) {
+                    Some(items) => items.iter().try_for_each(|item| self.json_line(item)),
+                    None => self.json_line(&data),
+                }
+            }
+            _ => self.line(&serde_json::to_string_pretty(data).map_err(not_json)?),
+        }
     }
 
-    /// For streams: one document a line.
+    /// One of many that come one after the other.
+    pub fn next_document<T: Serialize>(&self, format: Format, data: &T) -> Result<(), Failure> {
+        match format {
+            Format::Yaml => self.text(&format!("---\n{}", yaml(data)?)),
+            _ => self.json_line(data),
+        }
+    }
+
+    pub fn json<T: Serialize>(&self, data: &T) -> Result<(), Failure> {
+        self.document(Format::Json, data)
+    }
+
     pub fn json_line<T: Serialize>(&self, data: &T) -> Result<(), Failure> {
         self.line(&serde_json::to_string(data).map_err(not_json)?)
     }
@@ -152,6 +174,26 @@ impl Console {
         // There is nowhere left to complain to.
         let _ = io::stderr().lock().write_all(line.as_bytes());
     }
+}
+
+/// The items of what is a list and nothing else.
+fn items_of(data: &serde_json::Value) -> Option<&Vec<serde_json::Value>> {
+    match data {
+        serde_json::Value::Array(items) => Some(items),
+        serde_json::Value::Object(fields) => fields.get("items")?.as_array(),
+        _ => None,
+    }
+}
+
+fn yaml<T: Serialize>(data: &T) -> Result<String, Failure> {
+    // By way of JSON, so that both say the same.
+    let data = serde_json::to_value(data).map_err(not_json)?;
+    let failure = |e| Failure::new(Exit::Failed, "write the data as YAML").because(&e);
+    let mut text = serde_saphyr::to_string(&data).map_err(failure)?;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
 }
 
 fn not_json(error: serde_json::Error) -> Failure {

@@ -10,8 +10,10 @@
 
 mod args;
 mod commands;
+mod complete;
 mod connect;
 mod console;
+mod contexts;
 mod failure;
 mod follow;
 mod format;
@@ -25,10 +27,12 @@ mod sample;
 mod state;
 mod wait;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // A shell asks here what could come next; it sets the variable COMPLETE.
+    clap_complete::CompleteEnv::with_factory(args::Cli::command).complete();
     let cli = args::Cli::parse();
     let console = console::Console::new(&cli.global);
     match commands::run(cli.command, &cli.global, &console) {

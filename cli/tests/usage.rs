@@ -15,7 +15,9 @@ fn wrong_usage_is_explained() {
         (&["deploy", "filter", "--all", "--device", "pi"], "cannot be used with"),
         (&["deploy", "filter", "--all", "--timeout", "5"], "--wait"),
         (&["deploy", "filter", "--all", "--memory-bytes-max", "64KB"], "KiB"),
-        (&["ps", "-o", "yaml"], "json"),
+        (&["ps", "-o", "xml"], "json"),
+        (&["ps", "--gateway", "http://a", "--context", "b"], "cannot be used with"),
+        (&["context", "add", "a b", "--gateway", "http://a"], "are a name"),
         (&["ps", "-o", "table", "--json"], "cannot be used with"),
         (&["ps", "-q", "-v"], "cannot be used with"),
         (&["compile", "in.wasm", "-o", "out.aot"], "--target"),
@@ -130,4 +132,43 @@ fn a_full_disk_is_a_failure() {
     let ran = run(farrier(&["version"]).stdout(full));
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("error: write to stdout"), "{}", ran.stderr);
+}
+
+#[test]
+fn shells_complete_commands_and_what_the_gateway_knows() {
+    let devices = include_str!("data/devices.json");
+    let gateway = Gateway::start(move |_, path| match path {
+        "/api/v1/devices" => (200, format!(r#"{{"items": {devices}}}"#)),
+        _ => problem(404, "not-found"),
+    });
+    let complete = |words: &[&str]| {
+        let mut command = gateway.command(&["--", "farrier"]);
+        let index = words.len().to_string();
+        command.args(words).env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", index);
+        let ran = run(command.env("_CLAP_IFS", "\n").env("_CLAP_COMPLETE_COMP_TYPE", "9"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
+        ran.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(complete(&["und"]), ["undeploy"]);
+    assert_eq!(complete(&["device", "show", "p"]), ["pi"]);
+    assert!(complete(&["deploy", "filter", "--device", "v"]).contains(&"vision".to_owned()));
+    // Whatever the gateway answers, there is no error in the middle of a line.
+    assert!(complete(&["module", "show", "f"]).is_empty());
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let ran = run(&mut farrier(&["completion", shell]));
+        assert!(ran.code == 0 && ran.stdout.contains("COMPLETE"), "{ran:?}");
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(&mut farrier(&["man", folder.path().to_str().unwrap()]));
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for page in ["farrier.1", "farrier-deploy.1", "farrier-context-add.1"] {
+        let text = std::fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(text.contains("Examples:") && text.contains(".SH"), "{page}: {text}");
+    }
+    let ran = run(&mut farrier(&["man", "/dev/null/here"]));
+    assert!(ran.code == 1 && ran.stderr.contains("/dev/null/here"), "{ran:?}");
 }

@@ -3,11 +3,13 @@
 use crate::args::OutputArgs;
 use crate::commands::deployment;
 use crate::commands::tail::telling;
+use crate::complete;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::progress::DeployProgress;
 use crate::wait;
 use clap::{ArgGroup, Args};
+use clap_complete::engine::ArgValueCompleter;
 use gateway_api::{
     DeviceEligibility, DeviceSelector, Limit, LimitAction, LimitActions, LimitError, ModuleLimits,
     NewDeployment, Provisions,
@@ -26,9 +28,10 @@ Examples:
   farrier deploy filter --all --gas-per-call 5000000 --gas-per-s 20000000 --on gas-rate=stop")]
 pub struct DeployArgs {
     /// NAME@VERSION, NAME for its newest, or an id
+    #[arg(add = ArgValueCompleter::new(complete::modules))]
     module: String,
     /// A device by name or id; can be given several times
-    #[arg(short, long = "device", group = "where", value_name = "DEVICE")]
+    #[arg(short, long = "device", group = "where", value_name = "DEVICE", add = ArgValueCompleter::new(complete::devices))]
     devices: Vec<String>,
     /// Every device, also those that enrol later
     #[arg(long, group = "where")]

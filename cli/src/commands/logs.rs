@@ -2,10 +2,12 @@
 
 use super::tail::{self, Tail, is_wanted};
 use crate::args::OutputArgs;
+use crate::complete;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::format::{clock, date_time, printable};
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use gateway_api::{Event, List, LogLine};
 use gateway_client::{Client, ClientError, LogQuery};
 
@@ -18,10 +20,10 @@ Examples:
   farrier logs --device pi --app filter --limit 20")]
 pub struct LogsArgs {
     /// Only this device, by name or id
-    #[arg(short, long)]
+    #[arg(short, long, add = ArgValueCompleter::new(complete::devices))]
     device: Option<String>,
     /// Only this application
-    #[arg(short, long)]
+    #[arg(short, long, add = ArgValueCompleter::new(complete::apps))]
     app: Option<String>,
     /// The newest lines only
     #[arg(short = 'n', long, value_name = "LINES")]

@@ -3,13 +3,17 @@
 pub mod app;
 pub mod audit;
 pub mod compile;
+pub mod completion;
+pub mod context;
 pub mod dashboard;
 pub mod deploy;
 pub mod deployment;
 pub mod device;
+pub mod doctor;
 pub mod inspect;
 pub mod key;
 pub mod logs;
+pub mod man;
 pub mod module;
 pub mod new;
 pub mod provenance;
@@ -36,6 +40,10 @@ pub fn run(command: Command, global: &GlobalArgs, console: &Console) -> Result<(
         Command::Inspect(args) => inspect::run(&args, console),
         Command::Version(args) => version::run(&args, console),
         Command::New(args) => new::run(&args, console),
+        Command::Context(command) => context::run(command, global, console),
+        Command::Completion(args) => completion::run(&args, console),
+        Command::Man(args) => man::run(&args, console),
+        Command::Doctor(args) => on_runtime(doctor::run(&args, global, console)),
         Command::Run(args) => on_runtime(run::run(args, console)),
         Command::Test(args) => on_runtime(test::run(args, console)),
         Command::Key(command) => key::run(&command, console),
@@ -94,6 +102,10 @@ async fn run_with_gateway(
         Command::Compile(_)
         | Command::Inspect(_)
         | Command::Version(_)
+        | Command::Context(_)
+        | Command::Completion(_)
+        | Command::Man(_)
+        | Command::Doctor(_)
         | Command::New(_)
         | Command::Run(_)
         | Command::Test(_)

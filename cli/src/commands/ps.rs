@@ -23,7 +23,7 @@ const CLEAR_SCREEN: &str = "\x1b[H\x1b[J";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Figures marked \"incl. emulator\" hold the work of the emulator that runs the device.
-With --watch, -o json writes one document a line.
+With --watch, -o json and jsonl write one document a line.
 
 Examples:
   farrier ps
@@ -50,8 +50,7 @@ pub async fn run(args: &PsArgs, client: &Client, console: &Console) -> Result<()
 }
 
 async fn watch(format: Format, client: &Client, console: &Console) -> Result<(), Failure> {
-    let is_screen =
-        matches!(format, Format::Table | Format::Wide) && std::io::stdout().is_terminal();
+    let is_screen = format.is_for_people() && std::io::stdout().is_terminal();
     let mut events = client.events_with(telling(console)).await?.ready_chunks(1024);
     loop {
         match client.ps().await {
@@ -59,7 +58,7 @@ async fn watch(format: Format, client: &Client, console: &Console) -> Result<(),
                 console
                     .text(&format!("{CLEAR_SCREEN}{}", view(&apps.items, &console.look(format))))?;
             }
-            Ok(apps) if format == Format::Json => console.json_line(&apps)?,
+            Ok(apps) if format.is_document() => console.next_document(format, &apps)?,
             Ok(apps) => show(format, &apps, console)?,
             Err(error) if error.is_transient() => console.note(&error),
             Err(error) => return Err(error.into()),

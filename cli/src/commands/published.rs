@@ -2,10 +2,12 @@
 
 use super::tail::{self, Tail, is_wanted};
 use crate::args::OutputArgs;
+use crate::complete;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::format::{clock, date_time, payload, printable};
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use gateway_api::{Event, List, Published};
 use gateway_client::{Client, ClientError, PublishedQuery};
 
@@ -19,10 +21,10 @@ Examples:
   farrier published --device pi --app filter --channel average --limit 10")]
 pub struct PublishedArgs {
     /// Only from this device, by name or id
-    #[arg(short, long)]
+    #[arg(short, long, add = ArgValueCompleter::new(complete::devices))]
     device: Option<String>,
     /// Only of this application
-    #[arg(short, long)]
+    #[arg(short, long, add = ArgValueCompleter::new(complete::apps))]
     app: Option<String>,
     /// Only on this channel
     #[arg(short, long)]

@@ -77,7 +77,7 @@ pub struct RunArgs {
 pub async fn run(args: RunArgs, console: &Console) -> Result<(), Failure> {
     if args.output == Format::Name {
         let failure = Failure::new(Exit::Usage, "what happens has no names");
-        return Err(failure.or_try("-o table, wide or json"));
+        return Err(failure.or_try("-o table, wide, json or yaml"));
     }
     let wasm = read_guest(&args.file)?;
     let steps = args.known_answers.as_deref().map(known_answers).transpose()?;
@@ -319,7 +319,7 @@ impl Teller<'_> {
             Event::Published(message) => {
                 let (channel, seq) = (message.channel.as_str(), message.seq);
                 let payload = hex::encode(&message.payload);
-                if self.format != Format::Json {
+                if !self.format.is_document() {
                     let (channel, payload) =
                         (format::printable(channel), format::payload(&payload));
                     return self.console.line(&format!("{channel} #{seq}: {payload}"));
@@ -356,7 +356,7 @@ impl Teller<'_> {
     }
 
     fn tell_either(&self, told: &Told<'_>, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        if self.format == Format::Json {
+        if self.format.is_document() {
             return self.json(told);
         }
         self.console.aside(text());
@@ -364,7 +364,7 @@ impl Teller<'_> {
     }
 
     fn json(&self, told: &Told<'_>) -> Result<(), Failure> {
-        self.console.json_line(told)
+        self.console.next_document(self.format, told)
     }
 
     fn tell_usage(&self, usage: &Usage) -> Result<(), Failure> {

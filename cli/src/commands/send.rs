@@ -1,9 +1,11 @@
 //! `farrier send`: a message to a module on a device.
 
 use crate::args::OutputArgs;
+use crate::complete;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use gateway_api::NewMessage;
 use gateway_client::Client;
 
@@ -17,6 +19,7 @@ Examples:
   farrier send fan raw --hex 00ff17 --device kitchen")]
 pub struct SendArgs {
     /// The application
+    #[arg(add = ArgValueCompleter::new(complete::apps))]
     app: String,
     /// The channel that it subscribes to
     channel: String,
@@ -27,7 +30,7 @@ pub struct SendArgs {
     #[arg(long, value_name = "DIGITS")]
     hex: Option<String>,
     /// The device, by name or id
-    #[arg(short, long, value_name = "DEVICE")]
+    #[arg(short, long, value_name = "DEVICE", add = ArgValueCompleter::new(complete::devices))]
     device: String,
     #[command(flatten)]
     output: OutputArgs,

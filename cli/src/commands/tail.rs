@@ -30,16 +30,15 @@ pub async fn show<T: Tail>(
     console: &Console,
 ) -> Result<(), Failure> {
     if format == Format::Name {
-        return Err(
-            Failure::new(Exit::Usage, "these lines have no names").or_try("-o table, wide or json")
-        );
+        return Err(Failure::new(Exit::Usage, "these lines have no names")
+            .or_try("-o table, wide, json or yaml"));
     }
     if follow {
         return follow_lines(tail, format, client, console).await;
     }
     let lines = tail.read(client).await?;
-    if format == Format::Json {
-        return console.json(&lines);
+    if format.is_document() {
+        return console.document(format, &lines);
     }
     lines.items.iter().try_for_each(|line| show_line::<T>(line, format, console))
 }
@@ -75,10 +74,10 @@ async fn follow_lines<T: Tail>(
 }
 
 fn show_line<T: Tail>(line: &T::Line, format: Format, console: &Console) -> Result<(), Failure> {
-    match format {
-        Format::Json => console.json_line(line),
-        format => console.line(&T::in_words(line, format == Format::Wide)),
+    if format.is_document() {
+        return console.next_document(format, line);
     }
+    console.line(&T::in_words(line, format == Format::Wide))
 }
 
 /// Events whose interruptions are told as notes.

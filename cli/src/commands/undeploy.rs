@@ -1,10 +1,12 @@
 //! `farrier undeploy`: takes an application, or one deployment of it, away.
 
-use crate::args::{Format, OutputArgs};
+use crate::args::OutputArgs;
+use crate::complete;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::format::printable;
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use gateway_api::{Deployment, DeploymentState, List};
 use gateway_client::Client;
 
@@ -15,7 +17,7 @@ Examples:
   farrier undeploy 5f0c21a9")]
 pub struct UndeployArgs {
     /// An application, for all its deployments, or the id of one deployment
-    #[arg(value_name = "APP_OR_ID")]
+    #[arg(value_name = "APP_OR_ID", add = ArgValueCompleter::new(complete::apps))]
     reference: String,
     #[command(flatten)]
     output: OutputArgs,
@@ -32,7 +34,7 @@ pub async fn run(args: &UndeployArgs, client: &Client, console: &Console) -> Res
     }
     let removed = List { items: chosen };
     let format = args.output.format();
-    if matches!(format, Format::Table | Format::Wide) {
+    if format.is_for_people() {
         for deployment in &removed.items {
             let app = format!("{}@{}", deployment.app, deployment.module_version);
             console.line(&printable(&format!("removed {app} (deployment {})", deployment.id)))?;

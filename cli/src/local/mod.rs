@@ -2,7 +2,7 @@
 //! gateway or network. `farrier run` and `farrier test` are built on it.
 
 mod device;
-mod find;
+pub mod find;
 mod grants;
 mod guest_file;
 mod link;

@@ -79,19 +79,25 @@ impl Gateway {
 pub fn farrier(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_farrier"));
     command.args(args).stdin(Stdio::null());
-    for name in [
-        "FARRIER_GATEWAY",
-        "FARRIER_TOKEN",
-        "FARRIER_TOKEN_FILE",
-        "NO_COLOR",
-        "CLICOLOR_FORCE",
-        "HTTP_PROXY",
-        "http_proxy",
-    ] {
+    for name in READ_VARIABLES {
         command.env_remove(name);
     }
+    // Nobody's settings.
+    command.env("XDG_CONFIG_HOME", "/nowhere");
     command
 }
+
+/// Of the environment, what the command reads.
+pub const READ_VARIABLES: [&str; 8] = [
+    "FARRIER_GATEWAY",
+    "FARRIER_CONTEXT",
+    "FARRIER_TOKEN",
+    "FARRIER_TOKEN_FILE",
+    "NO_COLOR",
+    "CLICOLOR_FORCE",
+    "HTTP_PROXY",
+    "http_proxy",
+];
 
 #[derive(Debug)]
 pub struct Ran {

@@ -1,9 +1,11 @@
 //! `farrier app remove`: takes an application and all its modules from the devices.
 
-use crate::args::{Format, OutputArgs};
+use crate::args::OutputArgs;
+use crate::complete;
 use crate::console::Console;
 use crate::failure::Failure;
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use gateway_client::Client;
 
 #[derive(Debug, Args)]
@@ -12,6 +14,7 @@ Examples:
   farrier app remove climate")]
 pub struct RemoveArgs {
     /// The application's name
+    #[arg(add = ArgValueCompleter::new(complete::applications))]
     name: String,
     #[command(flatten)]
     output: OutputArgs,
@@ -23,7 +26,7 @@ pub async fn run(args: &RemoveArgs, client: &Client, console: &Console) -> Resul
     let application = client.application(&args.name).await.map_err(not_found)?;
     client.delete_application(&args.name).await.map_err(not_found)?;
     let format = args.output.format();
-    if matches!(format, Format::Json | Format::Name) {
+    if !format.is_for_people() {
         return console.show(format, &application, || vec![args.name.clone()], |_| String::new());
     }
     let modules: Vec<&str> =

@@ -1,12 +1,14 @@
 //! `farrier app show`: one application, module by module and device by device.
 
 use crate::args::{Format, OutputArgs};
+use crate::complete;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::format;
 use crate::grid::{Align, Grid, Look, facts, plain};
 use crate::{refusal, state};
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use gateway_api::Application;
 use gateway_client::Client;
 
@@ -17,6 +19,7 @@ Examples:
   farrier app show climate --file > climate.toml")]
 pub struct ShowArgs {
     /// The application's name
+    #[arg(add = ArgValueCompleter::new(complete::applications))]
     name: String,
     /// Print the file as it was applied
     #[arg(long, conflicts_with_all = ["output", "json"])]

@@ -49,12 +49,12 @@ pub fn run(args: &ValidateArgs, console: &Console) -> Result<(), Failure> {
         // There is nothing to have a verdict on.
         Err(LoadError::Unreadable(_)) => return loaded.map(drop).map_err(Failure::from),
     };
-    if format == Format::Json {
-        console.json(&verdict)?;
+    if format.is_document() {
+        console.document(format, &verdict)?;
     }
     loaded.map_err(Failure::from)?;
     match format {
-        Format::Json => Ok(()),
+        Format::Json | Format::Jsonl | Format::Yaml => Ok(()),
         Format::Name => console.line(verdict.application.as_deref().unwrap_or_default()),
         Format::Table | Format::Wide => {
             let name = verdict.application.unwrap_or_default();

@@ -2,12 +2,14 @@
 
 use super::ls::asked_for;
 use crate::args::{Format, OutputArgs};
+use crate::complete;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::format::{self, maybe};
 use crate::grid::{Align, Grid, Look, facts, plain};
 use crate::{refusal, state};
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use gateway_api::{Deployment, DeviceProgress, Limit, ModuleLimits, Provisions};
 use gateway_client::Client;
 
@@ -18,6 +20,7 @@ Examples:
   farrier deployment show 5f0c21a9 -o json")]
 pub struct ShowArgs {
     /// The deployment's id
+    #[arg(add = ArgValueCompleter::new(complete::deployments))]
     id: String,
     #[command(flatten)]
     output: OutputArgs,

@@ -1,9 +1,11 @@
 //! `farrier device revoke` and `remove`: how a device loses its rights.
 
+use crate::complete;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::format;
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use gateway_client::Client;
 
 #[derive(Debug, Args)]
@@ -15,7 +17,7 @@ Examples:
   farrier device revoke kitchen")]
 pub struct RevokeArgs {
     /// A device's name or id
-    #[arg(value_name = "DEVICE")]
+    #[arg(value_name = "DEVICE", add = ArgValueCompleter::new(complete::devices))]
     reference: String,
 }
 
@@ -28,7 +30,7 @@ Examples:
   farrier device remove kitchen")]
 pub struct RemoveArgs {
     /// A device's name or id
-    #[arg(value_name = "DEVICE")]
+    #[arg(value_name = "DEVICE", add = ArgValueCompleter::new(complete::devices))]
     reference: String,
 }
 

@@ -4,12 +4,14 @@ use super::ls::{generation, memory};
 use super::{figures, guest};
 use crate::args::OutputArgs;
 use crate::commands::ps;
+use crate::complete;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::format::{self, maybe};
 use crate::grid::{Look, facts};
 use crate::{refusal, state};
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use gateway_api::Device;
 use gateway_client::Client;
 
@@ -20,7 +22,7 @@ Examples:
   farrier device show pi -o json")]
 pub struct ShowArgs {
     /// A device's name or id
-    #[arg(value_name = "DEVICE")]
+    #[arg(value_name = "DEVICE", add = ArgValueCompleter::new(complete::devices))]
     reference: String,
     #[command(flatten)]
     output: OutputArgs,

@@ -57,6 +57,10 @@ pub fn run(args: &InspectArgs, console: &Console) -> Result<(), Failure> {
     }
     match args.output.format() {
         Format::Json => document::show(&file, &module, console),
+        Format::Jsonl | Format::Yaml => {
+            let data = document::value(&file, &module)?;
+            console.document(args.output.format(), &data)
+        }
         Format::Name => {
             module.exports.iter().try_for_each(|e| console.line(&crate::format::printable(e.name)))
         }

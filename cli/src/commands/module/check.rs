@@ -2,11 +2,13 @@
 
 use crate::args::OutputArgs;
 use crate::commands::deploy::parse_bytes;
+use crate::complete;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::format::{self, maybe};
 use crate::grid::{Align, Grid, Look, Tone, facts, plain};
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use gateway_api::{DeviceEligibility, ModuleEligibility, ModuleNeeds, TableNeeds};
 use gateway_client::Client;
 
@@ -18,10 +20,10 @@ Examples:
   farrier module check filter --memory-bytes-max 2MiB -o json")]
 pub struct CheckArgs {
     /// NAME@VERSION, NAME for its newest, or an id
-    #[arg(value_name = "MODULE")]
+    #[arg(value_name = "MODULE", add = ArgValueCompleter::new(complete::modules))]
     reference: String,
     /// A device by name or id; can be given several times [default: all]
-    #[arg(short, long = "device", value_name = "DEVICE")]
+    #[arg(short, long = "device", value_name = "DEVICE", add = ArgValueCompleter::new(complete::devices))]
     devices: Vec<String>,
     /// Linear memory at most that it would be deployed with [default: the module's, or 16MiB]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]

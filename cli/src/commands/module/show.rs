@@ -2,12 +2,14 @@
 
 use super::name_of;
 use crate::args::OutputArgs;
+use crate::complete;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::format::{self, maybe};
 use crate::grid::{Align, Grid, Look, Tone, facts, plain};
 use crate::state;
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use gateway_api::{Artifact, CompileRecord, Module, ModuleExtern};
 use gateway_client::Client;
 use serde::Serialize;
@@ -24,7 +26,7 @@ Examples:
   farrier module show filter@2 -o json")]
 pub struct ShowArgs {
     /// NAME@VERSION, NAME for its newest, or an id
-    #[arg(value_name = "MODULE")]
+    #[arg(value_name = "MODULE", add = ArgValueCompleter::new(complete::modules))]
     reference: String,
     #[command(flatten)]
     output: OutputArgs,

@@ -78,7 +78,7 @@ pub async fn run(args: TestArgs, console: &Console) -> Result<(), Failure> {
                 message: format!("{}, {name}: {}", path.display(), failure.message),
                 ..failure
             })?;
-            if matches!(args.output, Format::Table | Format::Wide) {
+            if args.output.is_for_people() {
                 console.text(&in_words(&result))?;
             }
             results.push(result);
@@ -86,7 +86,7 @@ pub async fn run(args: TestArgs, console: &Console) -> Result<(), Failure> {
     }
     let failed: Vec<&CaseResult> = results.iter().filter(|result| !result.passed).collect();
     match args.output {
-        Format::Json => console.json(&results)?,
+        Format::Json | Format::Jsonl | Format::Yaml => console.document(args.output, &results)?,
         Format::Name => {
             failed.iter().try_for_each(|result| console.line(&format::printable(&result.case)))?;
         }
