@@ -7,6 +7,8 @@ use module_limits::{Limit, LimitActions, LimitHits};
 use module_traps::{TrapCounts, TrapKind};
 
 /// From the starter to the worker.
+// The large one comes once in a module's life, and is made and taken at once.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub enum Command {
     /// Load and instantiate a module as the guest that the frame names. Answered by

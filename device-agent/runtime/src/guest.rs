@@ -1,37 +1,29 @@
-//! The guest thread: WAMR, the module, and the one instance that runs.
+//! One guest: a module, and the instance of it that runs.
 //!
 //! An instance that trapped is never called again. It is thrown away at once, and
 //! a fresh one is made from the loaded module after a growing delay.
 
 use crate::backoff::Backoff;
 use crate::checks;
+use crate::cpu_clock::CpuClock;
 use crate::gas_keeper::GasKeeper;
-use crate::guest_api::{self, GuestState, Meters};
+use crate::guest_api::{GuestState, Meters};
+use crate::guests::Request;
 use crate::shared::{Shared, to_ms};
 use crate::trap_kind::kind_of;
-use crate::worker::Request;
 use known_answer::Step;
 use module_limits::{Limit, LimitAction, LimitActions};
 use module_traps::TrapKind as TrapSort;
-use rustix::time::{ClockId, clock_gettime};
-use std::io;
-use std::process;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use wamr::{
-    CallError, FuncType, GasLimits, Instance, InstanceConfig, InstantiateError, LoadError, Module,
-    Runtime, RuntimeError, Trap, TrapKind, Value, ValueType,
+    CallError, FuncType, Instance, InstanceConfig, InstantiateError, LoadError, Module, Runtime,
+    Trap, TrapKind, Value, ValueType,
 };
-use worker_protocol::{Activity, Event, Load, LoadFailure, LogLevel, StoredValue, Usage};
-
-/// Room for host functions and WAMR below what the module may use itself.
-const HOST_STACK_BYTES: usize = 128 * 1024;
-
-/// What a manifest may ask for. Below, WAMR's own guard leaves nothing; above, a
-/// typing mistake takes all of a small device's memory.
-const STACK_BYTES: std::ops::RangeInclusive<usize> = 16 * 1024..=16 * 1024 * 1024;
+use worker_protocol::{
+    Activity, Event, Grants, Load, LoadFailure, LogLevel, PRIORITY_MAX, StoredValue, Usage,
+};
 
 /// The name under which a module's start function appears in events.
 const START_FUNCTION: &str = "(start)";
@@ -41,98 +33,85 @@ const NO_INSTANCE: &str = "the module trapped and has no instance at the moment"
 /// Asked after each tick how the module is.
 const HEALTH_EXPORT: &str = "farrier_health";
 
-/// What is left of the thread when WAMR could not be initialised. Otherwise it
-/// ends with the process.
-pub type GuestThread = JoinHandle<Result<(), RuntimeError>>;
+impl<'r> Guest<'r> {
+    /// Loads the module and makes its first instance.
+    pub fn load(
+        runtime: &'r Runtime,
+        shared: &Arc<Shared>,
+        clock: &Rc<CpuClock>,
+        load: Load,
+    ) -> Result<Self, (LoadFailure, String)> {
+        let module = Rc::new(load_module(runtime, shared, &load)?);
+        let Load { limits, grants, artifact, priority, .. } = load;
+        // The module has its own copy.
+        drop(artifact);
+        let has_gas_limit = limits.gas_per_call_max.is_some() || limits.gas_per_s_max.is_some();
+        if has_gas_limit && module.metering().is_none() {
+            let detail = "its gas is limited, but the artifact counts none: deploy it again";
+            return Err((LoadFailure::OverLimit, detail.to_owned()));
+        }
+        let meters = Meters::new(Arc::clone(shared), &limits, &grants);
+        let has = |export| is_entry(&module, export, &meters);
+        let (has_init, has_tick, has_health) = (has("init"), has("tick"), has(HEALTH_EXPORT));
+        let mut guest = Guest {
+            shared: Arc::clone(shared),
+            clock: Rc::clone(clock),
+            cpu_ns: 0,
+            priority: priority.unwrap_or(0).min(PRIORITY_MAX),
+            gas: GasKeeper::new(&limits, Instant::now()),
+            actions: limits.actions(),
+            memory_bytes_max: limits.memory_bytes_max,
+            meters,
+            grants,
+            module,
+            instance: None,
+            is_halted: false,
+            warned_at: None,
+            gas_before: None,
+            has_init,
+            has_tick,
+            has_health,
+            steps: vec![],
+            backoff: Backoff::new(),
+            resume_at: Instant::now(),
+            interval: None,
+            is_initialised: false,
+            has_started: false,
+        };
+        match guest.new_instance() {
+            Ok(instance) => guest.instance = Some(instance),
+            Err(error) => return Err((reason_of(&error), error.to_string())),
+        }
+        guest.set_activity(Activity::Loaded);
+        guest.meter();
+        shared.send(&Event::Loaded { has_init, has_tick });
+        Ok(guest)
+    }
 
-pub fn spawn(
-    shared: Arc<Shared>,
-    load: Load,
-    requests: Receiver<Request>,
-) -> io::Result<GuestThread> {
-    let asked = usize::try_from(load.limits.stack_bytes).unwrap_or(usize::MAX);
-    let stack_bytes = asked.clamp(*STACK_BYTES.start(), *STACK_BYTES.end()) + HOST_STACK_BYTES;
-    Runtime::spawn("guest", stack_bytes, move |runtime| {
-        run(runtime, &shared, load, &requests);
-        // Reached by `Stop` and by the starter's end; nothing to wait for.
-        process::exit(0);
-    })
+    fn new_instance(&mut self) -> Result<Instance<'r>, InstantiateError> {
+        let gas = self.gas.limits(Instant::now());
+        let state = GuestState::new(&self.grants, self.meters.clone());
+        let memory_bytes_max = Some(self.memory_bytes_max);
+        // One from before is of an instance that is gone.
+        self.shared.set_interrupter(None);
+        self.shared.begin_call(START_FUNCTION);
+        let config = InstanceConfig { memory_bytes_max, gas, state: Box::new(state) };
+        let instance = Instance::of_shared(Rc::clone(&self.module), config);
+        self.shared.end_call();
+        self.shared.set_interrupter(instance.as_ref().ok().and_then(Instance::interrupter));
+        // What a host function had against a start function is in the error.
+        self.meters.take_ended_by();
+        instance
+    }
 }
 
-fn run(runtime: &Runtime, shared: &Arc<Shared>, load: Load, requests: &Receiver<Request>) {
-    if let Err(error) = guest_api::register(runtime, shared) {
-        return shared.send_log(LogLevel::Error, error.to_string());
+fn reason_of(error: &InstantiateError) -> LoadFailure {
+    match error {
+        InstantiateError::OverLimit { .. }
+        | InstantiateError::OutOfGas { .. }
+        | InstantiateError::Failed(Trap { kind: TrapKind::OutOfGas, .. }) => LoadFailure::OverLimit,
+        InstantiateError::Failed(_) | InstantiateError::NotMetered => LoadFailure::Instantiation,
     }
-    let loaded = load_module(runtime, shared, &load);
-    let module = match &loaded {
-        Ok(module) => module,
-        Err((reason, detail)) => return refuse(shared, *reason, detail.clone(), requests),
-    };
-    let Load { limits, grants, artifact, .. } = load;
-    // The module has its own copy.
-    drop(artifact);
-    let has_gas_limit = limits.gas_per_call_max.is_some() || limits.gas_per_s_max.is_some();
-    if has_gas_limit && module.metering().is_none() {
-        let detail = "its gas is limited, but the artifact counts none: deploy it again";
-        return refuse(shared, LoadFailure::OverLimit, detail.to_owned(), requests);
-    }
-    let meters = Meters::new(Arc::clone(shared), &limits, &grants);
-    let mut gas = GasKeeper::new(&limits, Instant::now());
-    let new_instance = |gas: GasLimits| {
-        let state = GuestState::new(&grants, meters.clone());
-        let memory_bytes_max = Some(limits.memory_bytes_max);
-        shared.begin_call(START_FUNCTION);
-        let config = InstanceConfig { memory_bytes_max, gas, state: Box::new(state) };
-        let instance = Instance::new(module, config);
-        shared.end_call();
-        shared.set_interrupter(instance.as_ref().ok().and_then(Instance::interrupter));
-        // What a host function had against a start function is in the error.
-        meters.take_ended_by();
-        instance
-    };
-    let instance = match new_instance(gas.limits(Instant::now())) {
-        Ok(instance) => instance,
-        Err(error) => {
-            let reason = match error {
-                InstantiateError::OverLimit { .. } | InstantiateError::OutOfGas { .. } => {
-                    LoadFailure::OverLimit
-                }
-                InstantiateError::Failed(Trap { kind: TrapKind::OutOfGas, .. }) => {
-                    LoadFailure::OverLimit
-                }
-                InstantiateError::Failed(_) | InstantiateError::NotMetered => {
-                    LoadFailure::Instantiation
-                }
-            };
-            return refuse(shared, reason, error.to_string(), requests);
-        }
-    };
-    let has = |export| is_entry(module, export, &meters);
-    let (has_init, has_tick, has_health) = (has("init"), has("tick"), has(HEALTH_EXPORT));
-    let mut guest = Guest {
-        shared,
-        meters: &meters,
-        gas,
-        actions: limits.actions(),
-        new_instance: &new_instance,
-        instance: Some(instance),
-        is_halted: false,
-        warned_at: None,
-        gas_before: None,
-        has_init,
-        has_tick,
-        has_health,
-        steps: vec![],
-        backoff: Backoff::new(),
-        resume_at: Instant::now(),
-        interval: None,
-        is_initialised: false,
-        has_started: false,
-    };
-    shared.update_usage(|usage| usage.activity = Activity::Loaded);
-    guest.meter();
-    shared.send(&Event::Loaded { has_init, has_tick });
-    guest.serve(requests);
 }
 
 fn load_module<'r>(
@@ -156,19 +135,6 @@ fn load_module<'r>(
     })
 }
 
-/// Reports the failure and then answers every request with it until the end.
-fn refuse(shared: &Shared, reason: LoadFailure, detail: String, requests: &Receiver<Request>) {
-    shared.send(&Event::LoadFailed { reason, detail });
-    for request in requests {
-        match request {
-            Request::Stop => return,
-            Request::RunChecks(_) | Request::Start { .. } | Request::RunTicks(_) => {
-                shared.send(&Event::Rejected { detail: "no module is loaded".to_owned() });
-            }
-        }
-    }
-}
-
 /// Whether the module exports this entry point. One of another type is somebody
 /// else's function of that name; the developer is told why it is not called.
 fn is_entry(module: &Module<'_>, export: &str, meters: &Meters) -> bool {
@@ -185,14 +151,20 @@ fn is_entry(module: &Module<'_>, export: &str, meters: &Meters) -> bool {
     }
 }
 
-struct Guest<'a, 'm> {
-    shared: &'a Shared,
-    meters: &'a Meters,
+pub struct Guest<'r> {
+    shared: Arc<Shared>,
+    clock: Rc<CpuClock>,
+    /// What the thread has spent on this guest.
+    cpu_ns: u64,
+    priority: u8,
+    meters: Meters,
     gas: GasKeeper,
     actions: LimitActions,
-    new_instance: &'a dyn Fn(GasLimits) -> Result<Instance<'m>, InstantiateError>,
+    memory_bytes_max: u64,
+    grants: Grants,
+    module: Rc<Module<'r>>,
     /// None between a trap and the fresh instance.
-    instance: Option<Instance<'m>>,
+    instance: Option<Instance<'r>>,
     /// It reached a limit that stops it, and is not called again.
     is_halted: bool,
     /// When there was last a warning of a limit of gas.
@@ -215,26 +187,31 @@ struct Guest<'a, 'm> {
     has_started: bool,
 }
 
-impl Guest<'_, '_> {
-    /// Works until `Stop` or the end of the main thread.
-    fn serve(&mut self, requests: &Receiver<Request>) {
-        loop {
-            let has_work = !self.is_halted && (self.interval.is_some() || self.instance.is_none());
-            let request = if has_work {
-                let wait = self.resume_at.saturating_duration_since(Instant::now());
-                requests.recv_timeout(wait)
-            } else {
-                requests.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            };
-            match request {
-                Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(Request::RunChecks(steps)) => self.run_asked_checks(steps),
-                Ok(Request::Start { interval, stored }) => self.start(interval, stored),
-                Ok(Request::RunTicks(ticks)) => self.run_ticks(ticks),
-                Err(RecvTimeoutError::Timeout) => self.resume(),
-            }
-            self.meter();
+impl Guest<'_> {
+    pub fn priority(&self) -> u8 {
+        self.priority
+    }
+
+    /// When it has something to do by itself: a tick, or a fresh instance.
+    pub fn wakes_at(&self) -> Option<Instant> {
+        let has_work = !self.is_halted && (self.interval.is_some() || self.instance.is_none());
+        has_work.then_some(self.resume_at)
+    }
+
+    /// Does what its starter asks.
+    pub fn obey(&mut self, request: Request) {
+        match request {
+            Request::RunChecks(steps) => self.run_asked_checks(steps),
+            Request::Start { interval, stored } => self.start(interval, stored),
+            Request::RunTicks(ticks) => self.run_ticks(ticks),
         }
+        self.meter();
+    }
+
+    /// Does what is due.
+    pub fn take_turn(&mut self) {
+        self.resume();
+        self.meter();
     }
 
     fn run_asked_checks(&mut self, steps: Vec<Step>) {
@@ -329,7 +306,7 @@ impl Guest<'_, '_> {
     }
 
     fn restart(&mut self) {
-        match (self.new_instance)(self.gas.limits(Instant::now())) {
+        match self.new_instance() {
             Ok(instance) => {
                 self.instance = Some(instance);
                 self.shared.update_usage(|usage| usage.restarts += 1);
@@ -473,7 +450,7 @@ impl Guest<'_, '_> {
     fn run_checks(&mut self) -> Option<(u32, Option<worker_protocol::FailedStep>)> {
         let gas_before = self.allow_gas();
         let instance = self.instance.as_mut()?;
-        let outcome = checks::run(instance, &self.steps, self.shared);
+        let outcome = checks::run(instance, &self.steps, &self.shared);
         self.settle_gas(gas_before);
         self.shared.update_usage(|usage| match outcome.failed {
             None => usage.checks_passed += 1,
@@ -518,9 +495,9 @@ impl Guest<'_, '_> {
 
     /// Brings CPU time and memory up to date. Only this thread can read its clock,
     /// so while a call runs they are those of the last one.
-    fn meter(&self) {
-        let cpu = clock_gettime(ClockId::ThreadCPUTime);
-        let cpu_us = cpu.tv_sec.cast_unsigned() * 1_000_000 + cpu.tv_nsec.cast_unsigned() / 1_000;
+    fn meter(&mut self) {
+        self.cpu_ns += self.clock.take_ns();
+        let cpu_us = self.cpu_ns / 1_000;
         let gas_now = self.instance.as_ref().and_then(Instance::gas_used);
         let gas_used = gas_now
             .or(self.gas_before)

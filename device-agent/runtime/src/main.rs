@@ -1,22 +1,27 @@
-//! `farrier-runtime`: the worker that runs one guest module.
+//! `farrier-runtime`: the worker that runs guest modules, one or several.
 //!
 //! `farrier-agent` starts it on a device, and the gateway starts it to check an
 //! artifact; both speak `worker-protocol` over the socket that is its standard
 //! input. In order it tests itself (`self_test`), gives up what it will not need
 //! (`confine`), says hello and obeys (`worker`). Three threads: the main one reads
-//! commands, `guest` owns WAMR and the module, `supervisor` watches the clock.
+//! commands, `guests` owns WAMR and the modules, `supervisor` watches the clock.
 //!
 //! It knows no keys, no network and no manifests, and the only files it reads
 //! are its own libraries.
 
+mod agenda;
 mod backoff;
+mod blame;
 mod checks;
 mod confine;
+mod cpu_clock;
 mod gas_keeper;
 mod gas_rate;
 mod guest;
 mod guest_api;
+mod guests;
 mod inbox;
+mod process;
 mod rate;
 mod self_test;
 mod shared;
@@ -26,6 +31,7 @@ mod syscall_filter;
 mod trap_kind;
 mod worker;
 
+use blame::BlameNote;
 use confine::Asked;
 use std::io;
 use std::os::fd::AsFd;
@@ -34,12 +40,13 @@ use std::process::ExitCode;
 use wamr::Profile;
 
 const USAGE: &str = "\
-farrier-runtime runs one module for farrier-agent, which starts it with a socket as standard input.
+farrier-runtime runs modules for farrier-agent, which starts it with a socket as standard input.
 
-  farrier-runtime [--app NAME] [--target ID] [--data-bytes-max N] [--tasks-max N]
-                               run the module that comes over the socket; the name is for lists of
+  farrier-runtime [--app NAME] [--target ID] [--data-bytes-max N] [--tasks-max N] [--blame yes]
+                               run the modules that come over the socket; the name is for lists of
                                processes, the target one with more CPU features than the usual one;
-                               the limits are those of the process and of its user
+                               the limits are those of the process and of its user; with --blame,
+                               standard output is a file for the number of the module that runs
   farrier-runtime --profile    print how this runtime was built, one `key value` a line
   farrier-runtime --version    print the version
 ";
@@ -60,11 +67,13 @@ fn main() -> ExitCode {
 struct Options {
     profile: Profile,
     asked: Asked,
+    blame: Option<BlameNote>,
 }
 
 impl Options {
     fn read(mut words: &[&str]) -> Result<Self, String> {
-        let mut options = Self { profile: Profile::of_this_build(), asked: Asked::default() };
+        let (profile, asked, blame) = (Profile::of_this_build(), Asked::default(), None);
+        let mut options = Self { profile, asked, blame };
         let number = |value: &str| value.parse().map(Some).map_err(|_| USAGE.to_owned());
         while let [name, value, rest @ ..] = words {
             match *name {
@@ -72,6 +81,7 @@ impl Options {
                 "--target" => {
                     options.profile = Profile::for_target(value).map_err(|e| format!("{e}\n"))?;
                 }
+                "--blame" => options.blame = (*value == "yes").then(BlameNote::new),
                 "--data-bytes-max" => options.asked.data_bytes_max = number(value)?,
                 "--tasks-max" => options.asked.tasks_max = number(value)?,
                 _ => return Err(USAGE.to_owned()),
@@ -82,9 +92,9 @@ impl Options {
     }
 }
 
-fn run_worker(Options { profile, asked }: Options) -> ExitCode {
+fn run_worker(Options { profile, asked, blame }: Options) -> ExitCode {
     match inherited_socket() {
-        Ok(socket) => worker::run(socket, profile, asked),
+        Ok(socket) => worker::run(socket, profile, asked, blame),
         Err(error) => refuse(&format!("standard input is no socket ({error}).\n{USAGE}")),
     }
 }

@@ -1,27 +1,26 @@
-//! What the three threads share: the way out, the counters, the running call.
+//! What the threads share of one guest: its counters, its questions, its messages.
 
-use crate::guest_api::{HostCallTally, unknown_time};
+use crate::guest_api::HostCallTally;
 use crate::inbox::Inboxes;
+use crate::process::{Process, RunningCall, lock};
 use module_limits::{Limit, LimitAction};
-use std::os::unix::net::UnixStream;
-use std::process;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use wamr::Interrupter;
 use worker_protocol::{
-    Answer, Ask, Asked, Event, LogLevel, LogLine, Outcome, Usage, WallClock, write_frame,
+    Answer, Ask, Asked, Event, GuestId, LogLevel, LogLine, Outcome, Usage, WallClock,
 };
 
 /// How long a module waits for its starter.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 pub struct Shared {
-    outbox: Mutex<UnixStream>,
+    process: Arc<Process>,
+    guest: GuestId,
+    /// How long a call may take.
+    call_max: Duration,
     usage: Mutex<Usage>,
-    call: Mutex<Option<RunningCall>>,
     interrupter: Mutex<Option<Interrupter>>,
-    /// What the starter told of the time, and when.
-    wall_clock: Mutex<(WallClock, Instant)>,
     pub host_calls: HostCallTally,
     question: Mutex<Question>,
     answered: Condvar,
@@ -35,35 +34,16 @@ struct Question {
     outcome: Option<Outcome>,
 }
 
-/// A call into the module that has not returned.
-#[derive(Debug, Clone)]
-pub struct RunningCall {
-    pub export: String,
-    pub since: Instant,
-    /// Of the time since then, what was spent waiting for the starter.
-    waited: Duration,
-    waits_since: Option<Instant>,
-}
-
-impl RunningCall {
-    /// How long the module itself has been running: it is not to blame for a slow disk.
-    pub fn elapsed(&self) -> Duration {
-        let waits = self.waits_since.map_or(Duration::ZERO, |since| since.elapsed());
-        self.since.elapsed().saturating_sub(self.waited + waits)
-    }
-}
-
 impl Shared {
-    pub fn new(socket: UnixStream) -> Self {
-        let (usage, call, interrupter, host_calls) = Default::default();
-        let wall_clock = Mutex::new(unknown_time());
+    pub fn new(process: Arc<Process>, guest: GuestId, call_max: Duration) -> Self {
+        let (usage, interrupter, host_calls) = Default::default();
         let (question, answered, inboxes) = Default::default();
         Self {
-            outbox: Mutex::new(socket),
+            process,
+            guest,
+            call_max,
             usage,
-            call,
             interrupter,
-            wall_clock,
             host_calls,
             question,
             answered,
@@ -71,12 +51,13 @@ impl Shared {
         }
     }
 
-    /// Sends one event. If the starter has gone there is nothing left to do, and
-    /// this process ends, whatever the module is doing.
+    pub fn guest(&self) -> GuestId {
+        self.guest
+    }
+
+    /// Sends one event of this guest.
     pub fn send(&self, event: &Event) {
-        if write_frame(&*lock(&self.outbox), event).is_err() {
-            process::exit(0);
-        }
+        self.process.send(self.guest, event);
     }
 
     /// A line from the worker itself, in the module's log.
@@ -105,23 +86,18 @@ impl Shared {
         lock(&self.inboxes)
     }
 
-    pub fn set_wall_clock(&self, clock: WallClock) {
-        *lock(&self.wall_clock) = (clock, Instant::now());
-    }
-
     /// The time as it was told, and when that was.
     pub fn wall_clock(&self) -> (WallClock, Instant) {
-        *lock(&self.wall_clock)
+        self.process.wall_clock()
     }
 
     pub fn begin_call(&self, export: &str) {
-        let (export, since) = (export.to_owned(), Instant::now());
-        let call = RunningCall { export, since, waited: Duration::ZERO, waits_since: None };
-        *lock(&self.call) = Some(call);
+        let interrupter = lock(&self.interrupter).clone();
+        self.process.begin_call(self.guest, export, self.call_max, interrupter);
     }
 
     pub fn end_call(&self) {
-        *lock(&self.call) = None;
+        self.process.end_call();
     }
 
     /// Asks the starter, from the guest thread, and waits for the answer. Where none
@@ -133,7 +109,7 @@ impl Shared {
         let id = question.id;
         drop(question);
         let began = Instant::now();
-        self.note_wait(Some(began));
+        self.process.note_wait(Some(began));
         self.send(&Event::Asked(Asked { id, ask }));
         let (mut question, _) = self
             .answered
@@ -141,7 +117,7 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner);
         let outcome = question.outcome.take();
         drop(question);
-        self.note_wait(None);
+        self.process.note_wait(None);
         outcome.unwrap_or(Outcome::Unavailable)
     }
 
@@ -154,45 +130,22 @@ impl Shared {
         }
     }
 
-    fn note_wait(&self, since: Option<Instant>) {
-        if let Some(call) = lock(&self.call).as_mut() {
-            let waited = call.waits_since.map_or(Duration::ZERO, |since| since.elapsed());
-            call.waited += waited;
-            call.waits_since = since;
-        }
-    }
-
     /// A limit was reached, and this followed.
     pub fn note_hit(&self, limit: Limit, action: LimitAction) {
         self.update_usage(|usage| usage.limits.get_or_insert_default().note(limit, action));
     }
 
-    /// Of the instance that is called now, if its code looks whether it shall stop.
+    /// Of the instance that is called from now on, if its code looks whether it shall stop.
     pub fn set_interrupter(&self, interrupter: Option<Interrupter>) {
         *lock(&self.interrupter) = interrupter;
     }
 
-    /// Asks the code to stop in the call that began then. False if that call is over or
-    /// its code does not look.
-    pub fn interrupt(&self, since: Instant) -> bool {
-        // With the lock the call cannot end and another begin in between.
-        let call = lock(&self.call);
-        let is_running = call.as_ref().is_some_and(|call| call.since == since);
-        is_running && lock(&self.interrupter).as_ref().is_some_and(Interrupter::interrupt)
-    }
-
-    pub fn running_call(&self) -> Option<RunningCall> {
-        lock(&self.call).clone()
+    fn running_call(&self) -> Option<RunningCall> {
+        self.process.running_call().filter(|call| call.guest == self.guest)
     }
 }
 
 /// Milliseconds for the wire; 49 days and more are 49 days.
 pub fn to_ms(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
-}
-
-/// A panic ends the process on a device, and in a debug build every value behind
-/// these locks is valid at every moment.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

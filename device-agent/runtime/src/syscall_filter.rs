@@ -11,14 +11,14 @@
 //! and the C library then makes threads by `clone`. The second holds the list.
 
 use libc::{
-    CLONE_THREAD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, PR_SET_NAME, RLIMIT_DATA, SYS_brk,
-    SYS_clock_getres, SYS_clock_gettime, SYS_clock_nanosleep, SYS_clone, SYS_clone3, SYS_close,
-    SYS_exit, SYS_exit_group, SYS_fcntl, SYS_futex, SYS_getpid, SYS_getrandom, SYS_gettid,
-    SYS_gettimeofday, SYS_madvise, SYS_mmap, SYS_mprotect, SYS_mremap, SYS_munmap, SYS_nanosleep,
-    SYS_ppoll, SYS_prctl, SYS_prlimit64, SYS_read, SYS_readv, SYS_recvfrom, SYS_restart_syscall,
-    SYS_rseq, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_getaffinity,
-    SYS_sched_yield, SYS_sendto, SYS_set_robust_list, SYS_shutdown, SYS_sigaltstack, SYS_tgkill,
-    SYS_write, SYS_writev,
+    CLONE_THREAD, F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, PR_SET_NAME, RLIMIT_DATA, STDOUT_FILENO,
+    SYS_brk, SYS_clock_getres, SYS_clock_gettime, SYS_clock_nanosleep, SYS_clone, SYS_clone3,
+    SYS_close, SYS_exit, SYS_exit_group, SYS_fcntl, SYS_futex, SYS_getpid, SYS_getrandom,
+    SYS_gettid, SYS_gettimeofday, SYS_madvise, SYS_mmap, SYS_mprotect, SYS_mremap, SYS_munmap,
+    SYS_nanosleep, SYS_ppoll, SYS_prctl, SYS_prlimit64, SYS_pwrite64, SYS_read, SYS_readv,
+    SYS_recvfrom, SYS_restart_syscall, SYS_rseq, SYS_rt_sigaction, SYS_rt_sigprocmask,
+    SYS_rt_sigreturn, SYS_sched_getaffinity, SYS_sched_yield, SYS_sendto, SYS_set_robust_list,
+    SYS_shutdown, SYS_sigaltstack, SYS_tgkill, SYS_write, SYS_writev,
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -107,6 +107,8 @@ fn rules() -> Result<Rules, seccompiler::BackendError> {
     rules.insert(SYS_prctl, equals(0, &[PR_SET_NAME as u64, PR_SET_VMA])?);
     let duplicate = [F_GETFD as u64, F_GETFL as u64, F_DUPFD_CLOEXEC as u64];
     rules.insert(SYS_fcntl, equals(1, &duplicate)?);
+    // Word of whose call runs, at standard output.
+    rules.insert(SYS_pwrite64, vec![rule(&[(0, SeccompCmpOp::Eq, STDOUT_FILENO as u64)])?]);
     // Reading limits of its own, and setting that of its data.
     let own = (0, SeccompCmpOp::Eq, 0);
     let limits = vec![

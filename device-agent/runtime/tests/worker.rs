@@ -2,6 +2,8 @@
 
 #[path = "worker/guest_calls.rs"]
 mod guest_calls;
+#[path = "worker/guests.rs"]
+mod guests;
 mod replay;
 mod support;
 

@@ -133,9 +133,10 @@ pub fn import_names() -> Vec<String> {
     GuestCall::ALL.iter().map(|call| call.import_name()).collect()
 }
 
-pub fn register(runtime: &Runtime, shared: &Arc<Shared>) -> Result<(), wamr::RegisterError> {
+/// For all guests: each call finds its own in the state of the instance.
+pub fn register(runtime: &Runtime) -> Result<(), wamr::RegisterError> {
     for call in GuestCall::ALL.iter().copied() {
-        let (body, shared) = (body_of(call), Arc::clone(shared));
+        let body = body_of(call);
         let params = call.params().iter().map(to_wamr).collect::<Vec<_>>();
         let func_type =
             FuncType::new(params, call.result().iter().map(to_wamr).collect::<Vec<_>>());
@@ -148,7 +149,9 @@ pub fn register(runtime: &Runtime, shared: &Arc<Shared>) -> Result<(), wamr::Reg
                 let mut host_call = HostCall::new(caller);
                 let answer = body(&mut host_call, args);
                 // One that traps counts like any other.
-                shared.host_calls.note(call, host_call.bytes(), began.elapsed());
+                let bytes = host_call.bytes();
+                let shared = &host_call.state()?.meters.shared;
+                shared.host_calls.note(call, bytes, began.elapsed());
                 answer
             },
         ))?;

@@ -22,8 +22,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use target_spec::{BoundsChecks, Registry};
 use worker_protocol::{
-    Command, ConfigEntry, Event, Grants, Hello, Limits, Load, Sensor, SensorSource, Usage,
-    read_frame, write_frame,
+    Command, ConfigEntry, Event, Grants, GuestId, Hello, Limits, Load, Sensor, SensorSource, Usage,
+    read_frame, read_guest_frame, write_frame, write_guest_frame,
 };
 
 /// An emulator on a loaded machine needs a while.
@@ -45,10 +45,16 @@ impl Worker {
     }
 
     pub fn start_as(arguments: &[&str]) -> Self {
+        let mut command = runtime();
+        command.args(arguments);
+        Self::start_by(command)
+    }
+
+    /// The same with what else the command says.
+    pub fn start_by(mut command: Process) -> Self {
         let (socket, its_end) = UnixStream::pair().unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        let mut command = runtime();
-        command.args(arguments).stdin(Stdio::from(OwnedFd::from(its_end)));
+        command.stdin(Stdio::from(OwnedFd::from(its_end)));
         let child = command.spawn().unwrap();
         // Its copy of the worker's end would keep the socket open.
         drop(command);
@@ -104,6 +110,53 @@ impl Worker {
 
     pub fn send(&self, command: &Command) {
         write_frame(&self.socket, command).unwrap();
+    }
+
+    pub fn send_to(&self, guest: u32, command: &Command) {
+        write_guest_frame(&self.socket, GuestId(guest), command).unwrap();
+    }
+
+    /// Loads a module as this guest, which has to succeed.
+    pub fn load_as(&self, guest: u32, load: Load) {
+        let (grants, limits) =
+            (grants(), if load.limits == Limits::default() { limits() } else { load.limits });
+        self.send_to(
+            guest,
+            &Command::Load(Load { app: format!("guest-{guest}"), limits, grants, ..load }),
+        );
+        let loaded = self.find_of(guest, |event| {
+            matches!(event, Event::Loaded { .. } | Event::LoadFailed { .. })
+        });
+        assert!(matches!(loaded, Event::Loaded { .. }), "{loaded:?}");
+    }
+
+    /// The next event of whichever guest.
+    pub fn next_of_any(&self) -> (u32, Event) {
+        let (guest, event) =
+            read_guest_frame(&self.socket).expect("the worker sends another event in time");
+        (guest.0, event)
+    }
+
+    /// The next event of this guest that this holds for; others are skipped.
+    pub fn find_of(&self, guest: u32, is_it: impl Fn(&Event) -> bool) -> Event {
+        let end = Instant::now() + DEADLINE;
+        let mut last = None;
+        while Instant::now() < end {
+            let (of, event) = self.next_of_any();
+            if of == guest && is_it(&event) {
+                return event;
+            }
+            last = Some((of, event));
+        }
+        panic!("the expected event of guest {guest} did not come; the last one was {last:?}");
+    }
+
+    pub fn usage_of(&self, guest: u32) -> Usage {
+        self.send_to(guest, &Command::ReportUsage);
+        match self.find_of(guest, |event| matches!(event, Event::Usage(_))) {
+            Event::Usage(usage) => usage,
+            _ => unreachable!("only a Usage is found"),
+        }
     }
 
     pub fn next_event(&self) -> Event {
