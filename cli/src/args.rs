@@ -130,7 +130,7 @@ impl OutputArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Push modules and look at them
+    /// Link modules, push them and look at them
     #[command(subcommand)]
     Module(module::Command),
     /// Run applications of several modules, each from a file

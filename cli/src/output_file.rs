@@ -8,10 +8,7 @@ use std::path::Path;
 
 pub fn write(input: &Path, output: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failure = || Failure::new(Exit::Failed, format!("write {}", output.display()));
-    if is_same_file(input, output) {
-        let message = format!("the output would replace the input {}", input.display());
-        return Err(Failure::new(Exit::Usage, message).or_try("another name for the output"));
-    }
+    refuse_same(input, output)?;
     let mut file = File::create(output).map_err(|error| {
         failure().because(&error).or_try("a folder that exists and that you may write to")
     })?;
@@ -22,6 +19,15 @@ pub fn write(input: &Path, output: &Path, bytes: &[u8]) -> Result<(), Failure> {
         }
         failure().because(&error)
     })
+}
+
+/// For a command that reads several files.
+pub fn refuse_same(input: &Path, output: &Path) -> Result<(), Failure> {
+    if !is_same_file(input, output) {
+        return Ok(());
+    }
+    let message = format!("the output would replace the input {}", input.display());
+    Err(Failure::new(Exit::Usage, message).or_try("another name for the output"))
 }
 
 /// Puts a file in place of one that may be there already, so that at every moment it is

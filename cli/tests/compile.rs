@@ -162,3 +162,37 @@ fn files_that_cannot_be_used_are_named_with_the_reason() {
     let ran = run(farrier(&["compile"]).arg(&input).arg("-o").arg(&input).args(target));
     refused(ran, 2, &["replace the input"]);
 }
+
+#[test]
+fn modules_are_linked_into_one_that_compiles() {
+    let folder = Folder::new();
+    let library = r#"(module (func (export "twice") (param i32) (result i32)
+        (i32.mul (local.get 0) (i32.const 2))))"#;
+    let main = r#"(module (import "math" "twice" (func $twice (param i32) (result i32)))
+        (func (export "four") (result i32) (call $twice (i32.const 2))))"#;
+    let main = folder.file("main.wasm", wat::parse_str(main).unwrap());
+    let library = folder.file("math.wasm", wat::parse_str(library).unwrap());
+    let linked = folder.0.path().join("linked.wasm");
+    let link = |more: &[&str]| {
+        let named = format!("math={}", library.display());
+        let mut command = farrier(&["module", "link"]);
+        run(command.arg(&main).arg(named).arg("-o").arg(&linked).args(more))
+    };
+    let ran = link(&[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.stdout.contains("linked.wasm: ") && ran.stdout.contains(" of 2 modules"));
+    let first = std::fs::read(&linked).unwrap();
+    let ran = link(&["--json"]);
+    let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(told["inputs"][1]["name"], "math");
+    assert_eq!(std::fs::read(&linked).unwrap(), first, "the same inputs, the same bytes");
+    assert_eq!(folder.compile(&linked, &["--target", "riscv64-linux"]).code, 0);
+
+    refused(link(&["maths=nowhere.wasm"]), 1, &["read nowhere.wasm"]);
+    let again = format!("maths={}", library.display());
+    refused(link(&[&again]), 1, &["\"maths\"", "imports are from", "docs/linking.md"]);
+    let mut command = farrier(&["module", "link"]);
+    let named = format!("math={}", library.display());
+    let ran = run(command.arg(&main).arg(named).arg("-o").arg(&library));
+    refused(ran, 2, &["would replace the input"]);
+}

@@ -57,6 +57,10 @@ pub fn run(command: Command, global: &GlobalArgs, console: &Console) -> Result<(
             None => Ok(()),
             Some(command) => block_on(Command::App(command), global, console),
         },
+        Command::Module(command) => match module::run_offline(command, console)? {
+            None => Ok(()),
+            Some(command) => block_on(Command::Module(command), global, console),
+        },
         Command::Release(command) => match release::run_offline(command, console)? {
             None => Ok(()),
             Some(command) => block_on(Command::Release(command), global, console),

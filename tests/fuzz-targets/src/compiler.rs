@@ -5,6 +5,7 @@ use crate::Outcome;
 use aot_compiler::{CompileError, CompileOptions, ModuleError, census, compile};
 use aot_reader::{AotFile, Module};
 use arbitrary::Unstructured;
+use module_linker::{Library, LinkError};
 use std::num::NonZeroUsize;
 use std::sync::LazyLock;
 use target_spec::{BoundsChecks, Registry, Target};
@@ -84,6 +85,35 @@ pub fn compile_valid(data: &[u8]) -> Outcome {
     }
     outcome
 }
+
+/// Any bytes, cut into a main module and a library at the first mark, are linked or
+/// refused; what was linked is a module, and the compiler says the same of it each time.
+pub fn link_any_bytes(data: &[u8]) -> Outcome {
+    let cut = data.windows(LINK_MARK.len()).position(|window| window == LINK_MARK);
+    let (main, library) = match cut {
+        Some(place) => (&data[..place], &data[place + LINK_MARK.len()..]),
+        None => (data, &b"\0asm\x01\0\0\0"[..]),
+    };
+    let libraries = [Library { name: LINK_NAME, wasm: library }];
+    let linked = module_linker::link(main, &libraries);
+    match &linked {
+        Err(LinkError::Bug { message }) => panic!("a bug of the linker: {message}"),
+        Err(_) => {}
+        Ok(wasm) => match census(wasm) {
+            Ok(census) => {
+                let is_left = census.imports.iter().any(|import| import.module == LINK_NAME);
+                assert!(!is_left, "an import from the library is left");
+            }
+            Err(ModuleError::Unsupported { .. } | ModuleError::LimitExceeded { .. }) => {}
+            // What was written for one of the inputs alone.
+            Err(error) => panic!("the linker accepts, the compiler finds: {error}"),
+        },
+    }
+    Outcome::of_result(&linked)
+}
+
+pub(crate) const LINK_MARK: &[u8] = b"\0next\0";
+pub(crate) const LINK_NAME: &str = "lib";
 
 /// What may be imported: functions alone, for an AoT file has nothing else.
 const IMPORTS: &str = r#"(module

@@ -13,7 +13,7 @@ mod decoders;
 mod files;
 mod seeds;
 
-pub use compiler::{compile_any_bytes, compile_valid};
+pub use compiler::{compile_any_bytes, compile_valid, link_any_bytes};
 pub use decoders::{
     application_file, audit_chain, device_protocol, known_answer_toml, module_package,
     signer_protocol, worker_protocol,
@@ -24,6 +24,7 @@ pub use fuzzer::{Finding, Limits, Outcome, Ran, Random, Target, run};
 pub const TARGETS: &[Target] = &[
     Target { name: "compile_any_bytes", check: compile_any_bytes, seeds: seeds::modules, share: 4 },
     Target { name: "compile_valid", check: compile_valid, seeds: seeds::nothing, share: 5 },
+    Target { name: "link_any_bytes", check: link_any_bytes, seeds: seeds::linked, share: 1 },
     Target { name: "read_aot", check: read_aot, seeds: seeds::aot_files, share: 2 },
     Target { name: "profile_note", check: profile_note, seeds: seeds::notes, share: 1 },
     Target {

@@ -1,7 +1,7 @@
 //! Where the fuzzer begins: good inputs, made here so that they follow the formats.
 
 use crate::Random;
-use crate::compiler::module_of;
+use crate::compiler::{LINK_MARK, module_of};
 use crate::decoders::{KEY, root};
 use aot_compiler::{CompileOptions, compile};
 use device_protocol::{
@@ -46,6 +46,40 @@ pub(crate) fn modules() -> Vec<Vec<u8>> {
     let written = wat::parse_str(EVERYTHING).expect("the seed module is valid");
     let header = b"\0asm\x01\0\0\0".to_vec();
     made.chain([written, header]).collect()
+}
+
+/// A main module of each kind of import, and the library that has them all.
+pub(crate) fn linked() -> Vec<Vec<u8>> {
+    let library = r#"(module (import "farrier" "log" (func $log (param i32)))
+        (memory (export "memory") 1) (data (i32.const 8) "ab") (data $late "c")
+        (table (export "table") 2 4 funcref) (elem (i32.const 0) $both)
+        (global (export "base") i32 (i32.const 3))
+        (global $count (export "count") (mut i32) (i32.const 1))
+        (func $both (export "both") (param f64 i32) (result f32)
+            (memory.init $late (i32.const 0) (i32.const 0) (i32.const 1))
+            (drop (ref.func $both)) (f32.const 1))
+        (func $start (call $log (i32.const 1))) (start $start))"#;
+    let mains = [
+        r#"(module (import "lib" "both" (func $both (param f64 i32) (result f32)))
+            (func (export "tick") (drop (call $both (f64.const 1) (i32.const 2)))))"#,
+        r#"(module (import "lib" "memory" (memory 1)) (import "lib" "base" (global $base i32))
+            (global i32 (i32.add (global.get $base) (i32.const 1)))
+            (data (offset (global.get $base)) "x") (func (export "f") (result i32)
+            (i32.load (i32.const 8))))"#,
+        r#"(module (import "lib" "table" (table 1 funcref)) (type (func))
+            (import "lib" "count" (global $count (mut i32))) (func $f (global.set $count (i32.const 2))
+            (call_indirect (type 0) (i32.const 1))) (elem (i32.const 1) $f) (start $f))"#,
+    ];
+    let wasm = |text: &str| wat::parse_str(text).expect("a seed is valid");
+    let pairs = mains.map(|main| [&wasm(main), LINK_MARK, &wasm(library)].concat());
+    let main = r#"(module (import "lib" "sum" (func $sum (param i32) (result i32)))
+        (memory (export "memory") 1) (global $__stack_pointer (mut i32) (i32.const 4096))
+        (data (i32.const 4096) "ab") (func (export "tick") (result i32) (call $sum (i32.const 4096))))"#;
+    let library = r#"(module (import "env" "memory" (memory 2))
+        (global $__stack_pointer (mut i32) (i32.const 66560)) (data (i32.const 65536) "c")
+        (func (export "sum") (param i32) (result i32) (i32.load (local.get 0))))"#;
+    let shared = [&wasm(main), LINK_MARK, &wasm(library)].concat();
+    pairs.into_iter().chain([shared]).chain(modules()).collect()
 }
 
 pub(crate) fn aot_files() -> Vec<Vec<u8>> {

@@ -35,6 +35,11 @@ fn bytes_of_any_kind_are_compiled_or_refused_without_a_bug() {
 }
 
 #[test]
+fn pairs_of_modules_are_linked_or_refused_without_a_bug() {
+    check("link_any_bytes");
+}
+
+#[test]
 fn application_files_are_read_or_refused_by_place() {
     check("application_file");
 }

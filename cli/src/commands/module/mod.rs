@@ -1,6 +1,7 @@
-//! `farrier module`: push modules and look at them.
+//! `farrier module`: link, push and look at modules.
 
 mod check;
+pub mod link;
 mod ls;
 mod push;
 mod show;
@@ -23,6 +24,16 @@ pub enum Command {
     Show(show::ShowArgs),
     /// Say which devices can run a module, and why the others cannot
     Check(check::CheckArgs),
+    /// Make one module of a module and the libraries it imports; needs no gateway
+    Link(link::LinkArgs),
+}
+
+/// What needs no gateway is done here; the rest is given back.
+pub fn run_offline(command: Command, console: &Console) -> Result<Option<Command>, Failure> {
+    match command {
+        Command::Link(args) => link::run(&args, console).map(|()| None),
+        command => Ok(Some(command)),
+    }
 }
 
 pub async fn run(command: Command, client: &Client, console: &Console) -> Result<(), Failure> {
@@ -31,6 +42,7 @@ pub async fn run(command: Command, client: &Client, console: &Console) -> Result
         Command::Ls(args) => ls::run(&args, client, console).await,
         Command::Show(args) => show::run(&args, client, console).await,
         Command::Check(args) => check::run(&args, client, console).await,
+        Command::Link(_) => unreachable!("`run_offline` has taken it"),
     }
 }
 
