@@ -29,6 +29,8 @@ use target_spec::{BoundsChecks, Registry, TargetId};
 /// Some seconds, for tests, to ten years.
 const CERTIFICATE_VALID_S: std::ops::RangeInclusive<u64> = 5..=315_360_000;
 
+const METRICS_TOKEN_CHARS_MIN: usize = 16;
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -55,6 +57,10 @@ pub struct Config {
     /// What login links begin with, such as `https://gateway.example`.
     #[serde(default)]
     pub http_advertise_url: Option<String>,
+    /// A file with a secret, of 16 characters at least, that opens `/metrics` and nothing
+    /// else.
+    #[serde(default)]
+    pub metrics_token_file: Option<PathBuf>,
     /// Largest module that is taken.
     #[serde(default = "default_upload_bytes_max")]
     pub upload_bytes_max: u64,
@@ -273,6 +279,21 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The secret that opens `/metrics`.
+    pub fn metrics_token(&self) -> Result<Option<String>, ConfigError> {
+        let Some(path) = &self.metrics_token_file else { return Ok(None) };
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        let token = text.trim();
+        if token.len() < METRICS_TOKEN_CHARS_MIN || token.contains(char::is_whitespace) {
+            return Err(ConfigError::Value(format!(
+                "{} should hold one secret of at least {METRICS_TOKEN_CHARS_MIN} characters",
+                path.display()
+            )));
+        }
+        Ok(Some(token.to_owned()))
     }
 
     /// Where the embedded broker listens.

@@ -11,6 +11,7 @@
 //! | [`signing`] | the keys that are here, and the way to the one that may be elsewhere |
 //! | [`signing_desk`] | offers releases to a signer in another process |
 //! | [`authority`] | the certificates of TLS |
+//! | [`metrics`] | what is counted, for `/metrics` |
 //! | [`mqtt`] | the gateway as a client of its broker |
 //! | [`store`] | records and blobs that survive a power cut |
 //! | [`telemetry`] | what devices reported, bounded and in memory |
@@ -23,6 +24,7 @@ pub mod check;
 pub mod compile;
 pub mod config;
 pub mod http;
+pub mod metrics;
 pub mod mqtt;
 pub mod signing;
 pub mod signing_desk;

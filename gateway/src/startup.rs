@@ -76,8 +76,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let ticking = tokio::spawn(tick(app.clone()));
     let signing = tokio::spawn(crate::signing_desk::run(app.clone()));
     let (end, ending) = watch::channel(false);
-    let serving =
-        tokio::spawn(serve(listener, HttpState::new(app.clone(), ending.clone()), ending));
+    let http_state = HttpState::new(app.clone(), ending.clone())
+        .with_metrics_token(config.metrics_token()?.as_deref());
+    let serving = tokio::spawn(serve(listener, http_state, ending));
 
     greet(&app, &data_dir)?;
     print_ready(http_addr, &broker_url)?;

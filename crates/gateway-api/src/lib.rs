@@ -8,6 +8,9 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /healthz` (no login) | 200 while the process serves |
+//! | `GET /readyz` (no login) | 200 if it can do all of its work, else 503 with `reasons` |
+//! | `GET /version` (no login) | name and version of the gateway, versions of the API |
+//! | `GET /metrics` | OpenMetrics text, `docs/metrics.md` |
 //! | `GET /api/v1/session` | [`Session`] |
 //! | `POST /api/v1/login-links` | [`LoginLink`], good once and for ten minutes |
 //! | `GET /login?token=…` (no login) | sets the session cookie, redirects to `/` |

@@ -172,10 +172,12 @@ impl App {
             let job = CheckJob { build: build.clone(), state: JobState::Queued };
             state.jobs.checks.insert(hash, job);
             self.rooms.workshop.check(hash);
+            self.metrics.note_cache_lookup(true);
         } else if self.has_queue_room(state) {
             let bytes = state.model.modules.get(&build.key.module).map_or(0, |m| m.bytes);
             state.jobs.queue_compile(build.key.clone(), bytes);
             self.rooms.workshop.compile();
+            self.metrics.note_cache_lookup(false);
         } else {
             state.jobs.has_deferred = true;
             return;

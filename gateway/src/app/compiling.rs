@@ -11,6 +11,7 @@ use super::builds::{CompileInput, CompileJob, JobState, Jobs, Urgency};
 use super::desired::{Build, build_for, module_for};
 use super::estimate;
 use super::{App, AppError, State};
+use crate::metrics::JobEnd;
 use crate::store::record::{ArtifactKey, ArtifactRecord, CompileRecord, DeploymentRecord, KeyHash};
 use crate::store::{Change, StoreError};
 use module_package::{ARTIFACT_BYTES_MAX, ArtifactId, BlobId, ModuleId};
@@ -201,6 +202,8 @@ impl App {
             changes.push(Change::Artifact(artifact));
         }
         self.commit(&mut state, changes)?;
+        let end = if outcome.result.is_ok() { JobEnd::Compiled } else { JobEnd::Refused };
+        self.metrics.note_compile(&key.target, end, compile_ms);
         match outcome.result {
             Ok(compiled) => {
                 state.jobs.compiles.remove(&job);
@@ -234,6 +237,7 @@ impl App {
         let Some(entry) = state.jobs.compiles.get_mut(&job) else { return };
         entry.state = JobState::Refused(detail);
         let key = entry.key.clone();
+        self.metrics.note_compile(&key.target, JobEnd::Fault, 0);
         self.show_artifact(&state, &key);
     }
 

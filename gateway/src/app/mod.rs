@@ -44,6 +44,7 @@ mod reconcile;
 mod releases;
 mod reports;
 mod revoking;
+mod standing;
 mod status;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -65,9 +66,11 @@ pub use membership::BrokerTrust;
 pub use modules::Upload;
 pub use releases::SigningPass;
 pub use reports::{LogQuery, PublishedQuery, UpRefusal};
+pub use standing::NotReady;
 pub use trust::TrustRules;
 
 use crate::authority::Authority;
+use crate::metrics::Metrics;
 use crate::signing::Signing;
 use crate::store::record::KeyHash;
 use crate::store::{Blobs, Change, Store, StoreError};
@@ -167,6 +170,7 @@ pub struct App {
     shown_deployments: Mutex<HashMap<u64, gateway_api::Deployment>>,
     deployments_changed: AtomicBool,
     signing_wanted: Notify,
+    metrics: Arc<Metrics>,
     /// The last write failed for want of space.
     storage_full: AtomicBool,
 }
@@ -227,6 +231,7 @@ impl App {
             shown_deployments: Mutex::default(),
             deployments_changed: AtomicBool::new(true),
             signing_wanted: Notify::new(),
+            metrics: Arc::default(),
             storage_full: AtomicBool::new(false),
         });
         let mut state = app.state();
@@ -252,6 +257,10 @@ impl App {
 
     pub fn events(&self) -> &EventBus {
         &self.events
+    }
+
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     pub fn now_ms(&self) -> u64 {

@@ -7,7 +7,7 @@
 use super::ahead::Seen;
 use super::audit::as_device;
 use super::{App, AppError, State, views};
-use crate::telemetry::{DeviceTelemetry, ReportRefusal, StoredLog, StoredPublished, cut};
+use crate::telemetry::{DeviceTelemetry, Increase, ReportRefusal, StoredLog, StoredPublished, cut};
 use device_protocol::{
     LOG_LINES_MAX, LogMessage, MESSAGE_VERSION, PublishedMessage, REPORT_BYTES_MAX, Report, Topic,
     UP_MESSAGE_BYTES_MAX, Want,
@@ -69,8 +69,11 @@ impl App {
     /// Takes one message of a device, or counts it as refused.
     pub fn take_up(&self, topic: &str, payload: &[u8]) -> Result<(), UpRefusal> {
         let taken = self.take_up_message(topic, payload);
+        let topic = Topic::parse(topic);
+        let kind = topic.as_ref().map_or("other", kind_of);
+        self.metrics.note_message(kind, payload.len(), taken.is_ok());
         if taken.is_err()
-            && let Some(device) = Topic::parse(topic).as_ref().and_then(Topic::device)
+            && let Some(device) = topic.as_ref().and_then(Topic::device)
         {
             self.note_refused_message(device);
         }
@@ -147,9 +150,11 @@ impl App {
         let mut telemetry = self.telemetry();
         let of_device = telemetry.device_mut(device);
         let nonce = report.nonce;
+        let increase = Increase::between(of_device.report(), &report);
         // Late and replayed reports end here, before they count for anything.
         of_device.fold(report, now_ms)?;
         of_device.shown_online = true;
+        self.metrics.note_increase(&increase);
         self.take_question(device, nonce);
         let Some(record) = state.model.devices.get(device) else { return Ok(()) };
         let view = views::device(&state, &telemetry, record, now_ms);
@@ -258,6 +263,17 @@ impl App {
             found.extend(find(device, &name, of_device));
         }
         Ok(newest(found, limit))
+    }
+}
+
+/// For counting: of each kind that a device sends.
+fn kind_of(topic: &Topic) -> &'static str {
+    match topic {
+        Topic::Report(_) => "report",
+        Topic::Log(_) => "log",
+        Topic::Published(_) => "published",
+        Topic::Want(_) => "want",
+        _ => "other",
     }
 }
 

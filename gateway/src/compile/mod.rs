@@ -64,14 +64,18 @@ pub fn start_workers(
     let (process, bench) = (Arc::new(process), Arc::new(bench));
     for _ in 0..worker_count {
         let (app_, jobs, process) = (app.clone(), queues.compiles.clone(), process.clone());
+        let present = app.metrics().open_worker();
         workers.spawn(async move {
+            let _present = present;
             while let Ok(permit) = jobs.acquire().await {
                 permit.forget();
                 compile_next(&app_, &process).await;
             }
         });
         let (app_, jobs, bench) = (app.clone(), checks.clone(), bench.clone());
+        let present = app.metrics().open_worker();
         workers.spawn(async move {
+            let _present = present;
             while let Some(job) = next(&jobs).await {
                 check(&app_, job, &bench).await;
             }

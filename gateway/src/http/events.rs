@@ -2,6 +2,7 @@
 
 use super::HttpState;
 use crate::app::{App, NumberedEvent};
+use crate::metrics::Present;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
@@ -30,7 +31,8 @@ pub async fn stream(
         None => *newest.borrow(),
     };
     let HttpState { app, ending, .. } = state;
-    let watcher = Watcher { app, newest, ending, position, ready: VecDeque::new() };
+    let open = app.metrics().open_stream();
+    let watcher = Watcher { _open: open, app, newest, ending, position, ready: VecDeque::new() };
     let events = unfold(watcher, |mut watcher| async move {
         let event = watcher.next().await?;
         Some((Ok(event), watcher))
@@ -39,6 +41,8 @@ pub async fn stream(
 }
 
 struct Watcher {
+    /// Counts this stream.
+    _open: Present,
     app: Arc<App>,
     newest: watch::Receiver<u64>,
     ending: watch::Receiver<bool>,
@@ -65,6 +69,7 @@ impl Watcher {
                 }
                 None => {
                     self.position = newest;
+                    self.app.metrics().note_resync();
                     return Some(to_sse(newest, &Event::Resync));
                 }
             }

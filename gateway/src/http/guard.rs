@@ -49,11 +49,24 @@ pub async fn require_login(
     Ok(ACTOR.scope("browser".to_owned(), next.run(request)).await)
 }
 
+/// Whether somebody may read who is let in by token or session.
+pub async fn is_logged_in(
+    state: &HttpState,
+    session: &Session,
+    headers: &HeaderMap,
+) -> Result<bool, ApiError> {
+    if let Some(token) = bearer_token(headers) {
+        let token = token.to_owned();
+        return state.run(move |app| Ok(app.token_label(&token).is_some())).await;
+    }
+    Ok(session.get::<bool>(LOGGED_IN).await.ok().flatten() == Some(true))
+}
+
 fn login_required(detail: &str) -> ApiError {
     ApiError::new(ProblemCode::LoginRequired, detail)
 }
 
-fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }

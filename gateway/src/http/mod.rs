@@ -15,6 +15,7 @@ mod extract;
 mod guard;
 mod messages;
 mod modules;
+mod operations;
 mod problem;
 mod request;
 mod session;
@@ -25,14 +26,16 @@ mod trust;
 mod ui;
 
 use crate::app::{App, AppError};
+use crate::metrics::Metrics;
 use crate::store::note::as_actor;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post, put};
 use gateway_api::ProblemCode;
+use module_package::BlobId;
 use problem::ApiError;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
@@ -57,13 +60,25 @@ const CSP: &str =
 pub struct HttpState {
     app: Arc<App>,
     uploads: Arc<Semaphore>,
+    /// The hash of what opens `/metrics`.
+    metrics_token: Option<BlobId>,
     /// Turns true when the gateway ends, so that streams end too.
     ending: watch::Receiver<bool>,
 }
 
 impl HttpState {
     pub fn new(app: Arc<App>, ending: watch::Receiver<bool>) -> Self {
-        Self { app, uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)), ending }
+        Self {
+            app,
+            uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
+            metrics_token: None,
+            ending,
+        }
+    }
+
+    /// This secret opens `/metrics`, and nothing else.
+    pub fn with_metrics_token(self, token: Option<&str>) -> Self {
+        Self { metrics_token: token.map(|token| BlobId::of(token.as_bytes())), ..self }
     }
 
     /// Runs a rule where it may block.
@@ -86,6 +101,7 @@ impl HttpState {
 
 /// Everything that the gateway answers. Needs no port, so tests call it directly.
 pub fn router(state: HttpState) -> Router {
+    let metrics = state.app.metrics().clone();
     let behind_login = Router::new()
         .route("/session", get(session::show))
         .route("/login-links", post(session::new_link))
@@ -138,7 +154,10 @@ pub fn router(state: HttpState) -> Router {
             SESSION_IDLE_HOURS,
         )));
     let all = Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(operations::healthz))
+        .route("/readyz", get(operations::readyz))
+        .route("/version", get(operations::version))
+        .route("/metrics", get(operations::read_metrics))
         .route("/login", get(session::login))
         .nest("/api/v1", api)
         .route("/api", any(unknown_path))
@@ -151,12 +170,14 @@ pub fn router(state: HttpState) -> Router {
         .layer(set_header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(set_header(X_FRAME_OPTIONS, "DENY"))
         .with_state(state);
-    in_outer_layers(all)
+    in_outer_layers(all, metrics)
 }
 
 /// What turns any end of a request into an answer.
-fn in_outer_layers(router: Router) -> Router {
-    router.layer(CatchPanicLayer::custom(problem::of_panic)).layer(from_fn(request::finish))
+fn in_outer_layers(router: Router, metrics: Arc<Metrics>) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(problem::of_panic))
+        .layer(from_fn_with_state(metrics, request::finish))
 }
 
 fn set_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {

@@ -18,9 +18,14 @@ pub struct ApiError {
     retry_after_s: Option<u64>,
     errors: Vec<FileProblem>,
     plan: Option<Box<ApplicationPlan>>,
+    reasons: Vec<String>,
     /// For the log only.
     cause: Option<String>,
 }
+
+/// Several of them, for programs.
+#[derive(Debug, Clone, Default)]
+pub struct Reasons(pub Vec<String>);
 
 /// What the log says about a fault of ours.
 #[derive(Debug, Clone)]
@@ -37,8 +42,20 @@ impl ApiError {
     }
 
     fn of(code: ProblemCode, status: StatusCode, detail: String) -> Self {
-        let (errors, plan) = (Vec::new(), None);
-        Self { code, status, detail, retry_after_s: None, errors, plan, cause: None }
+        Self {
+            code,
+            status,
+            detail,
+            retry_after_s: None,
+            errors: Vec::new(),
+            plan: None,
+            reasons: Vec::new(),
+            cause: None,
+        }
+    }
+
+    pub fn with_reasons(self, reasons: Vec<String>) -> Self {
+        Self { reasons, ..self }
     }
 
     pub fn internal(cause: String) -> Self {
@@ -85,6 +102,9 @@ impl IntoResponse for ApiError {
         }
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(InternalCause(cause));
+        }
+        if !self.reasons.is_empty() {
+            response.extensions_mut().insert(Reasons(self.reasons));
         }
         response.extensions_mut().insert(Problem {
             kind: format!("/problems/{}", code_text(self.code)),

@@ -1,14 +1,17 @@
 //! What every request has: an id, a line in the log, and, if it is refused, a
 //! problem document with that id.
 
-use super::problem::{ApiError, InternalCause};
+use super::problem::{ApiError, InternalCause, Reasons};
+use crate::metrics::Metrics;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gateway_api::{PROBLEM_CONTENT_TYPE, Problem};
+use serde::Serialize;
+use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -19,19 +22,26 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static START: LazyLock<u32> = LazyLock::new(|| getrandom::u32().unwrap_or_default());
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
+/// What no template matches: the dashboard's files and pages.
+const UI_ROUTE: &str = "ui";
+
 /// The outermost layer. The query is never logged: a login token stands in it.
-pub async fn finish(request: Request, next: Next) -> Response {
+pub async fn finish(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let id = format!("{:08x}-{count}", *START);
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let started = Instant::now();
     let mut response = write_problem(next.run(request).await, &id);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
     let status = response.status().as_u16();
-    let elapsed_ms = started.elapsed().as_millis() as u64;
+    let elapsed = started.elapsed();
+    let route = route.as_ref().map_or(UI_ROUTE, MatchedPath::as_str);
+    metrics.note_request(method.as_str(), route, status, elapsed.as_secs_f64());
+    let elapsed_ms = elapsed.as_millis() as u64;
     match response.extensions().get::<InternalCause>() {
         Some(InternalCause(cause)) => {
             tracing::error!(request.id = id, %method, path, status, elapsed_ms, cause, "request failed");
@@ -42,6 +52,15 @@ pub async fn finish(request: Request, next: Next) -> Response {
         None => tracing::debug!(request.id = id, %method, path, status, elapsed_ms, "request"),
     }
     response
+}
+
+/// What only a readiness check needs, beside the document that every client reads.
+#[derive(Serialize)]
+struct WithReasons {
+    #[serde(flatten)]
+    problem: Problem,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
 }
 
 fn write_problem(mut response: Response, id: &str) -> Response {
@@ -57,7 +76,8 @@ fn write_problem(mut response: Response, id: &str) -> Response {
     });
     let Some(mut problem) = problem else { return response };
     problem.request_id = Some(id.to_owned());
-    let json = serde_json::to_vec(&problem).unwrap_or_default();
+    let Reasons(reasons) = response.extensions_mut().remove().unwrap_or_default();
+    let json = serde_json::to_vec(&WithReasons { problem, reasons }).unwrap_or_default();
     response.headers_mut().remove(CONTENT_LENGTH);
     let content_type = HeaderValue::from_static(PROBLEM_CONTENT_TYPE);
     response.headers_mut().insert(CONTENT_TYPE, content_type);

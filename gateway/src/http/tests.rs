@@ -1,5 +1,7 @@
 //! The API as its users see it, without a port.
 
+mod operations;
+
 use super::{HttpState, in_outer_layers, router};
 use crate::app::tests::fleet::{FakeDevice, Fleet, plain_wasm};
 use axum::Router;
@@ -9,6 +11,7 @@ use axum::http::{Method, Request, Response, StatusCode};
 use axum::routing::get;
 use gateway_api::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 use proptest::prelude::*;
+use std::sync::Arc;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -230,7 +233,7 @@ async fn a_panic_is_a_problem_with_an_id_and_without_its_text() {
     async fn fail() -> &'static str {
         panic!("secret detail")
     }
-    let router = in_outer_layers(Router::new().route("/", get(fail)));
+    let router = in_outer_layers(Router::new().route("/", get(fail)), Arc::default());
     let request = Request::builder().uri("/").body(Body::empty()).unwrap();
     let response = router.oneshot(request).await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

@@ -23,7 +23,9 @@ impl AccessControl for BrokerAccess {
                 let is_ours = BlobId::of(password) == self.gateway_password_hash;
                 return if is_ours { Login::Allowed } else { Login::Refused };
             }
-            match self.app.check_login(client_id, password) {
+            let checked = self.app.check_login(client_id, password);
+            self.app.metrics().note_login(checked.is_ok());
+            match checked {
                 Ok(device) => {
                     tracing::debug!(device.id = %device, "logs in to the broker");
                     Login::Allowed

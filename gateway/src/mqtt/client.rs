@@ -67,6 +67,7 @@ async fn run_connection(
     loop {
         match event_loop.poll().await {
             Ok(Event::Incoming(Packet::ConnAck(_))) => {
+                app.metrics().note_broker(true);
                 if let Err(error) = client.try_subscribe(up_filter(), QoS::AtLeastOnce) {
                     tracing::error!(%error, "subscribe to the devices' messages");
                 }
@@ -81,6 +82,7 @@ async fn run_connection(
             }
             Ok(_) => {}
             Err(error) => {
+                app.metrics().note_broker(false);
                 tracing::warn!(%error, "the connection to the broker is lost");
                 tokio::time::sleep(RECONNECT_DELAY).await;
             }

@@ -68,6 +68,13 @@ impl StoreError {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreSpace {
+    /// Of the journal.
+    pub used_bytes: u64,
+    pub free_bytes: u64,
+}
+
 /// The records.
 pub trait Store: Send + Sync {
     /// Everything that is kept.
@@ -83,6 +90,11 @@ pub trait Store: Send + Sync {
 
     /// The audit log's records behind one, at most so many.
     fn audit(&self, after: u64, count_max: usize) -> Result<AuditPage, StoreError>;
+
+    /// What it takes on its disk, and what is left there, where that can be told.
+    fn space(&self) -> Option<StoreSpace> {
+        None
+    }
 
     /// Whether there is space to write, found out by writing.
     fn probe(&self) -> Result<(), StoreError>;

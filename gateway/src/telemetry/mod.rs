@@ -7,12 +7,14 @@
 
 mod cpu;
 mod device;
+mod increase;
 mod ring;
 
 pub(crate) use device::cut;
 pub use device::{
     AppFigures, AppPoint, DevicePoint, DeviceTelemetry, ReportRefusal, StoredLog, StoredPublished,
 };
+pub use increase::Increase;
 pub use ring::Ring;
 
 use module_package::DeviceId;
