@@ -18,7 +18,8 @@ pub struct ApiError {
     retry_after_s: Option<u64>,
     errors: Vec<FileProblem>,
     plan: Option<Box<ApplicationPlan>>,
-    reasons: Vec<String>,
+    /// Short, so that a result with it stays small.
+    reasons: Box<[String]>,
     /// For the log only.
     cause: Option<String>,
 }
@@ -49,13 +50,13 @@ impl ApiError {
             retry_after_s: None,
             errors: Vec::new(),
             plan: None,
-            reasons: Vec::new(),
+            reasons: Box::default(),
             cause: None,
         }
     }
 
     pub fn with_reasons(self, reasons: Vec<String>) -> Self {
-        Self { reasons, ..self }
+        Self { reasons: reasons.into(), ..self }
     }
 
     pub fn internal(cause: String) -> Self {
@@ -104,7 +105,7 @@ impl IntoResponse for ApiError {
             response.extensions_mut().insert(InternalCause(cause));
         }
         if !self.reasons.is_empty() {
-            response.extensions_mut().insert(Reasons(self.reasons));
+            response.extensions_mut().insert(Reasons(self.reasons.into()));
         }
         response.extensions_mut().insert(Problem {
             kind: format!("/problems/{}", code_text(self.code)),
