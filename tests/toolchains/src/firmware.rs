@@ -2,6 +2,7 @@
 
 use crate::Toolchains;
 use anyhow::Context;
+use module_linker::Library;
 use std::path::Path;
 
 const FREESTANDING: &str = "wasm32-freestanding";
@@ -12,8 +13,16 @@ const SIMD: &[&str] =
     &["--config", "target.wasm32-unknown-unknown.rustflags=[\"-Ctarget-feature=+simd128\"]"];
 
 /// What stands beside its modules, as `<name>.test.toml`.
-pub const TESTED: [&str; 7] =
-    ["anomaly", "debounce", "frame-decoder", "pid", "sensor-filter", "threshold", "threshold-simd"];
+pub const TESTED: [&str; 8] = [
+    "anomaly",
+    "debounce",
+    "frame-decoder",
+    "level-meter",
+    "pid",
+    "sensor-filter",
+    "threshold",
+    "threshold-simd",
+];
 
 /// Builds all into a folder.
 pub fn build(workspace: &Path, tools: &Toolchains, to: &Path) -> anyhow::Result<()> {
@@ -26,6 +35,10 @@ pub fn build(workspace: &Path, tools: &Toolchains, to: &Path) -> anyhow::Result<
     let link_flags = ["-Wl,--no-entry", "-Wl,--strip-all", "-Wl,-z,stack-size=4096"];
     let flags = [c_flags.as_slice(), &link_flags].concat();
     tools.c(&examples.join("debounce/debounce.c"), FREESTANDING, &flags, &at("debounce"))?;
+    let level = examples.join("level-meter/level-meter.c");
+    tools.c(&level, FREESTANDING, &flags, &at("level"))?;
+    copy(&tools.rust(&examples.join("level-meter/signal"), RUST_TARGET, &[])?, &at("signal"))?;
+    link(&at("level"), ("signal", &at("signal")), &at("level-meter"))?;
 
     let flags = ["-fstrip", "--stack", "4096"];
     tools.zig(&examples.join("pid/pid.zig"), FREESTANDING, &flags, &at("pid"))?;
@@ -52,6 +65,16 @@ pub fn build(workspace: &Path, tools: &Toolchains, to: &Path) -> anyhow::Result<
         copy(&examples.join(folder).join(&file), &to.join(&file))?;
     }
     Ok(())
+}
+
+/// As `farrier module link` does it.
+fn link(main: &Path, (name, library): (&str, &Path), linked: &Path) -> anyhow::Result<()> {
+    let read =
+        |path: &Path| std::fs::read(path).with_context(|| format!("read {}", path.display()));
+    let library = read(library)?;
+    let wasm = module_linker::link(&read(main)?, &[Library { name, wasm: &library }])
+        .with_context(|| format!("link {}", main.display()))?;
+    std::fs::write(linked, wasm).with_context(|| format!("write {}", linked.display()))
 }
 
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
