@@ -2,8 +2,8 @@
 
 use crate::commands::{
     app, audit, compile, completion, context, dashboard, deploy, deployment, device, doctor,
-    inspect, key, logs, man, module, new, provenance, ps, published, release, root, run, send,
-    test, trust, undeploy, version,
+    inspect, key, logs, man, module, new, provenance, ps, published, release, rollback, root, run,
+    send, test, trust, undeploy, version,
 };
 use crate::complete;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -138,6 +138,8 @@ pub enum Command {
     App(app::Command),
     /// Run a module on devices
     Deploy(deploy::DeployArgs),
+    /// Run again what ran before
+    Rollback(rollback::RollbackArgs),
     /// Take an application from its devices
     Undeploy(undeploy::UndeployArgs),
     /// Look at deployments and their progress

@@ -1,6 +1,6 @@
 //! `farrier deploy`: asks for a module on devices, and waits for it if told to.
 
-use crate::args::OutputArgs;
+use crate::args::{Format, OutputArgs};
 use crate::commands::deployment;
 use crate::commands::tail::telling;
 use crate::complete;
@@ -119,15 +119,26 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
     };
     warn_of_obstacles(client, &new, console).await;
     let format = args.output.format();
-    if !args.wait {
-        let deployment = create(client, &new).await?;
+    make(args.wait.then_some(args.timeout), format, client, console, create(client, &new)).await
+}
+
+/// Makes a deployment and shows it, at once or when it has ended.
+pub async fn make(
+    timeout_s: Option<u64>,
+    format: Format,
+    client: &Client,
+    console: &Console,
+    creation: impl Future<Output = Result<gateway_api::Deployment, Failure>>,
+) -> Result<(), Failure> {
+    let Some(timeout_s) = timeout_s else {
+        let deployment = creation.await?;
         console.note(format!("follow it: farrier deployment show {}", deployment.id));
         return deployment::show_one(format, &deployment, console);
-    }
-    let timeout = Duration::from_secs(args.timeout);
+    };
+    let timeout = Duration::from_secs(timeout_s);
     // Before the deployment is made, so that none of its events is missed.
     let events = client.events_with(telling(console)).await?;
-    let mut deployment = create(client, &new).await?;
+    let mut deployment = creation.await?;
     let mut progress = DeployProgress::new(console);
     progress.update(&deployment);
     let update = |deployment: &_| progress.update(deployment);

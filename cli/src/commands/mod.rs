@@ -20,6 +20,7 @@ pub mod provenance;
 pub mod ps;
 pub mod published;
 pub mod release;
+pub mod rollback;
 pub mod root;
 pub mod run;
 pub mod send;
@@ -90,6 +91,7 @@ async fn run_with_gateway(
         Command::App(command) => app::run(command, &client, console).await,
         Command::Module(command) => module::run(command, &client, console).await,
         Command::Deploy(args) => deploy::run(args, &client, console).await,
+        Command::Rollback(args) => rollback::run(&args, &client, console).await,
         Command::Undeploy(args) => undeploy::run(&args, &client, console).await,
         Command::Deployment(command) => deployment::run(command, &client, console).await,
         Command::Device(command) => device::run(command, &client, console).await,

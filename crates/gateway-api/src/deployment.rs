@@ -107,6 +107,33 @@ pub struct Deployment {
     pub progress: Vec<DeviceProgress>,
 }
 
+impl Deployment {
+    /// Whether both ask for the same, wherever and whenever.
+    fn does_as(&self, other: &Self) -> bool {
+        let place = |of: &Self| Self {
+            id: other.id.clone(),
+            devices: other.devices.clone(),
+            created_at_ms: other.created_at_ms,
+            state: other.state,
+            progress: other.progress.clone(),
+            ..of.clone()
+        };
+        place(self) == *other
+    }
+}
+
+/// What an application does now and what it did before, as far as that was something
+/// else: where "go back" leads. `deployments` are in the order in which they were made.
+pub fn earlier_deployment<'a>(
+    deployments: &'a [Deployment],
+    app: &str,
+) -> Option<(&'a Deployment, &'a Deployment)> {
+    let mut of_app = deployments.iter().rev().filter(|d| d.app == app);
+    let now = of_app.by_ref().find(|d| d.state != DeploymentState::Replaced)?;
+    let is_earlier = |d: &&Deployment| d.state == DeploymentState::Replaced && !d.does_as(now);
+    Some((now, of_app.find(is_earlier)?))
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeploymentState {

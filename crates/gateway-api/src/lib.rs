@@ -40,6 +40,7 @@
 //! | `GET /api/v1/modules/{ref}/eligibility?memory_bytes_max=` | [`ModuleEligibility`]: what it needs, and which devices can run it |
 //! | `POST /api/v1/deployments` with [`NewDeployment`] | 201 [`Deployment`] |
 //! | `GET /api/v1/deployments`, `GET /api/v1/deployments/{id}` | [`List`] of [`Deployment`], [`Deployment`] |
+//! | `POST /api/v1/deployments/{id}/repeat` | 201 [`Deployment`]: the same again, to go back to it |
 //! | `DELETE /api/v1/deployments/{id}` | 204; its application leaves the devices |
 //! | `POST /api/v1/application-plans` with [`NewApplication`] | [`ApplicationPlan`]; nothing is changed |
 //! | `POST /api/v1/applications` with [`NewApplication`] | 201, or 200 if nothing had to be changed, [`AppliedApplication`]; 409 with the plan if it asks for more and `accept_more` is not set |
@@ -76,7 +77,7 @@ pub use application::{
 pub use audit::{AuditAction, AuditPage, AuditRecord, AuditSignature};
 pub use deployment::{
     Deployment, DeploymentState, DeviceProgress, DeviceSelector, ModuleLimits, NewDeployment,
-    ProgressState,
+    ProgressState, earlier_deployment,
 };
 pub use device::{
     AcceptedEnrolment, Alarm, AppSample, AppStatus, BuildStatus, Connection, Device, DeviceSample,

@@ -200,6 +200,12 @@ impl Client {
         self.get(&["deployments", id], &[], "a deployment").await
     }
 
+    /// A new deployment with all that an earlier one had.
+    pub async fn repeat_deployment(&self, id: &str) -> Result<Deployment, ClientError> {
+        let url = self.api_url(&["deployments", id, "repeat"])?;
+        self.exchange(&Request::new(Method::POST, url)).await?.json("a deployment")
+    }
+
     /// Takes the application from the devices.
     pub async fn delete_deployment(&self, id: &str) -> Result<(), ClientError> {
         let request = Request::new(Method::DELETE, self.api_url(&["deployments", id])?);

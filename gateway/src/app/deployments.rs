@@ -40,24 +40,55 @@ impl App {
         check_deployment(new)?;
         let mut state = self.state();
         let module = state.model.find_module(&new.module)?.clone();
-        if let Some(owner) = state.model.owner_of(&module.name) {
-            return Err(AppError::conflict(format!(
-                "{} is a module of the application {:?}. Change its file and apply that, or remove the \
-                 application first.",
-                module.name, owner.name
-            )));
-        }
+        check_unowned(&state.model, &module.name)?;
         self.check_module(&state, &module)?;
         let number = state.model.counter.last_deployment + 1;
         let devices = select(&state.model, &new.devices)?;
         let record = self.to_deployment(new, &module, devices, number)?;
-        let needed = self.admit(&state, &[&record])?;
+        self.put_in_force(&mut state, record)
+    }
+
+    /// The same again, as a new deployment: how to go back to what ran before. The
+    /// module's version, its limits and its grants are those of then, whatever is newest
+    /// now; devices that have left the fleet since are left out.
+    pub fn repeat_deployment(&self, id: &str) -> Result<Deployment, AppError> {
+        let mut state = self.state();
+        let earlier = state.model.find_deployment(id)?.clone();
+        check_unowned(&state.model, &earlier.app)?;
+        if earlier.application.is_some() {
+            return Err(AppError::conflict(format!(
+                "{id} was a part of an application, whose modules go back together. Apply its earlier file."
+            )));
+        }
+        let module = state.model.find_module(&earlier.module.to_string())?.clone();
+        self.check_module(&state, &module)?;
+        let devices = earlier.devices.map(|devices| {
+            let is_known = |device: &DeviceId| state.model.devices.contains_key(device);
+            devices.into_iter().filter(is_known).collect::<Vec<_>>()
+        });
+        if devices.as_ref().is_some_and(Vec::is_empty) {
+            return Err(AppError::conflict(format!(
+                "None of the devices of {id} is in the fleet any more."
+            )));
+        }
+        let number = state.model.counter.last_deployment + 1;
+        let created_at_ms = self.now_ms();
+        let record = DeploymentRecord { number, created_at_ms, devices, ..earlier };
+        self.put_in_force(&mut state, record)
+    }
+
+    fn put_in_force(
+        &self,
+        state: &mut State,
+        record: DeploymentRecord,
+    ) -> Result<Deployment, AppError> {
+        let needed = self.admit(state, &[&record])?;
         let counter = CounterRecord { last_deployment: record.number };
         let changes = vec![Change::Deployment(record.clone()), Change::Counter(counter)];
-        self.commit(&mut state, changes)?;
+        self.commit(state, changes)?;
         tracing::info!(deployment.id = record.id(), module.id = %record.module, "deployed");
-        self.begin_deployments(&mut state, &[&record], &needed)?;
-        let view = self.deployment_view(&state, &record);
+        self.begin_deployments(state, &[&record], &needed)?;
+        let view = self.deployment_view(state, &record);
         self.events.send(Event::Deployment { deployment: view.clone() });
         Ok(view)
     }
@@ -171,6 +202,18 @@ impl App {
 
     pub(super) fn note_deployments_changed(&self) {
         self.deployments_changed.store(true, Ordering::Release);
+    }
+}
+
+/// What belongs to an application is deployed with it.
+fn check_unowned(model: &Model, app: &str) -> Result<(), AppError> {
+    match model.owner_of(app) {
+        None => Ok(()),
+        Some(owner) => Err(AppError::conflict(format!(
+            "{app} is a module of the application {:?}. Change its file and apply that, or remove the \
+             application first.",
+            owner.name
+        ))),
     }
 }
 

@@ -27,6 +27,14 @@ pub async fn show(
     state.run(move |app| app.deployment(&id)).await.map(Json)
 }
 
+pub async fn repeat(
+    State(state): State<HttpState>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Deployment>), ApiError> {
+    let deployment = state.run(move |app| app.repeat_deployment(&id)).await?;
+    Ok((StatusCode::CREATED, Json(deployment)))
+}
+
 pub async fn remove(
     State(state): State<HttpState>,
     Path(id): Path<String>,

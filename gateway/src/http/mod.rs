@@ -126,6 +126,7 @@ pub fn router(state: HttpState) -> Router {
         .route("/modules/{reference}/known-answers", put(modules::put_known_answers))
         .route("/deployments", get(deployments::list).post(deployments::create))
         .route("/deployments/{id}", get(deployments::show).delete(deployments::remove))
+        .route("/deployments/{id}/repeat", post(deployments::repeat))
         .route("/application-plans", post(applications::plan))
         .route("/applications", get(applications::list).post(applications::apply))
         .route("/applications/{name}", get(applications::show).delete(applications::remove))

@@ -146,6 +146,50 @@ fn the_device_keeps_the_earlier_version_until_the_new_one_is_ready() {
 }
 
 #[test]
+fn an_earlier_deployment_is_repeated_with_all_that_it_had() {
+    let fleet = Fleet::new();
+    let (one, two) = (FakeDevice::new(1, "x86_64-linux"), FakeDevice::new(2, "x86_64-linux"));
+    fleet.enrol(&one);
+    fleet.enrol(&two);
+    fleet.upload("answer", &plain_wasm(1));
+    let both = DeviceSelector::These(vec![one.id.to_string(), two.id.to_string()]);
+    let limits = ModuleLimits { gas_per_call_max: Some(77_000), ..ModuleLimits::default() };
+    let new = NewDeployment {
+        devices: both,
+        limits,
+        interval_ms: Some(250),
+        channels: vec!["average".to_owned()],
+        ..deployment_of("answer")
+    };
+    let first = fleet.app.deploy(&new).unwrap();
+    fleet.work_well();
+    fleet.upload("answer", &plain_wasm(2));
+    let second = fleet.deploy("answer");
+    fleet.work(|_| Ok(b"aot two".to_vec()), |_| Ok(0));
+    assert_eq!(fleet.release(&one).app_version, 2);
+
+    let third = fleet.app.repeat_deployment(&first.id).unwrap();
+    assert_eq!((third.module_version, third.interval_ms), (1, 250));
+    assert_eq!((&third.limits, &third.channels), (&first.limits, &first.channels));
+    assert_eq!(third.devices, first.devices);
+    assert_ne!(third.id, first.id);
+    fleet.work_well();
+    assert_eq!(fleet.release(&one).app_version, 1);
+    let all = fleet.app.deployments();
+    let (now, earlier) = gateway_api::earlier_deployment(&all, "answer").unwrap();
+    assert_eq!((&now.id, &earlier.id), (&third.id, &second.id));
+
+    // A device that has left is left out, and without any there is nothing to repeat.
+    fleet.app.remove_device(&two.id.to_string()).unwrap();
+    let fourth = fleet.app.repeat_deployment(&first.id).unwrap();
+    assert_eq!(fourth.devices, DeviceSelector::These(vec![one.id.to_string()]));
+    fleet.app.remove_device(&one.id.to_string()).unwrap();
+    let (code, detail) = refusal(fleet.app.repeat_deployment(&first.id));
+    assert!(code == ProblemCode::Conflict && detail.contains("None of the devices"), "{detail}");
+    assert_eq!(refusal(fleet.app.repeat_deployment("d-9999")).0, ProblemCode::NotFound);
+}
+
+#[test]
 fn a_refused_version_leaves_the_earlier_one_and_says_why() {
     let fleet = Fleet::new();
     let device = FakeDevice::new(1, "x86_64-linux");
