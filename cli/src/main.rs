@@ -11,6 +11,7 @@
 mod args;
 mod commands;
 mod complete;
+mod confirm;
 mod connect;
 mod console;
 mod contexts;

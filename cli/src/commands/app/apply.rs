@@ -5,13 +5,13 @@ use super::file::Loaded;
 use super::{file, plan, show, wait};
 use crate::args::OutputArgs;
 use crate::commands::module;
+use crate::confirm;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::progress;
 use clap::Args;
 use gateway_api::{ApplicationPlan, NewApplication, ProblemCode};
 use gateway_client::{Client, ClientError, Upload};
-use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -127,8 +127,7 @@ fn decide(args: &ApplyArgs, planned: &ApplicationPlan) -> Result<bool, Failure> 
     if args.yes {
         return if planned.asks_for_more { Err(needs_yes(planned, args)) } else { Ok(false) };
     }
-    let can_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    match (can_ask, planned.asks_for_more) {
+    match (confirm::can_ask(), planned.asks_for_more) {
         (false, true) => Err(needs_yes(planned, args)),
         (false, false) => Ok(false),
         (true, asks_for_more) => match ask(asks_for_more) {
@@ -139,15 +138,10 @@ fn decide(args: &ApplyArgs, planned: &ApplicationPlan) -> Result<bool, Failure> 
 }
 
 fn ask(asks_for_more: bool) -> bool {
-    let question = match asks_for_more {
-        true => "It asks for more, see the lines with !. Apply it? [y/N] ",
-        false => "Apply it? [y/N] ",
-    };
-    eprint!("{question}");
-    let mut answer = String::new();
-    // Who cannot answer has not said yes.
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+    confirm::ask(match asks_for_more {
+        true => "It asks for more, see the lines with !. Apply it?",
+        false => "Apply it?",
+    })
 }
 
 fn asks_for_more(error: &ClientError) -> bool {

@@ -1,6 +1,7 @@
 //! `farrier device revoke` and `remove`: how a device loses its rights.
 
 use crate::complete;
+use crate::confirm::confirm;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::format;
@@ -19,6 +20,9 @@ pub struct RevokeArgs {
     /// A device's name or id
     #[arg(value_name = "DEVICE", add = ArgValueCompleter::new(complete::devices))]
     reference: String,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -32,9 +36,18 @@ pub struct RemoveArgs {
     /// A device's name or id
     #[arg(value_name = "DEVICE", add = ArgValueCompleter::new(complete::devices))]
     reference: String,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
 }
 
 pub async fn revoke(args: &RevokeArgs, client: &Client, console: &Console) -> Result<(), Failure> {
+    ask(
+        &args.reference,
+        "Revoke",
+        "It gets nothing any more, and its key is never let in again.",
+        args.yes,
+    )?;
     let device = client
         .revoke_device(&args.reference)
         .await
@@ -44,10 +57,16 @@ pub async fn revoke(args: &RevokeArgs, client: &Client, console: &Console) -> Re
 }
 
 pub async fn remove(args: &RemoveArgs, client: &Client, console: &Console) -> Result<(), Failure> {
+    ask(&args.reference, "Remove", "What the gateway knows of it is forgotten.", args.yes)?;
     client
         .remove_device(&args.reference)
         .await
         .map_err(|error| Failure::from(error).if_not_found_try("farrier device ls"))?;
     console.note(format!("{} is removed", format::printable(&args.reference)));
     Ok(())
+}
+
+fn ask(device: &str, what: &str, consequence: &str, said_yes: bool) -> Result<(), Failure> {
+    let question = format!("{what} {}? {consequence}", format::printable(device));
+    confirm(&question, said_yes)
 }
