@@ -188,15 +188,20 @@ fn note(app: &AppStatus, look: &Look) -> String {
         notes.push(format!("{} known answers wrong", app.checks_failed));
     }
     if app.publishes_dropped > 0 {
-        notes.push(format!("{} values dropped", app.publishes_dropped));
+        notes.push(dropped(app.publishes_dropped, "value"));
     }
     if app.log_lines_dropped > 0 {
-        notes.push(format!("{} log lines dropped", app.log_lines_dropped));
+        notes.push(dropped(app.log_lines_dropped, "log line"));
     }
     if !app.detail.is_empty() {
         notes.push(app.detail.clone());
     }
     notes.join("; ")
+}
+
+/// As `1 log line dropped`.
+fn dropped(count: u64, what: &str) -> String {
+    format!("{count} {what}{} dropped", if count == 1 { "" } else { "s" })
 }
 
 /// As `gas-rate reached 12 times, last throttled`.
@@ -260,6 +265,7 @@ mod tests {
         let count = |kind, count| TrapCount { kind, count };
         app.trap_kinds =
             vec![count(TrapKind::DivideByZero, 2), count(TrapKind::MemoryOutOfBounds, 1)];
+        assert_eq!(dropped(1, "log line"), "1 log line dropped");
         let expected = "trapped: divide-by-zero 2x, memory-out-of-bounds 1x";
         assert_eq!(traps_note(&app).unwrap(), expected);
     }

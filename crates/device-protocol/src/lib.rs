@@ -10,6 +10,7 @@
 //! Enrolment is HTTP with JSON around a sealed statement ([`EnrolRequest`]).
 
 mod block;
+mod brief;
 mod enrol;
 mod guest_report;
 mod message;

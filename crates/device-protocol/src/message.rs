@@ -67,6 +67,9 @@ pub struct Report {
     /// What runs there; none from older agents, and while it is not known.
     #[n(71)]
     pub builds: Option<BuildReport>,
+    /// It leaves out what stands still: see [`Report::fill_in`] and `docs/reports.md`.
+    #[n(72)]
+    pub brief: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
@@ -426,6 +429,7 @@ mod tests {
             clock: None,
             system: None,
             builds: None,
+            brief: None,
         }
     }
 

@@ -206,12 +206,14 @@ impl Guest<'_> {
             Request::RunTicks(ticks) => self.run_ticks(ticks),
         }
         self.meter();
+        self.meters.tell_dropped_lines(Instant::now());
     }
 
     /// Does what is due.
     pub fn take_turn(&mut self) {
         self.resume();
         self.meter();
+        self.meters.tell_dropped_lines(Instant::now());
     }
 
     fn run_asked_checks(&mut self, steps: Vec<Step>) {

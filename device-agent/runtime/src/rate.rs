@@ -28,11 +28,16 @@ impl RateLimit {
         self.admit(now) == Admission::Admitted
     }
 
-    /// Whether one more is allowed at `now`; if so, it is counted.
-    pub fn admit(&mut self, now: Instant) -> Admission {
+    /// Whether the second in which something was last asked for has ended.
+    pub fn is_over(&self, now: Instant) -> bool {
         let is_over =
             |start: Instant| now.saturating_duration_since(start) >= Duration::from_secs(1);
-        if self.window_start.is_none_or(is_over) {
+        self.window_start.is_none_or(is_over)
+    }
+
+    /// Whether one more is allowed at `now`; if so, it is counted.
+    pub fn admit(&mut self, now: Instant) -> Admission {
+        if self.is_over(now) {
             self.window_start = Some(now);
             (self.count, self.has_refused) = (0, false);
         }

@@ -392,6 +392,15 @@ fn logs_and_messages_beyond_their_rates_are_counted_and_dropped() {
     // and each second admits as many again.
     assert!((20..=60).contains(&usage.log_lines), "{usage:?}");
     assert!((50..=100).contains(&usage.published), "{usage:?}");
+    // Nothing runs any more. Something else that it is asked for lets the count be told.
+    thread::sleep(Duration::from_millis(1_100));
+    worker.send(&Command::RunChecks { steps: vec![] });
+    let lines =
+        worker.find(|event| matches!(event, Event::Log(line) if line.text.starts_with("dropped ")));
+    let Event::Log(line) = lines else { unreachable!() };
+    let told = line.text.split(' ').nth(1).unwrap().parse::<u64>().unwrap();
+    assert!(line.level == LogLevel::Warn && told > 0, "{line:?}");
+    assert!(told <= usage.log_lines_dropped, "{line:?}, {usage:?}");
 }
 
 #[test]

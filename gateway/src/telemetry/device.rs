@@ -126,6 +126,9 @@ impl DeviceTelemetry {
         }
         bound(&mut report);
         let earlier = self.last.as_ref().filter(|last| last.boot_id == report.boot_id);
+        if let Some(earlier) = earlier {
+            report.fill_in(earlier);
+        }
         self.cpu_percent = earlier.and_then(|earlier| cpu::of_device(earlier, &report));
         self.app_cpu_percent = report
             .apps
@@ -308,8 +311,8 @@ pub(crate) fn cut(text: &mut String, bytes_max: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use device_protocol::{AppReport, AppState, DeviceUsage};
-    use module_package::{DeviceId, ReleaseId};
+    use device_protocol::{AppReport, AppState, DeviceUsage, HostCallReport};
+    use module_package::{DeviceId, ModuleId, ReleaseId};
 
     fn app(cpu_us: u64) -> AppReport {
         AppReport {
@@ -374,6 +377,7 @@ mod tests {
             clock: None,
             system: None,
             builds: None,
+            brief: None,
         }
     }
 
@@ -390,6 +394,36 @@ mod tests {
         telemetry.fold(report(1, 11, 110_000), 19_000).unwrap();
         assert_eq!(app_percent(&telemetry), Some(1.0));
         assert_eq!(telemetry.cpu_percent, Some(10.0));
+    }
+
+    #[test]
+    fn a_brief_report_keeps_what_the_full_one_said_of_the_same_release() {
+        let mut telemetry = DeviceTelemetry::default();
+        let call = |number, calls| HostCallReport { number, calls, bytes: 0, time_ns: 0 };
+        let guest = |host_calls| Some(GuestReport { host_calls, ..GuestReport::default() });
+        let mut full = report(1, 1, 0);
+        full.apps[0].module = Some(ModuleId([5; 32]));
+        full.apps[0].confinement = Some(vec!["landlock".into()]);
+        full.apps[0].guest = guest(vec![call(1, 10), call(4, 20)]);
+        telemetry.fold(full, 0).unwrap();
+        let brief = |counter| Report { brief: Some(true), ..report(1, counter, 0) };
+        let mut second = brief(2);
+        second.apps[0].guest = guest(vec![call(4, 21)]);
+        telemetry.fold(second, 1).unwrap();
+        // What was filled in is there for the next one.
+        let mut third = brief(3);
+        third.apps[0].guest = guest(vec![]);
+        telemetry.fold(third, 2).unwrap();
+        let app = &telemetry.report().unwrap().apps[0];
+        assert_eq!(app.module, Some(ModuleId([5; 32])));
+        assert_eq!(app.confinement, Some(vec!["landlock".to_owned()]));
+        assert_eq!(app.guest.as_ref().unwrap().host_calls, [call(1, 10), call(4, 21)]);
+        let mut other = brief(4);
+        other.apps[0].release = ReleaseId([9; 32]);
+        telemetry.fold(other, 3).unwrap();
+        assert_eq!(telemetry.report().unwrap().apps[0].module, None, "another release");
+        telemetry.fold(report(1, 5, 0), 4).unwrap();
+        assert_eq!(telemetry.report().unwrap().apps[0].confinement, None, "a full one says none");
     }
 
     #[test]

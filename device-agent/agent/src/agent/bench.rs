@@ -106,6 +106,7 @@ pub struct Bench {
     disk: Rc<SimDisk>,
     clock_trusted: bool,
     more_config: String,
+    report_interval_ms: u64,
     wire: Arc<Mutex<Wire>>,
     hands: Rc<RefCell<Hands>>,
     runtime: Result<String, Refusal>,
@@ -119,6 +120,8 @@ pub struct Bench {
     change_block_of: Option<BlobId>,
     wants: usize,
     reports: Vec<Report>,
+    /// Of all reports, as they were sent.
+    pub report_bytes: usize,
     published: Vec<String>,
     log_lines: Vec<String>,
 }
@@ -159,9 +162,11 @@ fn boot(
     hands: &Rc<RefCell<Hands>>,
     clock_trusted: bool,
     more_config: &str,
+    report_interval_ms: u64,
 ) -> Agent {
     let config = Config::parse(&format!(
-        "data_dir = \"/data\"\ngateway_url = \"\"\nname = \"bench\"\nreport_interval_ms = 1000\n\
+        "data_dir = \"/data\"\ngateway_url = \"\"\nname = \"bench\"\n\
+         report_interval_ms = {report_interval_ms}\n\
          clock_trusted = {clock_trusted}\n[runtime]\npath = \"/r\"\n\
          [[sensor]]\nname = \"temperature\"\nkind = \"simulated\"\nseed = 1\n{MORE_CONFIG}{more_config}"
     ));
@@ -198,14 +203,23 @@ impl Bench {
         Self::with_config(true, sensor)
     }
 
+    pub fn with_report_interval(report_interval_ms: u64) -> Self {
+        Self::with_all(true, String::new(), report_interval_ms)
+    }
+
     fn with_config(clock_trusted: bool, more_config: String) -> Self {
+        Self::with_all(clock_trusted, more_config, 1_000)
+    }
+
+    fn with_all(clock_trusted: bool, more_config: String, report_interval_ms: u64) -> Self {
         let (disk, hands) = (Rc::new(SimDisk::default()), Rc::default());
         let mut bench = Self {
-            agent: boot(&disk, &hands, clock_trusted, &more_config),
+            agent: boot(&disk, &hands, clock_trusted, &more_config, report_interval_ms),
             now: Moment::ZERO,
             disk,
             clock_trusted,
             more_config,
+            report_interval_ms,
             wire: Arc::default(),
             hands,
             runtime: Ok("x86_64-linux".into()),
@@ -217,6 +231,7 @@ impl Bench {
             change_block_of: None,
             wants: 0,
             reports: vec![],
+            report_bytes: 0,
             published: vec![],
             log_lines: vec![],
         };
@@ -230,7 +245,13 @@ impl Bench {
         self.wire = Arc::default();
         self.wants = 0;
         self.now = Moment::ZERO;
-        self.agent = boot(&self.disk, &self.hands, self.clock_trusted, &self.more_config);
+        self.agent = boot(
+            &self.disk,
+            &self.hands,
+            self.clock_trusted,
+            &self.more_config,
+            self.report_interval_ms,
+        );
         self.probe();
     }
 
@@ -332,7 +353,11 @@ impl Bench {
         match topic {
             Topic::Report(_) => {
                 let open = open(Domain::Report, payload, 1 << 16, |_| Ok(key(4).public_key()));
-                let report: Report = minicbor::decode(&open.unwrap()).unwrap();
+                let mut report: Report = minicbor::decode(&open.unwrap()).unwrap();
+                self.report_bytes += payload.len();
+                if let Some(before) = self.reports.last() {
+                    report.fill_in(before);
+                }
                 self.reports.push(report);
             }
             Topic::Log(_) => {

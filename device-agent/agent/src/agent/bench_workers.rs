@@ -12,8 +12,19 @@ use std::rc::Rc;
 use worker_protocol::{
     Activity, Ask, Asked, Command, Delivered, Event as Message, FailedStep, Grants, GuestCall,
     GuestUsage, Hello, HostCallUsage, InboxUsage, LoadFailure, LogLevel, LogLine, METRICS_MAX,
-    Metric, Outcome, PROTOCOL_VERSION, Published, StorageUsage, StoredValue, Usage,
+    Metric, Outcome, OutletUsage, PROTOCOL_VERSION, Published, StorageUsage, StoredValue, Usage,
 };
+
+/// As on a device whose kernel has all of it.
+const CONFINEMENT: [&str; 7] = [
+    "no-core-dumps",
+    "open-files-limit",
+    "data-limit",
+    "no-new-privileges",
+    "own-network-namespace",
+    "landlock",
+    "syscall-filter",
+];
 
 pub enum Order {
     Spawn,
@@ -130,7 +141,7 @@ pub fn hello(runtime: &Result<String, Refusal>) -> Hello {
         cpu_features: vec![],
         imports: vec!["farrier.log".into()],
         self_test_failure: None,
-        confinement: vec!["landlock".into()],
+        confinement: CONFINEMENT.map(str::to_owned).to_vec(),
     }
 }
 
@@ -174,6 +185,9 @@ pub fn answers(live: &mut FakeWorker, command: Command) -> Vec<Message> {
             if live.behaviour == "talkative" {
                 live.usage.guest = Some(all_figures());
             }
+            if live.begun && live.behaviour == "typical" {
+                tick_for_five_seconds(&mut live.usage);
+            }
             if live.begun && live.behaviour == "sick" {
                 let health = live.usage.health.get_or_insert_default();
                 (health.last, health.sick) = (5, health.sick + 1);
@@ -182,6 +196,37 @@ pub fn answers(live: &mut FakeWorker, command: Command) -> Vec<Message> {
         }
         Command::Stop | Command::SetClock(_) | Command::Answer(_) | Command::Deliver(_) => vec![],
     }
+}
+
+/// A module that ticks each second: reads a sensor, publishes, logs now and then, keeps
+/// a metric and hears commands on a channel.
+fn tick_for_five_seconds(usage: &mut Usage) {
+    usage.calls += 4;
+    usage.cpu_us += 2_345;
+    (usage.memory_bytes, usage.memory_peak_bytes) = (1_179_648, 1_179_648);
+    usage.published += 5;
+    usage.log_lines += 1;
+    usage.gas_used = Some(usage.gas_used.unwrap_or(20_000) + 654_321);
+    usage.overhead_bytes = Some(23_456);
+    let outlet = OutletUsage { channel: "temperature.mean".into(), published: 0, dropped: 0 };
+    usage.outlets.get_or_insert_with(|| vec![outlet])[0].published = usage.published;
+    let guest = usage.guest.get_or_insert_default();
+    // Opened once: a sensor and a configuration.
+    let calls = [(0, 1), (3, 0), (4, 5), (5, 5), (7, 5), (8, 0)];
+    if guest.host_calls.is_empty() {
+        let call = |(number, _)| HostCallUsage { number, calls: 1, bytes: 11, time_ns: 900 };
+        guest.host_calls = calls.map(call).to_vec();
+        guest.metrics = vec![Metric { name: "variance".into(), value: 0.0 }];
+        guest.storage = Some(StorageUsage { used_bytes: 40, quota_bytes: 4_096 });
+        let channel = "commands".into();
+        guest.inboxes = vec![InboxUsage { channel, depth: 0, received: 3, dropped: 0 }];
+    }
+    for (call, (_, more)) in guest.host_calls.iter_mut().zip(calls) {
+        call.calls += more;
+        call.bytes += more * 24;
+        call.time_ns += more * 1_234;
+    }
+    guest.metrics[0].value += 0.123;
 }
 
 /// As many and as long as they may be.

@@ -26,7 +26,7 @@ use crate::log_allowance::LogAllowance;
 use crate::mqtt::{Broker, LinkNews};
 use crate::outbox::Outbox;
 use crate::refusal::Refusal;
-use crate::report::{Counters, DeviceMeter, Pace};
+use crate::report::{Abridger, Counters, DeviceMeter, Pace};
 use crate::state::{Enrolment, Progress, State};
 use crate::store::Store;
 use crate::workers::{RuntimeInfo, WorkerNews, Workers};
@@ -83,6 +83,7 @@ pub struct Agent {
     counters: Counters,
     meter: DeviceMeter,
     pace: Pace,
+    abridger: Abridger,
     clock: Clock,
     freeze_watch: FreezeWatch,
     report_counter: u64,
@@ -132,6 +133,7 @@ impl Agent {
             counters: Counters::default(),
             meter: DeviceMeter::default(),
             pace: Pace::new(interval),
+            abridger: Abridger::default(),
             clock,
             freeze_watch,
             report_counter: 0,
@@ -206,6 +208,7 @@ impl Agent {
         broker.subscribe(&Topic::Heartbeat(self.parts.enrolment.device.clone()));
         broker.subscribe(&Topic::Message(self.parts.enrolment.device.clone()));
         self.broker = Some(broker);
+        self.abridger.begin_anew();
         self.subscribe_root();
         self.freeze_watch.note_connected(now);
         self.fetches.connect();

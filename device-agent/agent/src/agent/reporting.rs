@@ -45,7 +45,7 @@ impl Agent {
         let nonce = self.nonce_to_ask(now);
         let accepted = self.progress.accepted.as_ref().map(|(accepted, _)| *accepted);
         let config = &self.parts.config;
-        let report = Report {
+        let mut report = Report {
             version: MESSAGE_VERSION,
             device: self.parts.enrolment.device.clone(),
             boot_id: self.parts.boot_id,
@@ -63,7 +63,9 @@ impl Agent {
             clock: Some(self.clock.trust()),
             system: Some(system::measure(&config.sysfs_dir, &config.data_dir)),
             builds: self.runtime.as_ref().map(|runtime| runtime.builds.clone()),
+            brief: None,
         };
+        self.abridger.abridge(&mut report, now);
         let Some(sealed) = self.seal_report(report) else { return };
         let topic = Topic::Report(self.parts.enrolment.device.clone());
         if let Some(broker) = &mut self.broker {
@@ -73,6 +75,7 @@ impl Agent {
                     self.clock.note_question(nonce, now);
                 }
             } else {
+                self.abridger.begin_anew();
                 self.pace.note_change(now);
             }
         }

@@ -572,3 +572,28 @@ fn figures_for_which_a_report_has_no_room_are_left_out_and_the_rest_is_told() {
     assert_eq!((app.state, app.guest), (AppState::Running, None));
     assert_eq!(many.report().apps.len(), 40);
 }
+
+/// The budget of docs/reports.md. Printed with `--nocapture`.
+#[test]
+fn the_bytes_of_a_minutes_reports_stay_within_their_budget() {
+    for (count, bytes_max) in [(1, 8_000), (10, 42_000), (50, 195_000)] {
+        let mut bench = Bench::with_report_interval(5_000);
+        bench.connect();
+        let names: Vec<String> = (0..count).map(|number| format!("module-{number:02}")).collect();
+        let apps: Vec<_> = names.iter().map(|app| (app.as_str(), "typical")).collect();
+        bench.deploy(1, &apps);
+        bench.advance(10_000);
+        assert_eq!(bench.running_versions(), count);
+        let (bytes_before, reports_before) = (bench.report_bytes, bench.reports());
+        bench.advance(60_000);
+        let (bytes, reports) =
+            (bench.report_bytes - bytes_before, bench.reports() - reports_before);
+        println!("{count} modules: {bytes} B a minute in {reports} reports");
+        assert_eq!(reports, 12);
+        assert!(bytes <= bytes_max, "{bytes} B, the budget is {bytes_max} B");
+        // What a brief report leaves out is still known.
+        let app = bench.app("module-00");
+        assert!(app.module.is_some() && app.confinement.is_some());
+        assert_eq!(app.guest.unwrap().host_calls.len(), 6);
+    }
+}

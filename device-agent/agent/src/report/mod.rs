@@ -1,6 +1,7 @@
 //! What the gateway hears about this device: one report is everything at one
 //! moment. [`Pace`] says when, [`app_report`] puts one application into words.
 
+mod abridge;
 pub mod build;
 mod counters;
 mod device_usage;
@@ -8,6 +9,7 @@ mod guest;
 mod outlets;
 pub mod system;
 
+pub use abridge::Abridger;
 pub use counters::Counters;
 pub use device_usage::DeviceMeter;
 pub use outlets::to_report as outlets_report;

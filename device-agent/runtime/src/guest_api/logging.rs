@@ -11,7 +11,10 @@ use worker_protocol::{LOG_LINE_BYTES_MAX, LogLevel};
 impl Meters {
     /// Sends a log line if the rate admits it; counts it either way.
     pub fn log(&self, level: LogLevel, text: String) -> Admission {
-        let admission = self.rates().log.admit(Instant::now());
+        let now = Instant::now();
+        // What is missing is said in its place, before what follows.
+        self.tell_dropped_lines(now);
+        let admission = self.rates().log.admit(now);
         let is_admitted = admission == Admission::Admitted;
         self.shared.update_usage(|usage| match is_admitted {
             true => usage.log_lines += 1,
@@ -19,8 +22,24 @@ impl Meters {
         });
         if is_admitted {
             self.shared.send_log(level, text);
+        } else {
+            self.rates().log_lines_untold += 1;
         }
         admission
+    }
+
+    /// Once the second is over in which lines were too many, a line says how many. It is
+    /// the worker's and counts for nothing, so it comes once a second at most.
+    pub fn tell_dropped_lines(&self, now: Instant) {
+        let mut rates = self.rates();
+        if rates.log_lines_untold == 0 || !rates.log.is_over(now) {
+            return;
+        }
+        let count = std::mem::take(&mut rates.log_lines_untold);
+        drop(rates);
+        let lines = if count == 1 { "line" } else { "lines" };
+        let text = format!("dropped {count} log {lines}, because more came than a second may have");
+        self.shared.send_log(LogLevel::Warn, text);
     }
 }
 

@@ -64,6 +64,8 @@ struct Rates {
     store: RateLimit,
     sensor: RateLimit,
     actuate: RateLimit,
+    /// Lines that were too many, and of which no line has told.
+    log_lines_untold: u64,
     /// The limit for which the present call was ended.
     ended_by: Option<Limit>,
 }
@@ -75,7 +77,8 @@ impl Meters {
         let store = RateLimit::new(STORES_PER_S_MAX);
         let sensor = RateLimit::new(SENSOR_READS_PER_S_MAX);
         let actuate = RateLimit::new(ACTUATIONS_PER_S_MAX);
-        let rates = Rates { log, publish, store, sensor, actuate, ended_by: None };
+        let (log_lines_untold, ended_by) = (0, None);
+        let rates = Rates { log, publish, store, sensor, actuate, log_lines_untold, ended_by };
         let rates = Arc::new(Mutex::new(rates));
         let storage = Arc::new(Mutex::new(Storage::new(grants.storage_bytes)));
         let actions = limits.actions();

@@ -237,6 +237,7 @@ impl FakeDevice {
             clock: None,
             system: None,
             builds: None,
+            brief: None,
         }
     }
 
