@@ -1,6 +1,7 @@
 //! `farrier ps`: every application on every device, once or as it changes.
 
 use crate::args::{Format, OutputArgs};
+use crate::commands::device::ticks;
 use crate::commands::tail::telling;
 use crate::console::Console;
 use crate::failure::Failure;
@@ -122,6 +123,7 @@ pub fn view(apps: &[AppStatus], look: &Look) -> String {
             ("GAS", Align::Right),
             ("PUBLISHED", Align::Right),
             ("CHECKS", Align::Right),
+            ("LATE TICKS", Align::Right),
             ("REPORTED", Align::Left),
         ]);
     }
@@ -151,6 +153,7 @@ pub fn view(apps: &[AppStatus], look: &Look) -> String {
                 plain(maybe(app.gas_used, |gas| gas.to_string())),
                 plain(app.published.to_string()),
                 plain(format!("{}/{checks}", app.checks_passed)),
+                plain(maybe(app.ticks.as_ref(), ticks::short)),
                 plain(format::ago(look.now_ms, app.reported_at_ms)),
             ]);
         }

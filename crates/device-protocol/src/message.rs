@@ -5,6 +5,7 @@ use minicbor::{Decode, Encode};
 use module_limits::LimitHits;
 use module_package::{ArtifactId, BlobId, DeviceId, ManifestId, ModuleId, NONCE_BYTES, ReleaseId};
 use module_traps::TrapCounts;
+use scheduling::TickReport;
 
 /// Longest sealed report.
 pub const REPORT_BYTES_MAX: usize = 64 * 1024;
@@ -226,6 +227,9 @@ pub struct AppReport {
     /// The channels that it has published on, with what waits to go out.
     #[n(73)]
     pub outlets: Option<Vec<OutletReport>>,
+    /// Of a module with `tick` that runs: how punctual it was.
+    #[n(51)]
+    pub ticks: Option<TickReport>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]

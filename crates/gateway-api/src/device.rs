@@ -2,6 +2,7 @@
 
 use module_limits::{Limit, LimitAction};
 use module_traps::TrapCount;
+use scheduling::TickReport;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -220,6 +221,9 @@ pub struct AppStatus {
     /// Of the channels that it publishes on.
     #[serde(default)]
     pub outlets: Vec<OutletStatus>,
+    /// How punctual it was; `None` without `tick`, and from older agents.
+    #[serde(default)]
+    pub ticks: Option<TickReport>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

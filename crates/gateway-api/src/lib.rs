@@ -92,6 +92,9 @@ pub use module_limits::{Limit, LimitAction, LimitActions, LimitError};
 pub use module_traps::{TrapCount, TrapKind};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 pub use provisions::Provisions;
+pub use scheduling::{
+    Allowance, InForce, Policy, RealTime, Scheduling, Spread, TickReport, TickWindow,
+};
 pub use session::{ClaimToken, Delivery, LoginLink, NewClaimToken, Overview, Session};
 pub use trust::{
     AcceptedRelease, GatewayKeyRole, NewGatewayKey, ReleaseKeyPlace, SignerStatus, Trust,

@@ -5,6 +5,7 @@ use known_answer::Step;
 use minicbor::{Decode, Encode};
 use module_limits::{Limit, LimitActions, LimitHits};
 use module_traps::{TrapCounts, TrapKind};
+use scheduling::{RealTime, TickReport};
 
 /// From the starter to the worker.
 // The large one comes once in a module's life, and is made and taken at once.
@@ -83,6 +84,9 @@ pub struct Load {
     /// first. 0 unless given, at most [`PRIORITY_MAX`].
     #[n(25)]
     pub priority: Option<u8>,
+    /// What its ticks are measured by; the starter sees to the rest. None: best-effort.
+    #[n(20)]
+    pub real_time: Option<RealTime>,
 }
 
 /// Highest priority of a guest.
@@ -431,6 +435,9 @@ pub struct Usage {
     /// Of each channel that it has published on, or tried to.
     #[n(72)]
     pub outlets: Option<Vec<OutletUsage>>,
+    /// Of a module with `tick`, once it has begun.
+    #[n(50)]
+    pub ticks: Option<Box<TickReport>>,
 }
 
 /// Messages of a module on one channel.

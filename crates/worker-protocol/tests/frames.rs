@@ -29,6 +29,7 @@ fn example_load() -> Command {
         },
         clock: Some(WallClock { trust: ClockTrust::Gateway, time_ms: 5 }),
         priority: Some(3),
+        ..Load::default()
     })
 }
 

@@ -22,7 +22,7 @@ impl CpuClock {
 }
 
 /// Only this thread can read its clock.
-fn now_ns() -> u64 {
+pub fn now_ns() -> u64 {
     let cpu = clock_gettime(ClockId::ThreadCPUTime);
     cpu.tv_sec.cast_unsigned() * 1_000_000_000 + cpu.tv_nsec.cast_unsigned()
 }

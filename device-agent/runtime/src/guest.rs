@@ -5,15 +5,17 @@
 
 use crate::backoff::Backoff;
 use crate::checks;
-use crate::cpu_clock::CpuClock;
+use crate::cpu_clock::{self, CpuClock};
 use crate::gas_keeper::GasKeeper;
 use crate::guest_api::{GuestState, Meters};
 use crate::guests::Request;
 use crate::shared::{Shared, to_ms};
+use crate::ticks::{Tick, Ticks};
 use crate::trap_kind::kind_of;
 use known_answer::Step;
 use module_limits::{Limit, LimitAction, LimitActions};
 use module_traps::TrapKind as TrapSort;
+use scheduling::RealTime;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +44,7 @@ impl<'r> Guest<'r> {
         load: Load,
     ) -> Result<Self, (LoadFailure, String)> {
         let module = Rc::new(load_module(runtime, shared, &load)?);
-        let Load { limits, grants, artifact, priority, .. } = load;
+        let Load { limits, grants, artifact, priority, real_time, .. } = load;
         // The module has its own copy.
         drop(artifact);
         let has_gas_limit = limits.gas_per_call_max.is_some() || limits.gas_per_s_max.is_some();
@@ -75,6 +77,7 @@ impl<'r> Guest<'r> {
             backoff: Backoff::new(),
             resume_at: Instant::now(),
             interval: None,
+            real_time,
             is_initialised: false,
             has_started: false,
         };
@@ -181,6 +184,8 @@ pub struct Guest<'r> {
     resume_at: Instant,
     /// Set by `Start`.
     interval: Option<Duration>,
+    /// What its ticks are measured by; best-effort where it is not given.
+    real_time: Option<RealTime>,
     /// Whether the present instance's `init` has returned, or it has none.
     is_initialised: bool,
     /// Whether `Started` was sent.
@@ -258,6 +263,9 @@ impl Guest<'_> {
         }
         self.meters.show_storage();
         self.interval = Some(interval);
+        if self.has_tick {
+            self.shared.begin_ticks(Ticks::new(interval, self.real_time.as_ref()));
+        }
         if self.instance.is_some() {
             self.resume_at = Instant::now();
             self.initialise();
@@ -269,8 +277,10 @@ impl Guest<'_> {
         if self.instance.is_none() {
             return self.restart();
         }
+        let due = self.resume_at;
         let now = Instant::now();
         if let Some(wait) = self.gas.wait(now) {
+            self.shared.update_ticks(Ticks::note_pause);
             // Where a clock cannot hold it, a day is as good.
             let later = now.checked_add(wait);
             self.resume_at = later.unwrap_or(now + Duration::from_secs(24 * 60 * 60));
@@ -279,22 +289,41 @@ impl Guest<'_> {
         self.show_throttled(false);
         // Whole intervals only, so that a late tick does not shift the next ones
         // and a long pause is not made up for.
+        let mut passed: u64 = 0;
         if let Some(interval) = self.interval {
             let now = Instant::now();
             while self.resume_at <= now {
                 let missed = now.saturating_duration_since(self.resume_at).as_nanos();
                 let intervals = missed / interval.as_nanos().max(1) + 1;
+                passed = passed.saturating_add(u64::try_from(intervals).unwrap_or(u64::MAX));
                 self.resume_at += interval * u32::try_from(intervals).unwrap_or(u32::MAX);
             }
         }
         if self.has_tick {
-            self.call_entry("tick");
+            self.tick(due, passed.saturating_sub(1));
         } else if !self.steps.is_empty() {
             self.repeat_checks();
         }
         if self.has_health && self.instance.is_some() {
             self.ask_health();
         }
+    }
+
+    /// `skipped`: ticks that were due since this one was.
+    fn tick(&mut self, due: Instant, skipped: u64) {
+        let is_limited = self.real_time.is_some();
+        let cpu_before = if is_limited { cpu_clock::now_ns() } else { 0 };
+        let began = Instant::now();
+        let has_returned = self.call_entry("tick");
+        let ended = Instant::now();
+        let cpu_ns = if is_limited { cpu_clock::now_ns().saturating_sub(cpu_before) } else { 0 };
+        self.shared.update_ticks(|ticks| {
+            ticks.note_skipped(skipped);
+            match has_returned {
+                true => ticks.note(&Tick { due, began, ended, cpu: Duration::from_nanos(cpu_ns) }),
+                false => ticks.note_pause(),
+            }
+        });
     }
 
     /// The module's own word on how it is. A trap in it is a trap like any other.
@@ -335,6 +364,8 @@ impl Guest<'_> {
             return;
         }
         self.is_initialised = true;
+        // Its first tick is due now, however long it took until here.
+        self.resume_at = Instant::now();
         self.set_activity(Activity::Running);
         if !self.has_started {
             self.has_started = true;

@@ -6,6 +6,7 @@
 //! why the isolation of modules in one worker is the weaker one.
 
 use crate::agenda::Agenda;
+use crate::alarm;
 use crate::cpu_clock::CpuClock;
 use crate::guest::Guest;
 use crate::guest_api;
@@ -18,7 +19,7 @@ use std::ops::RangeInclusive;
 use std::process;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use wamr::{Runtime, RuntimeError};
@@ -68,6 +69,24 @@ pub fn spawn(
     })
 }
 
+/// An order, or `Timeout` when it is time to do something. `None`: look again.
+fn listen_until(at: Instant, orders: &Receiver<Order>) -> Option<Result<Order, RecvTimeoutError>> {
+    let wait = at.saturating_duration_since(Instant::now());
+    if wait > alarm::LAST_STRETCH {
+        let heard = orders.recv_timeout(wait - alarm::LAST_STRETCH);
+        let is_time = matches!(heard, Err(RecvTimeoutError::Timeout));
+        return (!is_time).then_some(heard);
+    }
+    match orders.try_recv() {
+        Ok(order) => Some(Ok(order)),
+        Err(TryRecvError::Disconnected) => Some(Err(RecvTimeoutError::Disconnected)),
+        Err(TryRecvError::Empty) => {
+            alarm::sleep_until(at);
+            Some(Err(RecvTimeoutError::Timeout))
+        }
+    }
+}
+
 fn clamped(stack_bytes: u32) -> usize {
     let asked = usize::try_from(stack_bytes).unwrap_or(usize::MAX);
     asked.clamp(*STACK_BYTES.start(), *STACK_BYTES.end())
@@ -95,7 +114,10 @@ impl<'r> Guests<'r> {
             let now = Instant::now();
             // Orders first: a guest that is always due can be unloaded.
             let order = match self.agenda.next_at(now) {
-                Some(at) => orders.recv_timeout(at.saturating_duration_since(now)),
+                Some(at) => match listen_until(at, orders) {
+                    Some(order) => order,
+                    None => continue,
+                },
                 None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match order {

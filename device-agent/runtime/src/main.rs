@@ -10,6 +10,7 @@
 //! are its own libraries.
 
 mod agenda;
+mod alarm;
 mod backoff;
 mod blame;
 mod checks;
@@ -28,6 +29,7 @@ mod shared;
 mod supervisor;
 #[cfg_attr(target_arch = "arm", path = "no_syscall_filter.rs")]
 mod syscall_filter;
+mod ticks;
 mod trap_kind;
 mod worker;
 

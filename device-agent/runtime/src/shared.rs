@@ -3,6 +3,7 @@
 use crate::guest_api::HostCallTally;
 use crate::inbox::Inboxes;
 use crate::process::{Process, RunningCall, lock};
+use crate::ticks::Ticks;
 use module_limits::{Limit, LimitAction};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,6 +26,8 @@ pub struct Shared {
     question: Mutex<Question>,
     answered: Condvar,
     inboxes: Mutex<Inboxes>,
+    /// Of a module with `tick` that was started.
+    ticks: Mutex<Option<Ticks>>,
 }
 
 /// What was asked last.
@@ -37,7 +40,7 @@ struct Question {
 impl Shared {
     pub fn new(process: Arc<Process>, guest: GuestId, call_max: Duration) -> Self {
         let (usage, interrupter, host_calls) = Default::default();
-        let (question, answered, inboxes) = Default::default();
+        let (question, answered, inboxes, ticks) = Default::default();
         Self {
             process,
             guest,
@@ -48,6 +51,7 @@ impl Shared {
             question,
             answered,
             inboxes,
+            ticks,
         }
     }
 
@@ -79,6 +83,22 @@ impl Shared {
             (guest.host_calls, guest.inboxes) = (host_calls, inboxes);
         }
         usage
+    }
+
+    /// The same for the starter, with what the ticks were like since it last asked.
+    pub fn take_usage(&self) -> Usage {
+        let ticks = lock(&self.ticks).as_mut().map(|ticks| Box::new(ticks.take()));
+        Usage { ticks, ..self.usage() }
+    }
+
+    pub fn begin_ticks(&self, ticks: Ticks) {
+        *lock(&self.ticks) = Some(ticks);
+    }
+
+    pub fn update_ticks(&self, update: impl FnOnce(&mut Ticks)) {
+        if let Some(ticks) = lock(&self.ticks).as_mut() {
+            update(ticks);
+        }
     }
 
     /// Of the channels that the module subscribes to.

@@ -93,7 +93,7 @@ fn take(
     let of = |request| Ok(Order::Of(guest, request));
     let order = match command {
         Command::ReportUsage => {
-            let usage = process.guest(guest).map(|shared| shared.usage()).unwrap_or_default();
+            let usage = process.guest(guest).map(|shared| shared.take_usage()).unwrap_or_default();
             process.send(guest, &Event::Usage(usage));
             return Ok(());
         }

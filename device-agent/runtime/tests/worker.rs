@@ -6,6 +6,8 @@ mod guest_calls;
 mod guests;
 mod replay;
 mod support;
+#[path = "worker/ticks.rs"]
+mod ticks;
 
 use known_answer::{Step, Value};
 use module_traps::TrapKind;

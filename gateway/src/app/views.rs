@@ -409,6 +409,7 @@ fn app_status(
         overhead_bytes: app.overhead_bytes,
         worker_cpu_us: app.worker_cpu_us,
         outlets: app.outlets.iter().flatten().map(outlet).collect(),
+        ticks: app.ticks.clone(),
     }
 }
 

@@ -344,6 +344,7 @@ mod tests {
             health: None,
             limits: None,
             throttled: None,
+            ticks: None,
             confinement: None,
             trap_kinds: None,
             overhead_bytes: None,

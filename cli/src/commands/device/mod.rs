@@ -7,6 +7,7 @@ mod ls;
 mod pending;
 mod revoke;
 mod show;
+pub mod ticks;
 
 use crate::console::Console;
 use crate::failure::Failure;

@@ -1,7 +1,7 @@
 //! `farrier device show`: one device with its figures and applications.
 
 use super::ls::{generation, memory};
-use super::{figures, guest};
+use super::{figures, guest, ticks};
 use crate::args::OutputArgs;
 use crate::commands::ps;
 use crate::complete;
@@ -82,6 +82,7 @@ fn view(device: &Device, look: &Look) -> String {
     if !device.apps.is_empty() {
         text += &format!("\n{}", ps::view(&device.apps, look));
         text += &confinement(device);
+        text += &ticks::view(&device.apps, look);
         text += &guest::view(&device.apps, look);
     }
     text

@@ -107,6 +107,7 @@ impl Agent {
             },
             clock: Some(self.wall_clock_of_workers(now)),
             priority: None,
+            real_time: None,
         }
     }
 

@@ -75,7 +75,7 @@ impl Counters {
         self.apps.retain(|name, app| is_kept(name) || !app.live.is_empty());
     }
 
-    /// Sums of all workers; memory and the module's metrics of the serving one alone.
+    /// Sums of all workers; memory, ticks and the module's metrics of the serving one alone.
     pub fn total(&self, app: &str, serving: Option<WorkerId>) -> Usage {
         let Some(app) = self.apps.get(app) else { return Usage::default() };
         let mut total = app.ended.clone();
@@ -104,6 +104,7 @@ impl Counters {
             }
             total.throttled = usage.throttled;
             total.overhead_bytes = usage.overhead_bytes;
+            total.ticks = usage.ticks.clone();
         }
         total
     }

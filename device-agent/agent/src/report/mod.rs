@@ -186,6 +186,7 @@ fn fill_usage(report: &mut AppReport, usage: &Usage) {
     report.throttled = usage.throttled;
     report.trap_kinds = usage.trap_kinds.clone();
     report.overhead_bytes = usage.overhead_bytes;
+    report.ticks = usage.ticks.as_deref().cloned();
 }
 
 fn empty_report(entry: &AppEntry) -> AppReport {
@@ -220,6 +221,7 @@ fn empty_report(entry: &AppEntry) -> AppReport {
         guest: None,
         limits: None,
         throttled: None,
+        ticks: None,
         confinement: None,
         trap_kinds: None,
         overhead_bytes: None,

@@ -277,6 +277,7 @@ pub fn app_report(app: &str, release: module_package::ReleaseId, state: AppState
         health: None,
         limits: None,
         throttled: None,
+        ticks: None,
         confinement: None,
         trap_kinds: None,
         overhead_bytes: None,
