@@ -246,8 +246,8 @@ mod tests {
               try: Raise the limit, or make the call shorter; deploy again to restart it.
         "#]].assert_eq(&view(&sample::apps(), &Look::plain(false)));
         expect![[r#"
-            DEVICE  TARGET         MODULE    STATE     CPU   MEMORY  ARTIFACT  COMPILE  RESTARTS     PEAK  OVERHEAD   WORKER  WORKER CPU  CALLS  TRAPS  GAS  PUBLISHED  CHECKS  REPORTED  NOTE
-            pi      aarch64-linux  filter@2  running  3.4%  1.1 MiB  40.0 KiB    84 ms         0  1.1 MiB         -  9.0 MiB           -    120      0    -        120     2/2  1 s ago   incl. emulator
+            DEVICE  TARGET         MODULE    STATE     CPU   MEMORY  ARTIFACT  COMPILE  RESTARTS     PEAK  OVERHEAD   WORKER  WORKER CPU  CALLS  TRAPS  GAS  PUBLISHED  CHECKS  LATE TICKS  REPORTED  NOTE
+            pi      aarch64-linux  filter@2  running  3.4%  1.1 MiB  40.0 KiB    84 ms         0  1.1 MiB         -  9.0 MiB           -    120      0    -        120     2/2           -  1 s ago   incl. emulator
         "#]].assert_eq(&view(&sample::apps()[..1], &Look::plain(true)));
     }
 
