@@ -33,26 +33,33 @@
 //! | `POST /api/v1/releases`, the body is a sealed release | 201 [`AcceptedRelease`] |
 //! | `GET /api/v1/artifacts/{id}/provenance` | a DSSE envelope with an in-toto statement, `docs/provenance.md` |
 //! | `POST /api/v1/modules?name=…&signature=…`, the body is the Wasm file; the signature is a developer's, in hexadecimal, and may be absent | 201, or 200 if the same bytes are there, [`Module`] |
-//! | `GET /api/v1/modules` | [`List`] of [`Module`] |
+//! | `GET /api/v1/modules` | [`Page`] of [`Module`] |
 //! | `GET /api/v1/modules/{ref}` | [`Module`]; a ref is an id, `name@version` or `name` for its newest |
 //! | `PUT /api/v1/modules/{ref}/known-answers`, the body is their TOML | [`Module`] |
 //! | `GET /api/v1/modules/{ref}/compiles` | [`List`] of [`CompileRecord`], newest first |
 //! | `GET /api/v1/modules/{ref}/eligibility?memory_bytes_max=` | [`ModuleEligibility`]: what it needs, and which devices can run it |
 //! | `POST /api/v1/deployments` with [`NewDeployment`] | 201 [`Deployment`] |
-//! | `GET /api/v1/deployments`, `GET /api/v1/deployments/{id}` | [`List`] of [`Deployment`], [`Deployment`] |
+//! | `GET /api/v1/deployments`, `GET /api/v1/deployments/{id}` | [`Page`] of [`Deployment`], [`Deployment`] |
 //! | `POST /api/v1/deployments/{id}/repeat` | 201 [`Deployment`]: the same again, to go back to it |
 //! | `DELETE /api/v1/deployments/{id}` | 204; its application leaves the devices |
 //! | `POST /api/v1/application-plans` with [`NewApplication`] | [`ApplicationPlan`]; nothing is changed |
 //! | `POST /api/v1/applications` with [`NewApplication`] | 201, or 200 if nothing had to be changed, [`AppliedApplication`]; 409 with the plan if it asks for more and `accept_more` is not set |
-//! | `GET /api/v1/applications`, `GET /api/v1/applications/{name}` | [`List`] of [`Application`], [`Application`] |
+//! | `GET /api/v1/applications`, `GET /api/v1/applications/{name}` | [`Page`] of [`Application`], [`Application`] |
 //! | `DELETE /api/v1/applications/{name}` | 204; its modules leave the devices |
-//! | `GET /api/v1/devices`, `GET /api/v1/devices/{ref}` | [`List`] of [`Device`], [`Device`]; a ref is an id or a name |
+//! | `GET /api/v1/devices?q=&sort=`, `GET /api/v1/devices/{ref}` | [`Page`] of [`Device`], [`Device`]; a ref is an id or a name |
 //! | `GET /api/v1/devices/{ref}/history` | [`History`] |
 //! | `POST /api/v1/devices/{ref}/messages` with [`NewMessage`] | 202 [`SentMessage`]; to a module that subscribes to the channel |
-//! | `GET /api/v1/ps` | [`List`] of [`AppStatus`] |
-//! | `GET /api/v1/logs?device=&app=&limit=` | [`List`] of [`LogLine`], oldest first |
-//! | `GET /api/v1/published?device=&app=&channel=&limit=` | [`List`] of [`Published`], oldest first |
+//! | `GET /api/v1/ps` | [`Page`] of [`AppStatus`] |
+//! | `GET /api/v1/logs?device=&app=&limit=&cursor=` | [`Page`] of [`LogLine`], the newest ones, oldest first; `next` is of those before |
+//! | `GET /api/v1/published?device=&app=&channel=&limit=&cursor=` | [`Page`] of [`Published`], likewise |
 //! | `GET /api/v1/events` | server-sent events, each an [`Event`] |
+//!
+//! Lists of modules, deployments, applications, devices and of what runs come as a
+//! [`Page`]: `?limit=` (1 to 1,000) makes it one of several, `next` of its answer is the
+//! `cursor` of the following one, and `fields=id,name` leaves all other fields of the
+//! items out. Without `limit` and `cursor` the whole list comes. Devices are chosen by
+//! `q`, as `q=status:offline arch:riscv64 module:filter@2 kitchen`, and ordered by `sort`:
+//! `docs/http-api.md`.
 //!
 //! A refusal is a [`Problem`] with content type `application/problem+json`.
 //! Login is a bearer token in `Authorization`, or the session cookie.
@@ -107,4 +114,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct List<T> {
     pub items: Vec<T>,
+}
+
+/// A piece of a list; who reads only `items` can read it as a [`List`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// The `cursor` of the next one, if there is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// On all pages together.
+    #[serde(default)]
+    pub total: u64,
 }

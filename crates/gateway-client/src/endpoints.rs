@@ -9,8 +9,8 @@ use gateway_api::{
     AcceptedEnrolment, AcceptedRelease, AppStatus, Application, ApplicationPlan,
     AppliedApplication, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History, List,
     LogLine, LoginLink, Module, ModuleEligibility, NewApplication, NewClaimToken, NewDeployment,
-    NewGatewayKey, NewMessage, Overview, PendingEnrolments, Published, SentMessage, Session, Trust,
-    TrustKey, WaitingRelease,
+    NewGatewayKey, NewMessage, Overview, Page, PendingEnrolments, Published, SentMessage, Session,
+    Trust, TrustKey, WaitingRelease,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -34,6 +34,18 @@ pub struct PublishedQuery {
     pub channel: Option<String>,
     /// The newest of them only.
     pub limit: Option<u32>,
+}
+
+/// Which devices, and how many of them at a time: `docs/http-api.md`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeviceQuery {
+    /// As `status:offline arch:riscv64 module:filter@2 kitchen`.
+    pub q: Option<String>,
+    /// As `name` or `-last_seen`.
+    pub sort: Option<String>,
+    pub limit: Option<u32>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
 }
 
 /// What an upload led to.
@@ -251,6 +263,14 @@ impl Client {
 
     pub async fn devices(&self) -> Result<List<Device>, ClientError> {
         self.get(&["devices"], &[], "a list of devices").await
+    }
+
+    /// Some of the devices, a page of them.
+    pub async fn search_devices(&self, query: &DeviceQuery) -> Result<Page<Device>, ClientError> {
+        let limit = query.limit.map(|limit| limit.to_string());
+        let pairs =
+            [("q", &query.q), ("sort", &query.sort), ("limit", &limit), ("cursor", &query.cursor)];
+        self.get(&["devices"], &pairs, "a page of devices").await
     }
 
     /// By id or name.

@@ -2,10 +2,11 @@
 
 use super::desired::Build;
 use super::model::{Model, shorten};
-use super::{App, AppError, State, views};
+use super::paging::{Pages, ordered};
+use super::{App, AppError, PageRequest, State, views};
 use crate::store::record::{CounterRecord, DeploymentRecord, ModuleRecord};
 use crate::store::{Change, StoreError};
-use gateway_api::{Deployment, DeviceSelector, Event, ModuleLimits, NewDeployment};
+use gateway_api::{Deployment, DeviceSelector, Event, ModuleLimits, NewDeployment, Page};
 use module_limits::{Limit, LimitActions};
 use module_package::{
     CompilePolicy, ConfigEntry, DeviceId, METERING_GAS, NAN_CANONICAL, NO_POLICY, Provisions,
@@ -173,6 +174,16 @@ impl App {
         let state = self.state();
         let live = state.model.deployments.values().filter(|d| !d.removed);
         live.map(|record| self.deployment_view(&state, record)).collect()
+    }
+
+    /// The oldest first.
+    pub fn deployments_page(&self, request: &PageRequest) -> Result<Page<Deployment>, AppError> {
+        let state = self.state();
+        let live = state.model.deployments.values().filter(|d| !d.removed).collect();
+        let key = |record: &&DeploymentRecord| ordered(record.number);
+        let Page { items, next, total } = Pages::of(request, "deployments").cut(live, key)?;
+        let view = |record| self.deployment_view(&state, record);
+        Ok(Page { items: items.into_iter().map(view).collect(), next, total })
     }
 
     pub fn deployment(&self, id: &str) -> Result<Deployment, AppError> {

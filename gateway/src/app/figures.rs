@@ -1,11 +1,12 @@
 //! Figures of the whole fleet: what runs, the charts, and the overview. All are
 //! from the devices' last reports.
 
-use super::{App, AppError, views};
+use super::paging::Pages;
+use super::{App, AppError, PageRequest, views};
 use crate::store::record::DeviceRecord;
 use gateway_api::{
     AppSample, AppStatus, Artifact, ArtifactState, Connection, Delivery, DeploymentState, History,
-    Overview,
+    Overview, Page,
 };
 
 impl App {
@@ -18,6 +19,11 @@ impl App {
         let of =
             |d: &&DeviceRecord| views::app_statuses(&state, telemetry.device(&d.device), d, now_ms);
         devices.iter().flat_map(of).collect()
+    }
+
+    pub fn ps_page(&self, request: &PageRequest) -> Result<Page<AppStatus>, AppError> {
+        let key = |app: &AppStatus| format!("{}\n{}\n{}", app.device_name, app.device, app.app);
+        Pages::of(request, "ps").cut(self.ps(), key)
     }
 
     pub fn history(&self, reference: &str) -> Result<History, AppError> {

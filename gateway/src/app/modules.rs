@@ -1,11 +1,12 @@
 //! Uploads, and the known answers that belong to a module.
 
 use super::model::shorten;
-use super::{App, AppError, State, views};
+use super::paging::{Pages, ordered};
+use super::{App, AppError, PageRequest, State, views};
 use crate::store::Change;
 use crate::store::record::{ExternRecord, MemoryRecord, ModuleRecord, TableRecord};
 use aot_compiler::{Census, ExternKind, ModuleError};
-use gateway_api::{Event, Module, ProblemCode};
+use gateway_api::{Event, Module, Page, ProblemCode};
 use known_answer::{Step, Value};
 use module_package::ModuleId;
 use std::collections::BTreeSet;
@@ -179,6 +180,12 @@ impl App {
         let view =
             |record| self.with_developer_name(views::module(&state, record, &self.viewpoint()));
         modules.into_iter().map(view).collect()
+    }
+
+    /// By name, and of one name by version.
+    pub fn modules_page(&self, request: &PageRequest) -> Result<Page<Module>, AppError> {
+        let key = |module: &Module| format!("{}\n{}", module.name, ordered(module.version.into()));
+        Pages::of(request, "modules").cut(self.modules(), key)
     }
 
     pub fn module(&self, reference: &str) -> Result<Module, AppError> {

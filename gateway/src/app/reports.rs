@@ -6,13 +6,14 @@
 
 use super::ahead::Seen;
 use super::audit::as_device;
-use super::{App, AppError, State, views};
+use super::paging::Pages;
+use super::{App, AppError, PageRequest, State, views};
 use crate::telemetry::{DeviceTelemetry, Increase, ReportRefusal, StoredLog, StoredPublished, cut};
 use device_protocol::{
     LOG_LINES_MAX, LogMessage, MESSAGE_VERSION, PublishedMessage, REPORT_BYTES_MAX, Report, Topic,
     UP_MESSAGE_BYTES_MAX, Want,
 };
-use gateway_api::{Event, LogLine, Published};
+use gateway_api::{Event, LogLine, Page, Published};
 use module_package::{BlobId, DeviceId, Domain, SealError, open};
 
 const NAME_BYTES_MAX: usize = 64;
@@ -54,7 +55,7 @@ pub enum UpRefusal {
 pub struct LogQuery {
     pub device: Option<String>,
     pub app: Option<String>,
-    pub limit: Option<usize>,
+    pub page: PageRequest,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -62,7 +63,7 @@ pub struct PublishedQuery {
     pub device: Option<String>,
     pub app: Option<String>,
     pub channel: Option<String>,
-    pub limit: Option<usize>,
+    pub page: PageRequest,
 }
 
 impl App {
@@ -224,8 +225,10 @@ impl App {
         record.map(|r| r.name.clone()).ok_or_else(|| UpRefusal::UnknownDevice(device.clone()))
     }
 
-    pub fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>, AppError> {
-        self.newest_of(query.device.as_deref(), query.limit, |device, name, telemetry| {
+    pub fn logs_page(&self, query: &LogQuery) -> Result<Page<LogLine>, AppError> {
+        let list = format!("logs {:?} {:?}", query.device, query.app);
+        let pages = Pages::of(&query.page, &list);
+        self.newest_of(query.device.as_deref(), &pages, |device, name, telemetry| {
             let is_asked =
                 |line: &&StoredLog| query.app.as_ref().is_none_or(|app| *app == line.app);
             let asked = telemetry.logs.iter().filter(is_asked);
@@ -233,8 +236,10 @@ impl App {
         })
     }
 
-    pub fn published(&self, query: &PublishedQuery) -> Result<Vec<Published>, AppError> {
-        self.newest_of(query.device.as_deref(), query.limit, |device, name, telemetry| {
+    pub fn published_page(&self, query: &PublishedQuery) -> Result<Page<Published>, AppError> {
+        let list = format!("published {:?} {:?} {:?}", query.device, query.app, query.channel);
+        let pages = Pages::of(&query.page, &list);
+        self.newest_of(query.device.as_deref(), &pages, |device, name, telemetry| {
             let is_asked = |value: &&StoredPublished| {
                 query.app.as_ref().is_none_or(|app| *app == value.app)
                     && query.channel.as_ref().is_none_or(|channel| *channel == value.channel)
@@ -248,9 +253,9 @@ impl App {
     fn newest_of<T>(
         &self,
         device: Option<&str>,
-        limit: Option<usize>,
+        pages: &Pages,
         find: impl Fn(&DeviceId, &str, &DeviceTelemetry) -> Vec<(u64, T)>,
-    ) -> Result<Vec<T>, AppError> {
+    ) -> Result<Page<T>, AppError> {
         let state = self.state();
         let only = device.map(|r| state.model.find_device(r)).transpose()?;
         let telemetry = self.telemetry();
@@ -262,7 +267,7 @@ impl App {
             let Ok(name) = self.device_name(&state, device) else { continue };
             found.extend(find(device, &name, of_device));
         }
-        Ok(newest(found, limit))
+        pages.cut_newest(found, LIST_DEFAULT, LIST_MAX)
     }
 }
 
@@ -275,14 +280,6 @@ fn kind_of(topic: &Topic) -> &'static str {
         Topic::Want(_) => "want",
         _ => "other",
     }
-}
-
-/// The newest so many, oldest first.
-fn newest<T>(mut found: Vec<(u64, T)>, limit: Option<usize>) -> Vec<T> {
-    found.sort_by_key(|(arrival, _)| *arrival);
-    let limit = limit.unwrap_or(LIST_DEFAULT).min(LIST_MAX);
-    let skip = found.len().saturating_sub(limit);
-    found.into_iter().skip(skip).map(|(_, item)| item).collect()
 }
 
 fn decode<T: for<'b> minicbor::Decode<'b, ()>>(payload: &[u8]) -> Result<T, UpRefusal> {

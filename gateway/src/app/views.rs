@@ -325,7 +325,7 @@ pub fn device(state: &State, telemetry: &Telemetry, record: &DeviceRecord, now_m
     }
 }
 
-fn connection(
+pub fn connection(
     of_device: Option<&DeviceTelemetry>,
     record: &DeviceRecord,
     now_ms: u64,

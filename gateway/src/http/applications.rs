@@ -1,12 +1,14 @@
 //! Applications: what a file would change, applying it, and what is applied.
 
 use super::HttpState;
-use super::extract::{Json, Path};
+use super::extract::{Json, Path, Query};
+use super::paging::PageQuery;
 use super::problem::ApiError;
 use crate::app::Applied;
 use axum::extract::State;
 use axum::http::StatusCode;
-use gateway_api::{Application, ApplicationPlan, AppliedApplication, List, NewApplication};
+use axum::response::Response;
+use gateway_api::{Application, ApplicationPlan, AppliedApplication, NewApplication};
 
 pub async fn plan(
     State(state): State<HttpState>,
@@ -27,9 +29,13 @@ pub async fn apply(
     Ok((status, Json(application)))
 }
 
-pub async fn list(State(state): State<HttpState>) -> Result<Json<List<Application>>, ApiError> {
-    let items = state.run(|app| Ok(app.applications())).await?;
-    Ok(Json(List { items }))
+pub async fn list(
+    State(state): State<HttpState>,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, ApiError> {
+    let request = query.request();
+    let page = state.run(move |app| app.applications_page(&request)).await?;
+    query.answer(page)
 }
 
 pub async fn show(

@@ -1,11 +1,13 @@
 //! Deployments.
 
 use super::HttpState;
-use super::extract::{Json, Path};
+use super::extract::{Json, Path, Query};
+use super::paging::PageQuery;
 use super::problem::ApiError;
 use axum::extract::State;
 use axum::http::StatusCode;
-use gateway_api::{Deployment, List, NewDeployment};
+use axum::response::Response;
+use gateway_api::{Deployment, NewDeployment};
 
 pub async fn create(
     State(state): State<HttpState>,
@@ -15,9 +17,13 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(deployment)))
 }
 
-pub async fn list(State(state): State<HttpState>) -> Result<Json<List<Deployment>>, ApiError> {
-    let items = state.run(|app| Ok(app.deployments())).await?;
-    Ok(Json(List { items }))
+pub async fn list(
+    State(state): State<HttpState>,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, ApiError> {
+    let request = query.request();
+    let page = state.run(move |app| app.deployments_page(&request)).await?;
+    query.answer(page)
 }
 
 pub async fn show(

@@ -1,15 +1,36 @@
 //! Devices and their charts, and how a device loses its rights.
 
 use super::HttpState;
-use super::extract::{Json, Path};
+use super::extract::{Json, Path, Query};
+use super::paging::{answer, request_of};
 use super::problem::ApiError;
+use crate::app::DeviceSearch;
 use axum::extract::State;
 use axum::http::StatusCode;
-use gateway_api::{Device, History, List};
+use axum::response::Response;
+use gateway_api::{Device, History};
+use serde::Deserialize;
 
-pub async fn list(State(state): State<HttpState>) -> Result<Json<List<Device>>, ApiError> {
-    let items = state.run(|app| Ok(app.devices())).await?;
-    Ok(Json(List { items }))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DevicesQuery {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    sort: String,
+    limit: Option<usize>,
+    cursor: Option<String>,
+    fields: Option<String>,
+}
+
+pub async fn list(
+    State(state): State<HttpState>,
+    Query(query): Query<DevicesQuery>,
+) -> Result<Response, ApiError> {
+    let page = request_of(query.limit, &query.cursor);
+    let search = DeviceSearch { q: query.q, sort: query.sort, page };
+    let page = state.run(move |app| app.search_devices(&search)).await?;
+    answer(page, query.fields.as_deref())
 }
 
 pub async fn show(

@@ -16,6 +16,7 @@ mod guard;
 mod messages;
 mod modules;
 mod operations;
+mod paging;
 mod problem;
 mod request;
 mod session;

@@ -2,6 +2,7 @@
 
 use super::HttpState;
 use super::extract::{Json, Path, Query};
+use super::paging::PageQuery;
 use super::problem::ApiError;
 use crate::app::Upload;
 use axum::body::{Body, BodyDataStream};
@@ -9,6 +10,7 @@ use axum::extract::State;
 use axum::extract::rejection::StringRejection;
 use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use futures_util::StreamExt;
 use gateway_api::{CompileRecord, List, Module, ModuleEligibility, ProblemCode};
 use module_package::MODULE_STATEMENT_BYTES_MAX;
@@ -123,9 +125,13 @@ async fn drain(stream: &mut BodyDataStream) {
     let _ = timeout(DRAIN_MAX, reading).await;
 }
 
-pub async fn list(State(state): State<HttpState>) -> Result<Json<List<Module>>, ApiError> {
-    let items = state.run(|app| Ok(app.modules())).await?;
-    Ok(Json(List { items }))
+pub async fn list(
+    State(state): State<HttpState>,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, ApiError> {
+    let request = query.request();
+    let page = state.run(move |app| app.modules_page(&request)).await?;
+    query.answer(page)
 }
 
 pub async fn show(

@@ -2,19 +2,25 @@
 
 use super::HttpState;
 use super::extract::{Json, Query};
+use super::paging::{PageQuery, answer, request_of};
 use super::problem::ApiError;
 use crate::app::{LogQuery, PublishedQuery};
 use axum::extract::State;
-use gateway_api::{AppStatus, List, LogLine, Overview, Published};
+use axum::response::Response;
+use gateway_api::Overview;
 use serde::Deserialize;
 
 pub async fn overview(State(state): State<HttpState>) -> Result<Json<Overview>, ApiError> {
     state.run(|app| Ok(app.overview())).await.map(Json)
 }
 
-pub async fn ps(State(state): State<HttpState>) -> Result<Json<List<AppStatus>>, ApiError> {
-    let items = state.run(|app| Ok(app.ps())).await?;
-    Ok(Json(List { items }))
+pub async fn ps(
+    State(state): State<HttpState>,
+    Query(query): Query<PageQuery>,
+) -> Result<Response, ApiError> {
+    let request = query.request();
+    let page = state.run(move |app| app.ps_page(&request)).await?;
+    query.answer(page)
 }
 
 #[derive(Deserialize)]
@@ -23,15 +29,18 @@ pub struct LogsQuery {
     device: Option<String>,
     app: Option<String>,
     limit: Option<usize>,
+    cursor: Option<String>,
+    fields: Option<String>,
 }
 
 pub async fn logs(
     State(state): State<HttpState>,
-    Query(LogsQuery { device, app, limit }): Query<LogsQuery>,
-) -> Result<Json<List<LogLine>>, ApiError> {
-    let query = LogQuery { device: given(device), app: given(app), limit };
-    let items = state.run(move |app| app.logs(&query)).await?;
-    Ok(Json(List { items }))
+    Query(LogsQuery { device, app, limit, cursor, fields }): Query<LogsQuery>,
+) -> Result<Response, ApiError> {
+    let query =
+        LogQuery { device: given(device), app: given(app), page: request_of(limit, &cursor) };
+    let page = state.run(move |app| app.logs_page(&query)).await?;
+    answer(page, fields.as_deref())
 }
 
 #[derive(Deserialize)]
@@ -41,16 +50,18 @@ pub struct ValuesQuery {
     app: Option<String>,
     channel: Option<String>,
     limit: Option<usize>,
+    cursor: Option<String>,
+    fields: Option<String>,
 }
 
 pub async fn published(
     State(state): State<HttpState>,
-    Query(ValuesQuery { device, app, channel, limit }): Query<ValuesQuery>,
-) -> Result<Json<List<Published>>, ApiError> {
+    Query(ValuesQuery { device, app, channel, limit, cursor, fields }): Query<ValuesQuery>,
+) -> Result<Response, ApiError> {
     let (device, app, channel) = (given(device), given(app), given(channel));
-    let query = PublishedQuery { device, app, channel, limit };
-    let items = state.run(move |app| app.published(&query)).await?;
-    Ok(Json(List { items }))
+    let query = PublishedQuery { device, app, channel, page: request_of(limit, &cursor) };
+    let page = state.run(move |app| app.published_page(&query)).await?;
+    answer(page, fields.as_deref())
 }
 
 /// `device=` is how a form says "any".

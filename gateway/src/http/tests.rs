@@ -1,6 +1,7 @@
 //! The API as its users see it, without a port.
 
 mod operations;
+mod paging;
 
 use super::{HttpState, in_outer_layers, router};
 use crate::app::tests::fleet::{FakeDevice, Fleet, plain_wasm};

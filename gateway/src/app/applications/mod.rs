@@ -14,10 +14,12 @@ mod draft;
 
 use super::deployments::to_removal;
 use super::model::{Model, shorten};
-use super::{App, AppError, State, views};
+use super::paging::Pages;
+use super::{App, AppError, PageRequest, State, views};
 use crate::store::Change;
 use crate::store::record::{ApplicationRecord, CounterRecord, DeploymentRecord};
 use draft::{Draft, read_file};
+use gateway_api::Page;
 use gateway_api::{
     Application, ApplicationModule, ApplicationPlan, AppliedApplication, DeploymentState, Event,
     NewApplication, PlanAction, ProblemCode,
@@ -144,6 +146,11 @@ impl App {
         let state = self.state();
         let records = state.model.applications.values();
         records.map(|record| self.application_view(&state, record)).collect()
+    }
+
+    /// By name.
+    pub fn applications_page(&self, request: &PageRequest) -> Result<Page<Application>, AppError> {
+        Pages::of(request, "applications").cut(self.applications(), |a| a.name.clone())
     }
 
     pub fn application(&self, name: &str) -> Result<Application, AppError> {

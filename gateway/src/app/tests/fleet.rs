@@ -461,6 +461,20 @@ impl Fleet {
         self.app.take_up(&topic, &device.sealed_report(report)).unwrap();
     }
 
+    /// One line of a module's log.
+    pub fn log(&self, device: &FakeDevice, text: &str) {
+        let line = device_protocol::LogLine {
+            app: "a".into(),
+            level: "info".into(),
+            text: text.into(),
+            time_ms: 0,
+        };
+        let message =
+            device_protocol::LogMessage { version: MESSAGE_VERSION, lines: vec![line], dropped: 0 };
+        let topic = Topic::Log(device.id.clone()).to_string();
+        self.app.take_up(&topic, &minicbor::to_vec(message).unwrap()).unwrap();
+    }
+
     /// The progress of a deployment on a device.
     pub fn progress(&self, deployment: &str, device: &FakeDevice) -> gateway_api::DeviceProgress {
         let deployment = self.app.deployment(deployment).unwrap();

@@ -143,7 +143,7 @@ fn a_device_that_reports_and_stays_behind_raises_the_frozen_alarm_until_it_does_
         fleet.pass_ms(1_000);
     }
     assert_eq!(alarms(&fleet), ["frozen"]);
-    let logs = fleet.app.logs(&Default::default()).unwrap();
+    let logs = fleet.app.logs_page(&Default::default()).unwrap().items;
     assert!(logs.iter().any(|line| line.text.contains("stays on generation 0 although 1")));
     give(&fleet, &device, report(&device, 1, 71, 1));
     fleet.app.tick();

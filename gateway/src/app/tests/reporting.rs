@@ -1,7 +1,7 @@
 //! What devices say, and how it shows.
 
 use super::fleet::{FakeDevice, Fleet, app_report, plain_wasm};
-use crate::app::{LogQuery, PublishedQuery, UpRefusal};
+use crate::app::{LogQuery, PageRequest, PublishedQuery, UpRefusal};
 use device_protocol::{
     AppState, Bitmap, LogLine, LogMessage, PublishedMessage, RefusalCode, Refused, Topic, Want,
 };
@@ -99,12 +99,13 @@ fn log_lines_and_values_are_listed_oldest_first_and_cut_to_size() {
     let lines = vec![line("one".into()), line("x".repeat(5_000))];
     let topic = Topic::Log(device.id.clone()).to_string();
     fleet.app.take_up(&topic, &encode(LogMessage { version: 1, lines, dropped: 0 })).unwrap();
-    let logs = fleet.app.logs(&LogQuery::default()).unwrap();
+    let logs = fleet.app.logs_page(&LogQuery::default()).unwrap().items;
     assert_eq!((logs[0].text.as_str(), logs[1].text.len()), ("one", 1_024));
-    let query = LogQuery { limit: Some(1), ..LogQuery::default() };
-    assert_eq!(fleet.app.logs(&query).unwrap().len(), 1);
+    let page = PageRequest { limit: Some(1), cursor: None };
+    let query = LogQuery { page, ..LogQuery::default() };
+    assert_eq!(fleet.app.logs_page(&query).unwrap().items.len(), 1);
     let query = LogQuery { app: Some("b".into()), ..LogQuery::default() };
-    assert_eq!(fleet.app.logs(&query).unwrap(), []);
+    assert_eq!(fleet.app.logs_page(&query).unwrap().items, []);
 
     let topic = Topic::Published(device.id.clone()).to_string();
     for seq in 1..=3 {
@@ -119,7 +120,7 @@ fn log_lines_and_values_are_listed_oldest_first_and_cut_to_size() {
         fleet.app.take_up(&topic, &encode(value)).unwrap();
     }
     let query = PublishedQuery { device: Some("device-1".into()), ..PublishedQuery::default() };
-    let values = fleet.app.published(&query).unwrap();
+    let values = fleet.app.published_page(&query).unwrap().items;
     assert_eq!(values.iter().map(|v| v.payload.as_str()).collect::<Vec<_>>(), ["01", "02", "03"]);
 }
 
