@@ -147,7 +147,7 @@ impl Console {
     }
 
     pub fn report(&self, failure: &Failure) {
-        if failure.exit == Exit::ClosedPipe {
+        if matches!(failure.exit, Exit::ClosedPipe | Exit::OfProgram(_)) {
             return;
         }
         self.tell("error:", "\x1b[1;31m", &failure.message);

@@ -18,6 +18,8 @@ pub enum Exit {
     /// Something grows, and nobody said yes to that.
     NeedsYes,
     OutOfTime,
+    /// That of a program that was run.
+    OfProgram(u8),
 }
 
 impl From<Exit> for std::process::ExitCode {
@@ -31,6 +33,7 @@ impl From<Exit> for std::process::ExitCode {
             Exit::Partial => 5,
             Exit::NeedsYes => 6,
             Exit::OutOfTime => 124,
+            Exit::OfProgram(code) => code,
         })
     }
 }

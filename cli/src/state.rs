@@ -7,7 +7,7 @@ use gateway_api::{ArtifactState, Connection, DeploymentState, ProgressState};
 pub fn app(state: &str) -> (String, Tone) {
     let word = state.split([':', ' ']).next().unwrap_or_default();
     let tone = match word {
-        "running" => Tone::Good,
+        "running" | "finished" => Tone::Good,
         "stopped" | "refused" | "failed" | "trapped" | "quarantined" => Tone::Bad,
         _ => Tone::Busy,
     };

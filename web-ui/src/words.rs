@@ -44,7 +44,7 @@ impl Tone {
 pub fn app_tone(state: &str) -> Tone {
     let word = state.split([':', ' ']).next().unwrap_or_default();
     match word {
-        "running" => Tone::Good,
+        "running" | "finished" => Tone::Good,
         "stopped" | "trapped" | "failed" | "refused" | "quarantined" => Tone::Bad,
         "waiting" | "fetching" | "starting" | "checking" | "installing" | "restarting" => {
             Tone::Busy

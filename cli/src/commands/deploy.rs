@@ -3,6 +3,7 @@
 use crate::args::{Format, OutputArgs};
 use crate::commands::deployment;
 use crate::commands::tail::telling;
+use crate::commands::wasi_args::WasiArgs;
 use crate::complete;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
@@ -25,6 +26,7 @@ Examples:
   farrier deploy filter@2 --device pi --device gate --wait --timeout 60
   farrier deploy filter --all --sensor temperature --channel average --interval-ms 500
   farrier deploy alarm --all --sensor temperature --config high=30 --config unit=celsius
+  farrier deploy report --device pi --stdout log --clock --restart always --interval-ms 60000
   farrier deploy filter --all --gas-per-call 5000000 --gas-per-s 20000000 --on gas-rate=stop")]
 pub struct DeployArgs {
     /// NAME@VERSION, NAME for its newest, or an id
@@ -92,6 +94,8 @@ pub struct DeployArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "wait")]
     timeout: u64,
     #[command(flatten)]
+    wasi: WasiArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -114,6 +118,7 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
             storage_bytes: args.storage,
             subscriptions: args.subscriptions,
             actuators: args.actuators,
+            wasi: args.wasi.to_wasi()?,
         },
         limits,
     };

@@ -23,12 +23,14 @@ pub mod release;
 pub mod rollback;
 pub mod root;
 pub mod run;
+mod run_program;
 pub mod send;
 mod tail;
 pub mod test;
 pub mod trust;
 pub mod undeploy;
 pub mod version;
+pub mod wasi_args;
 
 use crate::args::{Command, GlobalArgs};
 use crate::connect::connect;

@@ -187,6 +187,7 @@ fn note(app: &AppStatus, look: &Look) -> String {
     notes.extend(app.refusal.as_ref().map(refusal::short));
     notes.extend(limits_note(app));
     notes.extend(traps_note(app));
+    notes.extend(program_note(app));
     if app.checks_failed > 0 {
         notes.push(format!("{} known answers wrong", app.checks_failed));
     }
@@ -205,6 +206,14 @@ fn note(app: &AppStatus, look: &Look) -> String {
 /// As `1 log line dropped`.
 fn dropped(count: u64, what: &str) -> String {
     format!("{count} {what}{} dropped", if count == 1 { "" } else { "s" })
+}
+
+/// As `exit code 0, 3 runs`; nothing before the first end.
+fn program_note(app: &AppStatus) -> Option<String> {
+    let program = app.program?;
+    let exit_code = program.exit_code?;
+    let runs = if program.runs == 1 { "run" } else { "runs" };
+    Some(format!("exit code {exit_code}, {} {runs}", program.runs))
 }
 
 /// As `gas-rate reached 12 times, last throttled`.

@@ -2,6 +2,7 @@
 
 use crate::args::Format;
 use crate::commands::deploy::{config_of, parse_config, parse_storage};
+use crate::commands::run_program::{self, ProgramArgs};
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::format;
@@ -24,6 +25,9 @@ the limits of a deployment, and without network. It may reach what is named here
 nothing else. What it publishes goes to stdout, its log and the sums at the end to
 stderr; with -o json everything goes to stdout, one JSON document a line.
 
+A program of WASI preview 1 (it exports _start) runs to its end: what it writes goes on
+to stdout and stderr as it is, its input is empty, and farrier ends with its exit code.
+
 A sensor's samples are those of a seeded waveform (sim:SEED, the default is sim:1), a
 NUMBER for ever, or a recording: a number a line, or what `farrier published -o json`
 wrote on a real fleet. After the last sample of file:PATH the sensor has no value;
@@ -32,6 +36,7 @@ loop:PATH begins again.
 Examples:
   farrier run filter.wasm --sensor temperature --channel average
   farrier run filter.wasm --sensor temperature=21.5 --channel average --ticks 100
+  farrier run report.wasm --env LANG=de -- --verbose
   farrier run debounce.wat --sensor button=file:presses.txt --channel pressed --interval-ms 5")]
 pub struct RunArgs {
     /// The module, binary or text (.wat)
@@ -68,6 +73,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     known_answers: Option<PathBuf>,
     #[command(flatten)]
+    program: ProgramArgs,
+    #[command(flatten)]
     local: LocalArgs,
     /// How to write what happens
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
@@ -91,6 +98,7 @@ pub async fn run(args: RunArgs, console: &Console) -> Result<(), Failure> {
         storage_bytes: args.storage.unwrap_or(0),
         subscriptions: args.subscriptions.clone(),
         actuators: args.actuators.clone(),
+        wasi: Some(args.program.to_grants()),
     };
 
     let mut session = Session {
@@ -98,10 +106,17 @@ pub async fn run(args: RunArgs, console: &Console) -> Result<(), Failure> {
         teller: Teller { format: args.output, console, traps: 0 },
         messages: None,
     };
-    let limits = args.local.limits();
+    let mut limits = args.local.limits();
+    let is_program = run_program::is_program(&wasm);
+    if is_program && args.local.call_ms_max.is_none() {
+        limits.call_ms_max = run_program::PROGRAM_MS_MAX;
+    }
     let has_tick = session.local.load(&args.file, &wasm, (limits, grants), console).await?;
     if let Some(steps) = steps {
         session.check(steps).await?;
+    }
+    if is_program {
+        return run_program::run_to_end(&mut session.local, console).await;
     }
     match args.ticks {
         Some(ticks) if has_tick => {
@@ -294,6 +309,7 @@ enum Told<'a> {
     Published { channel: &'a str, seq: u64, payload: String },
     Log { level: &'static str, text: &'a str },
     Actuator { name: &'a str, value: f64 },
+    Wrote { stream: &'static str, text: &'a str },
     Trapped { export: &'a str, detail: &'a str, restart_in_ms: u32 },
     Usage(Sums),
 }
@@ -338,6 +354,13 @@ impl Teller<'_> {
                     let detail = format::printable(&detail);
                     format!("{export} trapped: {detail}; a fresh instance in {restart_in_ms} ms")
                 })
+            }
+            Event::Wrote { is_error, bytes } if self.format != Format::Json => {
+                run_program::pass_on(is_error, &bytes)
+            }
+            Event::Wrote { is_error, bytes } => {
+                let stream = if is_error { "stderr" } else { "stdout" };
+                self.json(&Told::Wrote { stream, text: &String::from_utf8_lossy(&bytes) })
             }
             Event::LimitStop { detail, .. } => Err(stopped(&detail)),
             Event::Overrun { export, elapsed_ms } => Err(ended_for_its_time(&export, elapsed_ms)),

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use worker_protocol::Limits;
 
 /// As a deployment has them.
+const CALL_MS_DEFAULT: u32 = 1_000;
 const STACK_BYTES: u32 = 256 << 10;
 const LOG_LINES_PER_S_MAX: u32 = 20;
 const PUBLISHES_PER_S_MAX: u32 = 100;
@@ -36,10 +37,9 @@ pub struct LocalArgs {
     /// Linear memory at most, such as 65536, 64KiB or 2MiB
     #[arg(long, value_name = "BYTES", default_value = "16MiB", value_parser = parse_bytes)]
     memory_bytes_max: u64,
-    /// Time that one call may take
-    #[arg(long, value_name = "MS", default_value_t = 1_000,
-          value_parser = clap::value_parser!(u32).range(1..=60_000))]
-    call_ms_max: u32,
+    /// Time that one call may take [default: 1000, for a program 60000]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub call_ms_max: Option<u32>,
     /// Gas that one call may take, and that init or tick traps without
     #[arg(long, value_name = "GAS", conflicts_with = "no_metering")]
     gas_per_call: Option<u64>,
@@ -53,7 +53,7 @@ impl LocalArgs {
         Limits {
             memory_bytes_max: self.memory_bytes_max,
             stack_bytes: STACK_BYTES,
-            call_ms_max: self.call_ms_max,
+            call_ms_max: self.call_ms_max.unwrap_or(CALL_MS_DEFAULT),
             log_lines_per_s_max: LOG_LINES_PER_S_MAX,
             publishes_per_s_max: PUBLISHES_PER_S_MAX,
             gas_per_call_max: self.gas_per_call,

@@ -4,7 +4,7 @@ use crate::channels;
 use crate::error::{Errors, excerpt};
 use crate::model::{ApplicationFile, Build, Devices, Located, Module, Source};
 use crate::names::{GRANT_NAME_RULE, NAME_RULE, is_grant_name, is_name};
-use crate::{BUILDS_MAX, MODULES_MAX, not_yet, shape, steps};
+use crate::{BUILDS_MAX, MODULES_MAX, not_yet, shape, steps, wasi};
 use module_limits::{Limit, LimitAction, LimitActions};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Range, RangeInclusive};
@@ -109,6 +109,7 @@ fn to_module(module: &Spanned<shape::Module>, of_all: &OfAll, errors: &mut Error
         sensors: to_grants("sensor", &module.sensors, errors),
         actuators: to_grants("actuator", &module.actuators, errors),
         channels: channels::read(&module.channels, errors),
+        wasi: module.wasi.as_ref().map(|wasi| wasi::read(wasi, errors)),
         steps: steps::read(&module.steps, errors),
     }
 }

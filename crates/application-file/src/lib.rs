@@ -34,10 +34,12 @@ mod not_yet;
 mod shape;
 mod steps;
 mod text;
+mod wasi;
 
 pub use error::{FileError, Place};
 pub use model::{
-    ApplicationFile, Build, Channel, Devices, Direction, Located, Module, Scope, Source,
+    ApplicationFile, Build, Channel, Devices, Direction, Located, Module, Scope, Source, Wasi,
+    WasiRestart,
 };
 pub use names::{is_name, nearest};
 

@@ -62,6 +62,7 @@ pub struct Module {
     pub sensors: Vec<Located<String>>,
     pub actuators: Vec<Located<String>>,
     pub channels: Vec<Channel>,
+    pub wasi: Option<Located<Wasi>>,
     /// Known answers of each build; none are the module's own, as it was pushed.
     pub steps: Vec<Located<Step>>,
 }
@@ -74,6 +75,26 @@ impl Module {
     pub fn publishes(&self, channel: &str) -> bool {
         self.channels_to(Direction::Publish).any(|own| own.name.value == channel)
     }
+}
+
+/// What it may reach through WASI. What is not said of the clocks and of random bytes is
+/// for the gateway to ask for, which knows what the module imports.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wasi {
+    pub arguments: Vec<String>,
+    pub environment: BTreeMap<String, String>,
+    pub stdout_to_log: bool,
+    pub clock: Option<bool>,
+    pub random: Option<bool>,
+    pub restart: Option<WasiRestart>,
+}
+
+/// What follows the end of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WasiRestart {
+    OnFailure,
+    Never,
+    Always,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,6 @@ const FIELDS: &[(&str, &str)] = &[
     ("cpu_weight", "every module runs as best-effort in a process of its own"),
     ("accelerators", "no device declares an accelerator"),
     ("network", "modules have no network"),
-    ("wasi", "no device offers WASI"),
     ("stack_bytes", "every call has 256 KiB of native stack"),
     ("log_lines_per_s_max", "every module may log 20 lines a second"),
     ("publishes_per_s_max", "every module may publish 100 times a second"),

@@ -113,6 +113,10 @@ pub struct Module {
     #[serde(rename = "channel", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Channel>")]
     pub channels: Vec<Spanned<Channel>>,
+    /// What it may reach through WASI preview 1; nothing unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Wasi>")]
+    pub wasi: Option<Spanned<Wasi>>,
     /// Steps that show on each device that the module computes what it should. They hold
     /// for every build of it.
     #[serde(rename = "step", default, skip_serializing_if = "Vec::is_empty")]
@@ -182,6 +186,36 @@ pub struct Channel {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub scope: Option<Spanned<String>>,
+}
+
+/// What a module may reach through WASI preview 1. What is not given is denied.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Wasi {
+    /// Its arguments, after its name: at most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub arguments: Vec<Spanned<String>>,
+    /// Variables of its environment by their names: at most 32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub environment: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
+    /// Where standard output and standard error go: "log".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub stdout: Option<Spanned<String>>,
+    /// Whether it may read the clocks and wait. A module that imports them is deployed only
+    /// where this says true or false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<bool>,
+    /// Whether it gets random bytes; as with `clock`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random: Option<bool>,
+    /// What follows the end of a program, which is a module that exports `_start`:
+    /// "on-failure", which is so unless given, "never", or "always", at its interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub restart: Option<Spanned<String>>,
 }
 
 /// One known-answer step: `write`, `read`, or `call` with `args` and `expect`.

@@ -2,7 +2,7 @@
 
 use application_file::{
     ApplicationFile, Devices, Direction, ERRORS_MAX, FILE_BYTES_MAX, FileError, Scope, Source,
-    json_schema, read,
+    Wasi, WasiRestart, json_schema, read,
 };
 use expect_test::{Expect, expect};
 
@@ -352,4 +352,63 @@ fn the_schema_has_the_fields_of_the_reader() {
         assert!(errors.iter().all(|e| !e.what.contains("no field")), "{field}: {errors:?}");
     }
     assert!(properties.values().all(|field| field["description"].is_string()), "{module}");
+}
+
+const WASI: &str = r#"
+format = 1
+name = "reports"
+devices = "all"
+
+[[module]]
+name = "summary"
+version = 1
+
+[module.wasi]
+arguments = ["--short", "/data"]
+environment = { LANG = "de" }
+stdout = "log"
+clock = true
+random = false
+restart = "always"
+"#;
+
+#[test]
+fn what_a_module_may_reach_through_wasi_is_said_one_by_one() {
+    let file = read(WASI).unwrap_or_else(|errors| panic!("{}", lines(&errors)));
+    let wasi = &file.modules[0].wasi.as_ref().unwrap().value;
+    assert_eq!(wasi.arguments, ["--short", "/data"]);
+    assert_eq!(wasi.environment["LANG"], "de");
+    assert_eq!((wasi.stdout_to_log, wasi.clock, wasi.random), (true, Some(true), Some(false)));
+    assert_eq!(wasi.restart, Some(WasiRestart::Always));
+    let without = WASI.split("[module.wasi]").next().unwrap();
+    assert_eq!(read(without).unwrap().modules[0].wasi, None);
+    let empty = format!("{without}[module.wasi]\n");
+    assert_eq!(read(&empty).unwrap().modules[0].wasi.as_ref().unwrap().value, Wasi::default());
+}
+
+#[test]
+fn what_is_wrong_about_wasi_is_said_with_its_place() {
+    let wrong = WASI
+        .replace("\"log\"", "\"file\"")
+        .replace("\"always\"", "\"often\"")
+        .replace("LANG = ", "\"A=B\" = ")
+        .replace("clock", "clocks")
+        .replace("--short", "a\\u0000");
+    refused(
+        &wrong,
+        expect![[r#"
+            11:14: the argument has a NUL in it, which ends strings
+            12:25: "A=B" is no name for a variable: it needs a character or more, and no '='
+            13:10: stdout cannot go to "file"; give "log", or leave it out to deny it
+            14:1: there is no field "clocks" here; did you mean "clock"?
+            16:11: restart is "often"; there are "on-failure", "never" and "always"
+        "#]],
+    );
+    let long = WASI.replace("--short", &"x".repeat(513));
+    refused(
+        &long,
+        expect![[r#"
+        11:14: the argument has 513 bytes, and 512 are the most
+    "#]],
+    );
 }

@@ -30,8 +30,8 @@ pub use guest_report::{
 };
 pub use message::{
     AppReport, AppState, BLOCK_MESSAGE_BYTES_MAX, Bitmap, ClockTrust, DeviceUsage, LOG_LINES_MAX,
-    LogLine, LogMessage, PublishedMessage, REPORT_BYTES_MAX, Refused, Report, UP_MESSAGE_BYTES_MAX,
-    Want,
+    LogLine, LogMessage, ProgramReport, PublishedMessage, REPORT_BYTES_MAX, Refused, Report,
+    UP_MESSAGE_BYTES_MAX, Want,
 };
 pub use refusal::RefusalCode;
 pub use site::{InvalidSiteName, SiteName};

@@ -230,6 +230,24 @@ pub struct AppReport {
     /// Of a module with `tick` that runs: how punctual it was.
     #[n(51)]
     pub ticks: Option<TickReport>,
+    /// Of a program, once it was started.
+    #[n(60)]
+    pub program: Option<ProgramReport>,
+}
+
+/// How a module does that runs to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct ProgramReport {
+    /// Since the worker started.
+    #[n(0)]
+    pub runs: u64,
+    /// Of the last run that ended by itself.
+    #[n(1)]
+    pub exit_code: Option<u32>,
+    /// It is not run again.
+    #[n(2)]
+    pub is_finished: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]

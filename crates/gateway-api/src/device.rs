@@ -206,6 +206,9 @@ pub struct AppStatus {
     /// allows.
     #[serde(default)]
     pub throttled: bool,
+    /// Of a program, once it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<ProgramStatus>,
     /// What confines its worker, by name; `None` without a worker, and from older agents.
     #[serde(default)]
     pub confinement: Option<Vec<String>>,
@@ -366,4 +369,16 @@ pub struct AcceptedEnrolment {
     pub fingerprint: String,
     /// `None`: it has not asked yet, and gets in when it does so within an hour.
     pub device: Option<Device>,
+}
+
+/// How a module does that runs to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramStatus {
+    /// Since its worker started.
+    pub runs: u64,
+    /// Of the last run that ended by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<u32>,
+    /// It is not run again.
+    pub is_finished: bool,
 }

@@ -89,7 +89,8 @@ pub use deployment::{
 pub use device::{
     AcceptedEnrolment, Alarm, AppSample, AppStatus, BuildStatus, Connection, Device, DeviceSample,
     History, HostCallStatus, InboxStatus, LimitHit, LimitLast, LogLine, MetricStatus, OutletStatus,
-    PendingEnrolment, PendingEnrolments, Published, Refusal, StorageStatus, SystemStatus,
+    PendingEnrolment, PendingEnrolments, ProgramStatus, Published, Refusal, StorageStatus,
+    SystemStatus,
 };
 pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacle, TableNeeds};
 pub use event::Event;
@@ -98,7 +99,7 @@ pub use module::{Artifact, ArtifactState, CompileRecord, Module, ModuleExtern, M
 pub use module_limits::{Limit, LimitAction, LimitActions, LimitError};
 pub use module_traps::{TrapCount, TrapKind};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
-pub use provisions::Provisions;
+pub use provisions::{Provisions, Wasi, WasiRestart, WasiStdout};
 pub use scheduling::{
     Allowance, InForce, Policy, RealTime, Scheduling, Spread, TickReport, TickWindow,
 };

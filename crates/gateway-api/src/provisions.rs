@@ -19,6 +19,60 @@ pub struct Provisions {
     /// Actuators that it may set, by the devices' names for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actuators: Vec<String>,
+    /// What it may reach through WASI preview 1: docs/wasi.md.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wasi: Option<Wasi>,
+}
+
+/// What is not given is denied. A module that imports the clocks or random bytes is
+/// deployed only where it is said, by `true` or `false`, whether it gets them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wasi {
+    /// After the module's name: at most 32, 512 bytes each, 4,096 bytes in all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
+    /// Variables by their names, with the same bounds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// Where standard output and standard error go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<WasiStdout>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub random: Option<bool>,
+    /// What follows the end of a program; `on-failure` unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<WasiRestart>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WasiStdout {
+    /// Line by line into the module's log.
+    Log,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WasiRestart {
+    /// Run again after a delay if its exit code was not 0 or it trapped.
+    #[default]
+    OnFailure,
+    Never,
+    /// The same, and at its interval if all was well.
+    Always,
+}
+
+impl WasiRestart {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OnFailure => "on-failure",
+            Self::Never => "never",
+            Self::Always => "always",
+        }
+    }
 }
 
 impl Provisions {

@@ -32,6 +32,7 @@ mod seal;
 mod signers;
 #[cfg(test)]
 mod tests;
+mod wasi;
 
 pub use channel_message::{CHANNEL_MESSAGE_BYTES_MAX, ChannelMessage, open_channel_message};
 pub use document::{
@@ -54,6 +55,9 @@ pub use root::{Floor, ROOT_BYTES_MAX, Root, TrustedRoot, seal_root};
 pub use root_signing::{RootDraft, add_root_signature};
 pub use seal::{Domain, PublicKey, SealError, Signer, open, read_unverified, seal};
 pub use signers::{payload_of, signers_of};
+pub use wasi::{
+    WASI_STRING_BYTES_MAX, WASI_STRINGS_BYTES_MAX, WASI_STRINGS_MAX, WasiProvisions, WasiRestart,
+};
 
 /// The version that every document carries first.
 pub const DOCUMENT_VERSION: u32 = 1;

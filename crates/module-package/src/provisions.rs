@@ -1,5 +1,6 @@
 //! What a deployment gives its module beside sensors and channels to publish on.
 
+use crate::WasiProvisions;
 use minicbor::{Decode, Encode};
 
 /// Most entries of a configuration, and the bytes of a key, of a value, and of all keys
@@ -31,6 +32,9 @@ pub struct Provisions {
     /// Actuators that it may set, by the names of the device's own list.
     #[cbor(n(3), skip_if = "Vec::is_empty")]
     pub actuators: Vec<String>,
+    /// What it may reach through WASI, where it may anything.
+    #[n(30)]
+    pub wasi: Option<WasiProvisions>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -53,6 +57,7 @@ impl Provisions {
         check_config(&self.config)?;
         check_names("subscription", &self.subscriptions, SUBSCRIPTIONS_MAX)?;
         check_names("actuator", &self.actuators, ACTUATORS_MAX)?;
+        self.wasi.as_ref().map_or(Ok(()), WasiProvisions::check)?;
         match self.storage_bytes {
             Some(bytes) if bytes > STORAGE_BYTES_MAX => Err(format!(
                 "it asks for {bytes} bytes of storage; the most is {STORAGE_BYTES_MAX}"

@@ -89,10 +89,13 @@ impl GuestCall {
 
     /// As the compiler describes an import of this type: `(i32, i32) -> i32`.
     pub fn signature(self) -> String {
-        let params: Vec<&str> = self.params().iter().map(|t| t.name()).collect();
-        let result = self.result().map_or("()", GuestType::name);
-        format!("({}) -> {result}", params.join(", "))
+        signature(self.params(), self.result())
     }
+}
+
+pub(crate) fn signature(params: &[GuestType], result: Option<GuestType>) -> String {
+    let params: Vec<&str> = params.iter().map(|t| t.name()).collect();
+    format!("({}) -> {}", params.join(", "), result.map_or("()", GuestType::name))
 }
 
 impl GuestType {

@@ -21,6 +21,8 @@ mod frame;
 mod guest_api;
 mod guest_usage;
 mod message;
+mod wasi;
+mod wasi_calls;
 
 pub use ask::*;
 pub use frame::{
@@ -30,6 +32,8 @@ pub use frame::{
 pub use guest_api::{GUEST_API_MODULE, GUEST_API_VERSION, GuestCall, GuestType};
 pub use guest_usage::*;
 pub use message::*;
+pub use wasi::*;
+pub use wasi_calls::{WASI_INITIALIZE, WASI_MODULE, WASI_START, WasiCall};
 
 /// Raised with every change that one end must not miss; a figure that a worker may
 /// leave out is none.

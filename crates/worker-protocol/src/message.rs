@@ -1,6 +1,6 @@
 //! The messages. Field numbers are only ever added.
 
-use crate::{Answer, Asked, GuestUsage, StoredValue};
+use crate::{Answer, Asked, GuestUsage, ProgramUsage, StoredValue, WasiGrants};
 use known_answer::Step;
 use minicbor::{Decode, Encode};
 use module_limits::{Limit, LimitActions, LimitHits};
@@ -175,6 +175,9 @@ pub struct Grants {
     /// Names of actuators that it may set.
     #[cbor(n(5), default)]
     pub actuators: Vec<String>,
+    /// Of a module that may use WASI.
+    #[n(30)]
+    pub wasi: Option<WasiGrants>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -298,6 +301,25 @@ pub enum Event {
     /// This guest is gone, and all that it had is free. Its number can be given again.
     #[n(35)]
     Unloaded,
+    /// A program has ended and is not run again, or not before its interval is over.
+    #[n(38)]
+    Finished {
+        /// What it gave to `proc_exit`; 0 where it returned. `None`: it trapped.
+        #[n(0)]
+        exit_code: Option<u32>,
+        #[n(1)]
+        detail: String,
+        #[n(2)]
+        again_in_ms: Option<u32>,
+    },
+    /// What a program wrote, where its starter takes that instead of lines in the log.
+    #[n(39)]
+    Wrote {
+        #[n(0)]
+        is_error: bool,
+        #[cbor(n(1), with = "minicbor::bytes")]
+        bytes: Vec<u8>,
+    },
     /// How many ticks returned, fewer than asked for after a trap. The trap, the log
     /// and the messages of these ticks were sent before.
     #[n(40)]
@@ -425,6 +447,9 @@ pub struct Usage {
     /// Of a module that has called anything.
     #[n(30)]
     pub guest: Option<GuestUsage>,
+    /// Of a program.
+    #[n(60)]
+    pub program: Option<ProgramUsage>,
     /// Once there was one: `traps` by kind.
     #[n(70)]
     pub trap_kinds: Option<TrapCounts>,
@@ -478,6 +503,9 @@ pub enum Activity {
     /// Waiting to make a fresh instance after a trap.
     #[n(3)]
     BackingOff,
+    /// A program that has ended.
+    #[n(60)]
+    Finished,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]

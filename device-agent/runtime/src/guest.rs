@@ -9,6 +9,7 @@ use crate::cpu_clock::{self, CpuClock};
 use crate::gas_keeper::GasKeeper;
 use crate::guest_api::{GuestState, Meters};
 use crate::guests::Request;
+use crate::program;
 use crate::shared::{Shared, to_ms};
 use crate::ticks::{Tick, Ticks};
 use crate::trap_kind::kind_of;
@@ -44,7 +45,7 @@ impl<'r> Guest<'r> {
         load: Load,
     ) -> Result<Self, (LoadFailure, String)> {
         let module = Rc::new(load_module(runtime, shared, &load)?);
-        let Load { limits, grants, artifact, priority, real_time, .. } = load;
+        let Load { limits, grants, artifact, app, priority, real_time, .. } = load;
         // The module has its own copy.
         drop(artifact);
         let has_gas_limit = limits.gas_per_call_max.is_some() || limits.gas_per_s_max.is_some();
@@ -52,8 +53,10 @@ impl<'r> Guest<'r> {
             let detail = "its gas is limited, but the artifact counts none: deploy it again";
             return Err((LoadFailure::OverLimit, detail.to_owned()));
         }
-        let meters = Meters::new(Arc::clone(shared), &limits, &grants);
-        let has = |export| is_entry(&module, export, &meters);
+        let meters = Meters::new(Arc::clone(shared), &app, &limits, &grants);
+        let is_program = program::is_program(&module);
+        // A program has one entry, whatever else it exports.
+        let has = |export| !is_program && is_entry(&module, export, &meters);
         let (has_init, has_tick, has_health) = (has("init"), has("tick"), has(HEALTH_EXPORT));
         let mut guest = Guest {
             shared: Arc::clone(shared),
@@ -73,6 +76,8 @@ impl<'r> Guest<'r> {
             has_init,
             has_tick,
             has_health,
+            is_program,
+            is_rerun: false,
             steps: vec![],
             backoff: Backoff::new(),
             resume_at: Instant::now(),
@@ -100,6 +105,10 @@ impl<'r> Guest<'r> {
         self.shared.begin_call(START_FUNCTION);
         let config = InstanceConfig { memory_bytes_max, gas, state: Box::new(state) };
         let instance = Instance::of_shared(Rc::clone(&self.module), config);
+        let instance = match program::has_initialize(&self.module) {
+            true => instance.and_then(program::initialize),
+            false => instance,
+        };
         self.shared.end_call();
         self.shared.set_interrupter(instance.as_ref().ok().and_then(Instance::interrupter));
         // What a host function had against a start function is in the error.
@@ -155,21 +164,21 @@ fn is_entry(module: &Module<'_>, export: &str, meters: &Meters) -> bool {
 }
 
 pub struct Guest<'r> {
-    shared: Arc<Shared>,
+    pub shared: Arc<Shared>,
     clock: Rc<CpuClock>,
     /// What the thread has spent on this guest.
     cpu_ns: u64,
     priority: u8,
-    meters: Meters,
+    pub meters: Meters,
     gas: GasKeeper,
     actions: LimitActions,
     memory_bytes_max: u64,
     grants: Grants,
     module: Rc<Module<'r>>,
     /// None between a trap and the fresh instance.
-    instance: Option<Instance<'r>>,
+    pub instance: Option<Instance<'r>>,
     /// It reached a limit that stops it, and is not called again.
-    is_halted: bool,
+    pub is_halted: bool,
     /// When there was last a warning of a limit of gas.
     warned_at: Option<Instant>,
     /// What the instances before used, of a metered module.
@@ -177,13 +186,17 @@ pub struct Guest<'r> {
     has_init: bool,
     has_tick: bool,
     has_health: bool,
+    /// It is called by `_start` alone.
+    pub is_program: bool,
+    /// The next instance is for another run of a program that ended well.
+    pub is_rerun: bool,
     /// The last steps given, which a module without `tick` repeats.
     steps: Vec<Step>,
     backoff: Backoff,
     /// When there is next something to do: a tick or a fresh instance.
-    resume_at: Instant,
+    pub resume_at: Instant,
     /// Set by `Start`.
-    interval: Option<Duration>,
+    pub interval: Option<Duration>,
     /// What its ticks are measured by; best-effort where it is not given.
     real_time: Option<RealTime>,
     /// Whether the present instance's `init` has returned, or it has none.
@@ -340,7 +353,8 @@ impl Guest<'_> {
         match self.new_instance() {
             Ok(instance) => {
                 self.instance = Some(instance);
-                self.shared.update_usage(|usage| usage.restarts += 1);
+                let is_rerun = std::mem::take(&mut self.is_rerun);
+                self.shared.update_usage(|usage| usage.restarts += u64::from(!is_rerun));
                 self.set_activity(Activity::Loaded);
                 if self.interval.is_some() {
                     self.resume_at = Instant::now();
@@ -370,6 +384,9 @@ impl Guest<'_> {
         if !self.has_started {
             self.has_started = true;
             self.shared.send(&Event::Started);
+        }
+        if self.is_program {
+            self.run_program();
         }
     }
 
@@ -407,7 +424,7 @@ impl Guest<'_> {
     }
 
     /// Sets what the next call may use. What the instance has used so far.
-    fn allow_gas(&mut self) -> u64 {
+    pub fn allow_gas(&mut self) -> u64 {
         let Some(instance) = &mut self.instance else { return 0 };
         let Some(used) = instance.gas_used() else { return 0 };
         instance.set_gas_limits(self.gas.limits(Instant::now()));
@@ -415,7 +432,7 @@ impl Guest<'_> {
     }
 
     /// Takes what has been used since, and does what follows.
-    fn settle_gas(&mut self, gas_before: u64) {
+    pub fn settle_gas(&mut self, gas_before: u64) {
         let Some(used) = self.instance.as_ref().and_then(Instance::gas_used) else { return };
         let used = used.saturating_sub(gas_before);
         let now = Instant::now();
@@ -442,7 +459,7 @@ impl Guest<'_> {
     }
 
     /// A call has ended in a trap: its own, or because a limit was reached.
-    fn end_by_trap(&mut self, export: &str, trap: &Trap) {
+    pub fn end_by_trap(&mut self, export: &str, trap: &Trap) {
         let by_host = self.meters.take_ended_by();
         let kind = kind_of(trap);
         let (limit, detail) = match (trap.kind, by_host) {
@@ -496,12 +513,16 @@ impl Guest<'_> {
     }
 
     /// Throws the instance away after a trap.
-    fn discard(&mut self, export: &str, detail: String, kind: TrapSort) {
+    pub fn discard(&mut self, export: &str, detail: String, kind: TrapSort) {
         self.take_away();
+        if self.is_given_up_by_trap() {
+            self.count_trap(kind);
+            return self.finish(None, format!("trapped: {detail}"));
+        }
         self.report_trap(export, detail, kind);
     }
 
-    fn take_away(&mut self) {
+    pub fn take_away(&mut self) {
         self.meter();
         self.gas_before = self.shared.usage().gas_used;
         self.shared.set_interrupter(None);
@@ -513,22 +534,26 @@ impl Guest<'_> {
         let now = Instant::now();
         let delay = self.backoff.after_trap(now);
         self.resume_at = now + delay;
-        self.shared.update_usage(|usage| {
-            usage.traps += 1;
-            usage.trap_kinds.get_or_insert_default().note(kind);
-        });
+        self.count_trap(kind);
         self.set_activity(Activity::BackingOff);
         let (export, restart_in_ms) = (export.to_owned(), to_ms(delay));
         self.shared.send(&Event::Trapped { export, detail, restart_in_ms, kind: Some(kind) });
     }
 
-    fn set_activity(&self, activity: Activity) {
+    fn count_trap(&self, kind: TrapSort) {
+        self.shared.update_usage(|usage| {
+            usage.traps += 1;
+            usage.trap_kinds.get_or_insert_default().note(kind);
+        });
+    }
+
+    pub fn set_activity(&self, activity: Activity) {
         self.shared.update_usage(|usage| usage.activity = activity);
     }
 
     /// Brings CPU time and memory up to date. Only this thread can read its clock,
     /// so while a call runs they are those of the last one.
-    fn meter(&mut self) {
+    pub fn meter(&mut self) {
         self.cpu_ns += self.clock.take_ns();
         let cpu_us = self.cpu_ns / 1_000;
         let gas_now = self.instance.as_ref().and_then(Instance::gas_used);

@@ -23,6 +23,7 @@ mod guest_api;
 mod guests;
 mod inbox;
 mod process;
+mod program;
 mod rate;
 mod self_test;
 mod shared;

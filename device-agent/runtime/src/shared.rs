@@ -160,7 +160,7 @@ impl Shared {
         *lock(&self.interrupter) = interrupter;
     }
 
-    fn running_call(&self) -> Option<RunningCall> {
+    pub fn running_call(&self) -> Option<RunningCall> {
         self.process.running_call().filter(|call| call.guest == self.guest)
     }
 }

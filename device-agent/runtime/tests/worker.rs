@@ -4,6 +4,8 @@
 mod guest_calls;
 #[path = "worker/guests.rs"]
 mod guests;
+#[path = "worker/programs.rs"]
+mod programs;
 mod replay;
 mod support;
 #[path = "worker/ticks.rs"]
@@ -21,7 +23,7 @@ use support::{SEED, Worker, compile_for, expected_target, limits, misbehaving, r
 use target_spec::{BoundsChecks, Registry};
 use worker_protocol::{
     Activity, Command, Event, GuestCall, Limits, LoadFailure, LogLevel, PROTOCOL_VERSION,
-    Published, Usage,
+    Published, Usage, WasiCall,
 };
 
 const START: Command = Command::Start { interval_ms: 10, stored: None };
@@ -58,7 +60,8 @@ fn the_hello_says_what_the_worker_is() {
     assert_eq!(hello.target, expected_target());
     assert_eq!((hello.wamr_version.as_str(), hello.aot_version), ("2.4.3", 6));
     assert_eq!(hello.self_test_failure, None);
-    assert_eq!(hello.imports.len(), GuestCall::ALL.len());
+    assert_eq!(hello.imports.len(), GuestCall::ALL.len() + WasiCall::ALL.len());
+    assert!(hello.imports.contains(&"wasi_snapshot_preview1.fd_write".to_owned()));
     assert!(hello.imports.contains(&"farrier.publish".to_owned()));
     // Every feature that the compiler may use for this target is here.
     let target = Registry::built_in().find(&hello.target).unwrap();

@@ -112,6 +112,7 @@ impl App {
         devices: Option<Vec<DeviceId>>,
         number: u64,
     ) -> Result<DeploymentRecord, AppError> {
+        super::wasi::check_is_said(new.provisions.wasi.as_ref(), module)?;
         Ok(DeploymentRecord {
             number,
             app: module.name.clone(),
@@ -284,6 +285,7 @@ fn provisions_of(new: &gateway_api::Provisions) -> Result<Option<Provisions>, Ap
         storage_bytes: new.storage_bytes.filter(|bytes| *bytes > 0),
         subscriptions: new.subscriptions.clone(),
         actuators: new.actuators.clone(),
+        wasi: new.wasi.as_ref().map(super::wasi::to_provisions),
     };
     provisions.check().map_err(|why| AppError::bad_request(format!("Not deployed: {why}.")))?;
     Ok(provisions.non_empty())

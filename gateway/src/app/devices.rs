@@ -19,7 +19,7 @@ use target_spec::Registry;
 
 /// Longest sealed statement.
 const STATEMENT_BYTES_MAX: usize = 16 * 1024;
-const LIST_MAX: usize = 64;
+const LIST_MAX: usize = 256;
 const TEXT_BYTES_MAX: usize = 128;
 const NAME_CHARS_MAX: usize = 64;
 const CLAIM_VALID_S: std::ops::RangeInclusive<u32> = 1..=86_400;

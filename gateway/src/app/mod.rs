@@ -53,6 +53,7 @@ pub(crate) mod tests;
 mod transfer;
 mod trust;
 mod views;
+mod wasi;
 
 pub use access::AdminToken;
 pub use applications::Applied;

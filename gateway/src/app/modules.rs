@@ -11,7 +11,7 @@ use known_answer::{Step, Value};
 use module_package::ModuleId;
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
-use worker_protocol::GuestCall;
+use worker_protocol::{GuestCall, WASI_MODULE, WasiCall};
 
 const NAME_CHARS_MAX: usize = 64;
 
@@ -115,16 +115,16 @@ impl App {
 
     fn offered_imports(&self) -> BTreeSet<String> {
         let offered = self.offered_imports.read().unwrap_or_else(PoisonError::into_inner);
-        // Until a configured runtime has said what it has, version 1 of the guest API.
-        let guest_api = || GuestCall::ALL.iter().map(|call| call.import_name()).collect();
-        offered.clone().unwrap_or_else(guest_api)
+        // Until a configured runtime has said what it has, what this version's has.
+        let of_wasi = || WasiCall::ALL.iter().map(|call| call.import_name());
+        let guest_api = || GuestCall::ALL.iter().map(|call| call.import_name());
+        offered.clone().unwrap_or_else(|| guest_api().chain(of_wasi()).collect())
     }
 
     fn check_imports(&self, census: &Census) -> Result<(), AppError> {
         let offered = self.offered_imports();
         for import in &census.imports {
             let name = format!("{}.{}", import.module, import.name);
-            let offers = offered.iter().cloned().collect::<Vec<_>>().join(", ");
             let what = match import.kind {
                 ExternKind::Function if offered.contains(&name) => {
                     check_type(&name, &import.signature)?;
@@ -137,9 +137,9 @@ impl App {
                 ProblemCode::UnknownImport,
                 format!(
                     "The module imports the {what} {}, which no device offers. On offer are the functions \
-                     {offers}. Build the module without it; a module for WASI or for a browser needs a \
-                     target without an operating system.",
-                    shorten(&name)
+                     {}. Build the module without it; a module for a browser needs a target without one.",
+                    shorten(&name),
+                    in_words(&offered)
                 ),
             ));
         }
@@ -198,18 +198,34 @@ impl App {
 /// The names of applications and modules.
 /// The runtime compares types as well, but only once it has loaded the artifact.
 fn check_type(import: &str, signature: &str) -> Result<(), AppError> {
-    let expected = GuestCall::from_import_name(import).map(GuestCall::signature);
-    match expected {
+    let of_guest_api = GuestCall::from_import_name(import).map(GuestCall::signature);
+    let of_wasi = || WasiCall::from_import_name(import).map(WasiCall::signature);
+    let (api, page) = match of_guest_api {
+        Some(_) => ("the guest API", "docs/guest-api.md"),
+        None => ("WASI preview 1", "docs/wasi.md"),
+    };
+    match of_guest_api.or_else(of_wasi) {
         Some(expected) if expected != signature => Err(AppError::refused(
             ProblemCode::UnknownImport,
             format!(
-                "The module imports {import} as {}, and the guest API has it as {expected}. Declare \
-                 it with that type; docs/guest-api.md lists them all.",
+                "The module imports {import} as {}, and {api} has it as {expected}. Declare \
+                 it with that type; {page} lists them all.",
                 shorten(signature)
             ),
         )),
         _ => Ok(()),
     }
+}
+
+/// The functions of WASI are too many to be named each time.
+fn in_words(offered: &BTreeSet<String>) -> String {
+    let is_wasi = |name: &&String| name.starts_with(WASI_MODULE);
+    let mut words: Vec<&str> =
+        offered.iter().filter(|name| !is_wasi(name)).map(String::as_str).collect();
+    if offered.iter().any(|name| is_wasi(&name)) {
+        words.push("and those of wasi_snapshot_preview1 (docs/wasi.md)");
+    }
+    words.join(", ")
 }
 
 fn check_name(name: &str) -> Result<(), AppError> {

@@ -18,13 +18,13 @@ use device_protocol::{
 use gateway_api::{
     AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, Device, DeviceProgress,
     DeviceSample, DeviceSelector, Event, HostCallStatus, InboxStatus, LimitHit, LimitLast, LogLine,
-    MetricStatus, Module, ModuleExtern, ModuleLimits, ModuleMemory, OutletStatus, Provisions,
-    Published, StorageStatus, SystemStatus,
+    MetricStatus, Module, ModuleExtern, ModuleLimits, ModuleMemory, OutletStatus, ProgramStatus,
+    Provisions, Published, StorageStatus, SystemStatus,
 };
 use module_limits::{Limit, LimitAction, LimitHits};
 use module_package::{CompilePolicy, DeviceId, NO_POLICY};
 use target_spec::Registry;
-use worker_protocol::{GUEST_API_MODULE, GuestCall};
+use worker_protocol::{GUEST_API_MODULE, GuestCall, WasiCall};
 
 /// What a view depends on beside the state.
 #[derive(Debug, Clone, Copy)]
@@ -280,6 +280,7 @@ fn provisions(provisions: module_package::Provisions) -> Provisions {
         storage_bytes: provisions.storage_bytes,
         subscriptions: provisions.subscriptions,
         actuators: provisions.actuators,
+        wasi: provisions.wasi.map(super::wasi::to_view),
     }
 }
 
@@ -404,6 +405,11 @@ fn app_status(
         limit_hits: limit_hits(&limits),
         limit_last: limits.last_limit.zip(limits.last_action).map(to_limit_last),
         throttled: app.throttled.unwrap_or(false),
+        program: app.program.map(|program| ProgramStatus {
+            runs: program.runs,
+            exit_code: program.exit_code,
+            is_finished: program.is_finished,
+        }),
         confinement: app.confinement.clone(),
         trap_kinds: app.trap_kinds.iter().flat_map(|kinds| kinds.iter()).collect(),
         overhead_bytes: app.overhead_bytes,
@@ -447,7 +453,9 @@ fn outlet(outlet: &OutletReport) -> OutletStatus {
 
 fn host_call(call: &HostCallReport) -> HostCallStatus {
     let HostCallReport { number, calls, bytes, time_ns } = *call;
-    let known = GuestCall::from_number(number).map(GuestCall::import_name);
+    let of_guest_api = GuestCall::from_number(number).map(GuestCall::import_name);
+    let of_wasi = || WasiCall::from_number(number).map(WasiCall::import_name);
+    let known = of_guest_api.or_else(of_wasi);
     let import = known.unwrap_or_else(|| format!("{GUEST_API_MODULE}.#{number}"));
     HostCallStatus { import, calls, bytes, time_ns }
 }
@@ -472,6 +480,11 @@ fn state_in_words(app: &AppReport) -> &'static str {
         (AppState::Refused, Some(RefusalCode::GasLimit)) => "stopped: gas limit",
         (AppState::Refused, Some(RefusalCode::RateLimit)) => "stopped: rate limit",
         (AppState::Refused, Some(RefusalCode::CrashLoop)) => "quarantined",
+        (AppState::Running, None) => match app.program.filter(|program| program.is_finished) {
+            Some(program) if program.exit_code == Some(0) => "finished",
+            Some(_) => "failed",
+            None => "running",
+        },
         (state, _) => state.as_str(),
     }
 }

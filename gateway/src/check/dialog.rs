@@ -155,6 +155,8 @@ fn load(socket: &UnixStream, deadline: Instant, input: CheckInput) -> Result<Ent
             storage_bytes: input.provisions.storage_bytes.unwrap_or(0),
             subscriptions: input.provisions.subscriptions,
             actuators: input.provisions.actuators,
+            // A program is not run here: it may wait for what only a device has.
+            wasi: None,
         },
         ..Load::default()
     };

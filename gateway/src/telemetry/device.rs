@@ -345,6 +345,7 @@ mod tests {
             limits: None,
             throttled: None,
             ticks: None,
+            program: None,
             confinement: None,
             trap_kinds: None,
             overhead_bytes: None,

@@ -341,6 +341,7 @@ async fn every_function_is_there_in_c_and_in_cpp() -> anyhow::Result<()> {
                 storage_bytes: Some(100),
                 subscriptions: vec!["speed".into()],
                 actuators: vec!["fan".into()],
+                wasi: None,
             },
             ..Fleet::deployment(&module.id, DeviceSelector::All)
         };

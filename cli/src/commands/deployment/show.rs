@@ -2,6 +2,7 @@
 
 use super::ls::asked_for;
 use crate::args::{Format, OutputArgs};
+use crate::commands::wasi_args;
 use crate::complete;
 use crate::console::Console;
 use crate::failure::Failure;
@@ -80,6 +81,7 @@ fn given(provisions: &Provisions) -> Vec<(&'static str, String)> {
         ("storage", storage.unwrap_or_default()),
         ("subscribes", provisions.subscriptions.join(", ")),
         ("actuators", provisions.actuators.join(", ")),
+        ("wasi", provisions.wasi.as_ref().map(wasi_args::in_words).unwrap_or_default()),
     ];
     lines.into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }

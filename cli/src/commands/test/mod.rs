@@ -159,6 +159,7 @@ async fn run_case(
         storage_bytes: case.storage_bytes,
         subscriptions: case.inputs.keys().cloned().collect(),
         actuators: case.actuators.keys().cloned().collect(),
+        wasi: None,
     };
     let limits = local_args.limits();
     local.load(module, wasm, (limits, grants), console).await?;

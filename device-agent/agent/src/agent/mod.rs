@@ -11,6 +11,7 @@ mod channels;
 mod delivery;
 mod heartbeat;
 mod manifest;
+mod programs;
 mod reporting;
 mod root;
 mod worker_news;

@@ -104,6 +104,7 @@ impl Agent {
                 storage_bytes: provisions.storage_bytes.unwrap_or(0),
                 subscriptions: provisions.subscriptions,
                 actuators: provisions.actuators,
+                wasi: provisions.wasi.map(super::programs::to_grants),
             },
             clock: Some(self.wall_clock_of_workers(now)),
             priority: None,
@@ -196,14 +197,20 @@ impl Agent {
                 self.log_line(app, "error", format!("stopped at its limit, {text}"), now);
                 Some(WorkerInput::Overran(Refusal::new(of_limit(limit), text)))
             }
+            Message::Finished { exit_code, detail, again_in_ms } => {
+                // The report that says so then has its figures.
+                self.parts.workers.send(worker, Command::ReportUsage);
+                Some(self.note_end(app, exit_code, detail, again_in_ms, now))
+            }
             Message::Rejected { detail } => {
                 tracing::warn!(worker.id = worker.0, app, "the worker rejects: {detail}");
                 None
             }
-            // The agent asks for no `RunTicks`.
+            // The agent asks for no `RunTicks`, and never grants what is written as it is.
             Message::Hello(_)
             | Message::Asked(_)
             | Message::Unloaded
+            | Message::Wrote { .. }
             | Message::TicksDone { .. } => None,
         }
     }

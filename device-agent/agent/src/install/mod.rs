@@ -28,7 +28,7 @@ mod slot;
 mod trial;
 
 pub use app::App;
-pub use slot::{Slot, Stage};
+pub use slot::{ProgramEnd, Slot, Stage};
 pub use trial::{Figures, Trial};
 
 use crate::Moment;
@@ -91,6 +91,8 @@ pub enum WorkerInput {
     Trapped(String),
     /// What it has used, and how it is.
     Measured(Figures),
+    /// A program has ended by itself; the last time, or it is run again.
+    Finished { is_good: bool, is_last: bool, detail: String },
     /// A call ran too long, and the worker is being ended.
     Overran(Refusal),
     /// It never became a worker: the runtime or the launcher is at fault.

@@ -34,6 +34,8 @@ pub struct Slot {
     pub detail: String,
     /// What its worker last said of itself.
     pub figures: Figures,
+    /// A program that is not run again: how it ended.
+    pub end: Option<ProgramEnd>,
     /// When its module was first called.
     pub(super) begun: Option<Moment>,
     /// Traps and deaths since then.
@@ -46,6 +48,12 @@ pub struct Slot {
     deaths: VecDeque<Moment>,
     recent_traps: VecDeque<Moment>,
     delays: Delays,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramEnd {
+    pub is_good: bool,
+    pub detail: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +90,7 @@ impl Slot {
             trouble: None,
             detail: String::new(),
             figures: Figures::default(),
+            end: None,
             begun: None,
             traps: 0,
             restarts: 0,
@@ -208,6 +217,7 @@ impl Slot {
     pub(super) fn begin(&mut self, now: Moment, actions: &mut Vec<Action>) {
         let Stage::Ready(worker) = self.stage else { return };
         self.begun.get_or_insert(now);
+        self.end = None;
         self.stage = Stage::Running { worker, started: false, trapped: false };
         let interval_ms = self.entry.interval_ms;
         actions.extend([Action::Begin { worker, interval_ms }, Action::Report]);
@@ -239,6 +249,14 @@ impl Slot {
                     actions.push(Action::Kill(worker));
                 }
             }
+            (
+                WorkerInput::Finished { is_good, is_last, detail },
+                Stage::Running { trapped, .. },
+            ) => {
+                // Whatever it was before, it has come to its end.
+                *trapped = false;
+                self.end = is_last.then_some(ProgramEnd { is_good, detail });
+            }
             (WorkerInput::Measured(figures), stage) => {
                 self.figures = figures;
                 match stage {
@@ -267,9 +285,8 @@ impl Slot {
                 self.trouble = Some(refusal);
             }
             (WorkerInput::Ended(detail), _) => self.note_death(detail, now),
-            (WorkerInput::Passed | WorkerInput::Started, _) | (WorkerInput::Trapped(_), _) => {
-                return;
-            }
+            (WorkerInput::Passed | WorkerInput::Started, _)
+            | (WorkerInput::Trapped(_) | WorkerInput::Finished { .. }, _) => return,
         }
         actions.push(Action::Report);
     }

@@ -109,7 +109,9 @@ impl Trial {
             return Outcome::Failed(refusal.clone());
         }
         let judged = self.judge(slot).and_then(|()| {
-            if self.until().is_none_or(|until| now < until) {
+            // A program that has come to a good end has nothing left to show.
+            let has_ended = slot.end.is_some() && slot.is_running();
+            if !has_ended && self.until().is_none_or(|until| now < until) {
                 return Ok(Outcome::Pending);
             }
             self.judge_end(slot).map(|()| Outcome::Passed)
@@ -120,7 +122,10 @@ impl Trial {
 
     /// What must hold at every moment.
     fn judge(&self, slot: &Slot) -> Result<(), String> {
-        let Slot { figures, traps, restarts, .. } = slot;
+        let Slot { figures, traps, restarts, end, .. } = slot;
+        if let Some(end) = end.as_ref().filter(|end| !end.is_good) {
+            return Err(format!("it {}", end.detail));
+        }
         let traps_max = self.before.traps.saturating_add(TRAPS_MORE_MAX);
         if *traps > traps_max {
             return Err(format!("{traps} traps in its health window: {}", slot.detail));

@@ -105,6 +105,7 @@ impl Counters {
             total.throttled = usage.throttled;
             total.overhead_bytes = usage.overhead_bytes;
             total.ticks = usage.ticks.clone();
+            total.program = usage.program;
         }
         total
     }

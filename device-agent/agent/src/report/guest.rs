@@ -3,13 +3,16 @@
 use device_protocol::{GuestReport, HostCallReport, InboxReport, MetricReport, StorageReport};
 use module_package::SUBSCRIPTIONS_MAX;
 use worker_protocol::{
-    GuestCall, GuestUsage, HostCallUsage, InboxUsage, METRICS_MAX, NAME_BYTES_MAX,
+    GuestCall, GuestUsage, HostCallUsage, InboxUsage, METRICS_MAX, NAME_BYTES_MAX, WasiCall,
 };
 
 /// Cuts what a worker says to what it could honestly say.
 pub fn bound(usage: &mut GuestUsage) {
-    usage.host_calls.retain(|call| GuestCall::from_number(call.number).is_some());
-    usage.host_calls.truncate(GuestCall::ALL.len());
+    let is_known = |number| {
+        GuestCall::from_number(number).is_some() || WasiCall::from_number(number).is_some()
+    };
+    usage.host_calls.retain(|call| is_known(call.number));
+    usage.host_calls.truncate(GuestCall::ALL.len() + WasiCall::ALL.len());
     usage.metrics.retain(|metric| metric.name.len() <= NAME_BYTES_MAX && metric.value.is_finite());
     usage.metrics.truncate(METRICS_MAX);
     usage.inboxes.retain(|inbox| inbox.channel.len() <= NAME_BYTES_MAX);
@@ -78,7 +81,7 @@ mod tests {
         };
         usage.metrics.extend((0..METRICS_MAX).map(|number| metric(&number.to_string(), 0.0)));
         bound(&mut usage);
-        assert_eq!(usage.host_calls.len(), GuestCall::ALL.len());
+        assert_eq!(usage.host_calls.len(), GuestCall::ALL.len() + WasiCall::ALL.len());
         assert_eq!((usage.metrics.len(), usage.metrics[0].name.as_str()), (METRICS_MAX, "good"));
         let mut total = usage.clone();
         add(&mut total, &usage);

@@ -18,7 +18,7 @@ use crate::Moment;
 use crate::fetch::Fetch;
 use crate::install::{App, Slot, Stage};
 use crate::refusal::Refusal;
-use device_protocol::{AppReport, AppState, RefusalCode};
+use device_protocol::{AppReport, AppState, ProgramReport, RefusalCode};
 use module_package::AppEntry;
 use std::time::Duration;
 use worker_protocol::Usage;
@@ -187,6 +187,11 @@ fn fill_usage(report: &mut AppReport, usage: &Usage) {
     report.trap_kinds = usage.trap_kinds.clone();
     report.overhead_bytes = usage.overhead_bytes;
     report.ticks = usage.ticks.as_deref().cloned();
+    report.program = usage.program.map(|program| ProgramReport {
+        runs: program.runs,
+        exit_code: program.exit_code,
+        is_finished: program.is_finished,
+    });
 }
 
 fn empty_report(entry: &AppEntry) -> AppReport {
@@ -227,6 +232,7 @@ fn empty_report(entry: &AppEntry) -> AppReport {
         overhead_bytes: None,
         worker_cpu_us: None,
         outlets: None,
+        program: None,
     }
 }
 

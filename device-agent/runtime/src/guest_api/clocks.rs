@@ -1,7 +1,7 @@
 //! Time that only passes, and the time of day as far as the device knows it.
 
 use super::host_call::{Answer, HostCall, numbers};
-use crate::shared::to_ms;
+use crate::shared::{Shared, to_ms};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use wamr::Value;
 use worker_protocol::{ClockTrust, WallClock};
@@ -15,12 +15,17 @@ pub fn monotonic_ns(call: &mut HostCall<'_, '_>, _: &[Value]) -> Answer {
 /// Writes milliseconds since 1970; the answer is how the device knows them.
 pub fn wall_ms(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
     let [address] = numbers(args)?;
-    let (clock, told) = call.state()?.meters.shared.wall_clock();
+    let (time_ms, trust) = wall_now(&call.state()?.meters.shared);
+    call.write(address, &time_ms.to_le_bytes())?;
+    Ok(Some(Value::I32(trust as i32)))
+}
+
+/// Milliseconds since 1970, and how the device knows them.
+pub(super) fn wall_now(shared: &Shared) -> (u64, ClockTrust) {
+    let (clock, told) = shared.wall_clock();
     let system_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let system_ms = u64::try_from(system_ms).unwrap_or(u64::MAX);
-    let time_ms = time_ms(clock, to_ms(told.elapsed()).into(), system_ms);
-    call.write(address, &time_ms.to_le_bytes())?;
-    Ok(Some(Value::I32(clock.trust as i32)))
+    (time_ms(clock, to_ms(told.elapsed()).into(), system_ms), clock.trust)
 }
 
 /// `passed_ms`: since the clock was told.

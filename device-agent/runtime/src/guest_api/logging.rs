@@ -60,7 +60,7 @@ pub fn log(call: &mut HostCall<'_, '_>, args: &[Value]) -> Answer {
 }
 
 /// Text for a terminal or a browser: no control characters, at most the limit.
-fn printable(bytes: &[u8]) -> String {
+pub(super) fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for c in String::from_utf8_lossy(bytes).chars() {
         let c = if c.is_control() { '\u{fffd}' } else { c };

@@ -20,6 +20,7 @@ mod random;
 mod sensors;
 mod storage;
 mod tally;
+mod wasi;
 
 pub use clocks::unknown_time;
 pub use tally::HostCallTally;
@@ -29,13 +30,16 @@ use crate::shared::Shared;
 use host_call::{Answer, HostCall};
 use module_limits::{Limit, LimitActions};
 use sensors::OpenSensor;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use storage::Storage;
 use wamr::{FuncType, HostFunction, Runtime, ValueType};
+use wasi::Wasi;
+use wasi_preview1::Program;
 use worker_protocol::{
     ACTUATIONS_PER_S_MAX, ConfigEntry, GUEST_API_MODULE, Grants, GuestCall, GuestType, Limits,
-    SENSOR_READS_PER_S_MAX, STORES_PER_S_MAX,
+    SENSOR_READS_PER_S_MAX, STORES_PER_S_MAX, WasiCall, WasiGrants,
 };
 
 /// What host functions know of the instance that calls them. Made afresh with it,
@@ -45,6 +49,8 @@ pub struct GuestState {
     channels: Vec<String>,
     config: Vec<ConfigEntry>,
     actuators: Vec<String>,
+    /// Made at the first call of WASI.
+    program: Option<Box<Program>>,
     meters: Meters,
 }
 
@@ -56,6 +62,7 @@ pub struct Meters {
     storage: Arc<Mutex<Storage>>,
     actions: LimitActions,
     started: Instant,
+    wasi: Rc<Wasi>,
 }
 
 struct Rates {
@@ -71,7 +78,7 @@ struct Rates {
 }
 
 impl Meters {
-    pub fn new(shared: Arc<Shared>, limits: &Limits, grants: &Grants) -> Self {
+    pub fn new(shared: Arc<Shared>, app: &str, limits: &Limits, grants: &Grants) -> Self {
         let log = RateLimit::new(limits.log_lines_per_s_max);
         let publish = RateLimit::new(limits.publishes_per_s_max);
         let store = RateLimit::new(STORES_PER_S_MAX);
@@ -82,7 +89,17 @@ impl Meters {
         let rates = Arc::new(Mutex::new(rates));
         let storage = Arc::new(Mutex::new(Storage::new(grants.storage_bytes)));
         let actions = limits.actions();
-        Self { shared, rates, storage, actions, started: Instant::now() }
+        let wasi = Rc::new(Wasi::new(app, grants.wasi.as_ref(), limits));
+        Self { shared, rates, storage, actions, started: Instant::now(), wasi }
+    }
+
+    pub fn wasi_grants(&self) -> &WasiGrants {
+        self.wasi.grants()
+    }
+
+    /// What the last call gave to `proc_exit`, if that ended it.
+    pub fn take_exit_code(&self) -> Option<u32> {
+        self.wasi.take_exit_code()
     }
 
     /// Ticks that follow each other at once would meet every rate at a random place.
@@ -106,7 +123,8 @@ impl GuestState {
     pub fn new(grants: &Grants, meters: Meters) -> Self {
         let sensors = grants.sensors.iter().map(OpenSensor::new).collect();
         let (channels, config) = (grants.channels.clone(), grants.config.clone());
-        Self { sensors, channels, config, actuators: grants.actuators.clone(), meters }
+        let actuators = grants.actuators.clone();
+        Self { sensors, channels, config, actuators, program: None, meters }
     }
 }
 
@@ -133,7 +151,8 @@ fn body_of(call: GuestCall) -> Body {
 
 /// `farrier.log` and so on, for the hello.
 pub fn import_names() -> Vec<String> {
-    GuestCall::ALL.iter().map(|call| call.import_name()).collect()
+    let guest_api = GuestCall::ALL.iter().map(|call| call.import_name());
+    guest_api.chain(WasiCall::ALL.iter().map(|call| call.import_name())).collect()
 }
 
 /// For all guests: each call finds its own in the state of the instance.
@@ -159,7 +178,7 @@ pub fn register(runtime: &Runtime) -> Result<(), wamr::RegisterError> {
             },
         ))?;
     }
-    Ok(())
+    wasi::register(runtime)
 }
 
 fn to_wamr(guest_type: &GuestType) -> ValueType {

@@ -280,5 +280,6 @@ fn grants() -> Grants {
         storage_bytes: STORAGE_BYTES,
         subscriptions: vec!["speed".into()],
         actuators: vec!["fan".into()],
+        wasi: None,
     }
 }

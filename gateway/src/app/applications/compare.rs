@@ -8,7 +8,7 @@ use crate::app::model::Model;
 use crate::store::record::DeploymentRecord;
 use gateway_api::PlanDifference;
 use module_limits::Limit;
-use module_package::{DeviceId, ModuleId, NO_POLICY, Provisions, ReleaseLimits};
+use module_package::{DeviceId, ModuleId, NO_POLICY, Provisions, ReleaseLimits, WasiProvisions};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most names of devices in one difference.
@@ -119,6 +119,9 @@ pub fn compare(
     if old.is_some() || storage(new) > 0 {
         differences.most("storage_bytes", old.map(storage), storage(new));
     }
+    let of_wasi = |d: &DeploymentRecord| d.provisions.as_ref().and_then(|p| p.wasi.clone());
+    differences
+        .wasi(old.map(|old| of_wasi(old).unwrap_or_default()), of_wasi(new).unwrap_or_default());
     differences.config(old.and_then(|old| old.provisions.as_ref()), new.provisions.as_ref());
     if let Some(old) = old {
         let is_more_often = new.interval_ms < old.interval_ms;
@@ -178,13 +181,54 @@ impl Differences {
             let config = provisions.map(|p| p.config.clone()).unwrap_or_default();
             config.into_iter().map(|entry| (entry.key, entry.value)).collect()
         };
-        let (before, after) = (entries(before), entries(after));
+        self.entries("config", &entries(before), &entries(after));
+    }
+
+    fn entries(
+        &mut self,
+        what: &str,
+        before: &BTreeMap<String, String>,
+        after: &BTreeMap<String, String>,
+    ) {
         let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         for key in keys {
             let (old, new) = (before.get(key), after.get(key));
             if old != new {
-                self.add(&format!("config.{key}"), old.cloned(), new.cloned(), false);
+                self.add(&format!("{what}.{key}"), old.cloned(), new.cloned(), false);
             }
+        }
+    }
+
+    /// Each capability is a difference of its own. Arguments and variables are the module's
+    /// own matter, like its configuration; that it gets any is more.
+    fn wasi(&mut self, before: Option<WasiProvisions>, after: WasiProvisions) {
+        let old = before.clone().unwrap_or_default();
+        let names = |wasi: &WasiProvisions| {
+            let given = [
+                ("arguments", !wasi.arguments.is_empty()),
+                ("environment", !wasi.environment.is_empty()),
+                ("stdout to the log", wasi.log.unwrap_or(false)),
+                ("clock", wasi.clock.unwrap_or(false)),
+                ("random", wasi.random.unwrap_or(false)),
+            ];
+            let given = given.into_iter().filter(|(_, is_given)| *is_given);
+            given.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        };
+        self.grants("wasi", &names(&old), &names(&after));
+        let text = |strings: &[String]| strings.join(" ");
+        if old.arguments != after.arguments && !old.arguments.is_empty() {
+            let (old, new) = (text(&old.arguments), text(&after.arguments));
+            self.add("wasi.arguments", Some(old), Some(new), false);
+        }
+        let variables = |wasi: &WasiProvisions| -> BTreeMap<String, String> {
+            wasi.environment.iter().map(|v| (v.key.clone(), v.value.clone())).collect()
+        };
+        self.entries("wasi.environment", &variables(&old), &variables(&after));
+        if before.is_some() && old.restart != after.restart {
+            let text = |restart: Option<module_package::WasiRestart>| {
+                crate::app::wasi::to_restart(restart.unwrap_or_default()).as_str().to_owned()
+            };
+            self.add("wasi.restart", Some(text(old.restart)), Some(text(after.restart)), false);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::app::deployments::check_deployment;
 use crate::app::desired::{module_for, obstacles, target_obstacle};
 use crate::app::model::Model;
 use crate::app::modules::check_step;
-use crate::app::{App, AppError, State};
+use crate::app::{App, AppError, State, wasi};
 use crate::store::record::{DeploymentRecord, DeviceRecord, ModuleRecord};
 use application_file::{
     ApplicationFile, Build, Devices, Direction, Located, Place, Source, nearest,
@@ -182,6 +182,12 @@ impl App {
         }
         let first = builds.first()?;
         let new = to_new_deployment(module);
+        // Of the first it is looked at with all the rest.
+        for build in builds.iter().skip(1) {
+            let said = wasi::check_is_said(new.provisions.wasi.as_ref(), build);
+            let at = module.wasi.as_ref().map_or(name.at, |wasi| wasi.at);
+            problems.extend(said.err().map(|e| problem_at(at, sentence_part(&e))));
+        }
         let made =
             check_deployment(&new).and_then(|()| self.to_deployment(&new, first, devices, 0));
         let record =
@@ -221,6 +227,7 @@ fn to_new_deployment(module: &application_file::Module) -> NewDeployment {
             storage_bytes: module.storage_bytes,
             subscriptions: channels(Direction::Subscribe),
             actuators: values(&module.actuators),
+            wasi: module.wasi.as_ref().map(|wasi| wasi::of_file(&wasi.value)),
         },
         limits: ModuleLimits {
             gas_per_call_max: module.gas_per_call_max,

@@ -278,6 +278,7 @@ pub fn app_report(app: &str, release: module_package::ReleaseId, state: AppState
         limits: None,
         throttled: None,
         ticks: None,
+        program: None,
         confinement: None,
         trap_kinds: None,
         overhead_bytes: None,

@@ -56,7 +56,7 @@ fn provisions(random: &mut Rng) -> Option<Provisions> {
     let storage_bytes = random.bool().then(|| random.u32(1..1_000));
     let subscriptions = vec!["speed".into(); random.usize(0..2)];
     let actuators = vec!["fan".into(); random.usize(0..2)];
-    Provisions { config, storage_bytes, subscriptions, actuators }.non_empty()
+    Provisions { config, storage_bytes, subscriptions, actuators, wasi: None }.non_empty()
 }
 
 /// With up to five applications.

@@ -1,0 +1,95 @@
+//! The part of `farrier run` that is about WASI: what a module gets, and a program's end.
+
+use crate::commands::wasi_args::parse_variable;
+use crate::console::Console;
+use crate::failure::{Exit, Failure};
+use crate::local::{Local, ended_for_its_time, stopped, unexpected};
+use clap::Args;
+use std::io::{self, Write};
+use worker_protocol::{Command, Event, Restart, WASI_START, WasiGrants, WasiOutput};
+
+/// A call of a module that ticks is short; a program is one call.
+pub const PROGRAM_MS_MAX: u32 = 60_000;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "WASI (docs/wasi.md)")]
+pub struct ProgramArgs {
+    /// A variable of its environment; can be given several times
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_variable)]
+    environment: Vec<(String, String)>,
+    /// Arguments of a program, after --
+    #[arg(last = true, value_name = "ARGUMENT")]
+    arguments: Vec<String>,
+}
+
+impl ProgramArgs {
+    /// Whoever runs it sees what it writes; clocks and random bytes are this machine's.
+    pub fn to_grants(&self) -> WasiGrants {
+        let variables = self.environment.iter().map(|(name, value)| format!("{name}={value}"));
+        WasiGrants {
+            arguments: self.arguments.clone(),
+            environment: variables.collect(),
+            output: WasiOutput::Starter,
+            clock: true,
+            random: true,
+            restart: Restart::Never,
+            directories: vec![],
+        }
+    }
+}
+
+/// Whether the module is a program. One that is no module at all is refused later.
+pub fn is_program(wasm: &[u8]) -> bool {
+    let census = aot_compiler::census(wasm);
+    census.is_ok_and(|census| census.exports.iter().any(|export| export.name == WASI_START))
+}
+
+/// Runs it to its end and ends as it did. What it writes goes on unchanged.
+pub async fn run_to_end(local: &mut Local, console: &Console) -> Result<(), Failure> {
+    local.send(&Command::Start { interval_ms: 1_000, stored: Some(vec![]) }).await?;
+    loop {
+        let event = tokio::select! {
+            event = local.next_whenever() => event?,
+            told = tokio::signal::ctrl_c() => {
+                return told.map_err(|e| Failure::new(Exit::Failed, "wait for Ctrl-C").because(&e));
+            }
+        };
+        match event {
+            Event::Started => {}
+            Event::Wrote { is_error, bytes } => pass_on(is_error, &bytes)?,
+            Event::Log(line) => console.aside(line.text),
+            Event::Finished { exit_code: Some(0), .. } => return Ok(()),
+            Event::Finished { exit_code: Some(code), detail, .. } => {
+                // What does not fit is no success either.
+                let code = u8::try_from(code).unwrap_or(1);
+                return Err(Failure::new(Exit::OfProgram(code), detail));
+            }
+            Event::Finished { exit_code: None, detail, .. } => {
+                return Err(Failure::new(Exit::Failed, format!("it {detail}")));
+            }
+            Event::Asked(asked) => drop(local.answer(asked).await?),
+            Event::Published(_) => {}
+            Event::LimitStop { detail, .. } => return Err(stopped(&detail)),
+            Event::Overrun { export, elapsed_ms } => {
+                return Err(ended_for_its_time(&export, elapsed_ms));
+            }
+            Event::Rejected { detail } => return Err(Failure::new(Exit::Failed, detail)),
+            other => return Err(unexpected(&other)),
+        }
+    }
+}
+
+/// What a module writes, as it is.
+pub fn pass_on(is_error: bool, bytes: &[u8]) -> Result<(), Failure> {
+    let written = match is_error {
+        true => io::stderr().write_all(bytes),
+        false => {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes).and_then(|()| stdout.flush())
+        }
+    };
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::new(Exit::ClosedPipe, "nobody reads stdout"),
+        _ => Failure::new(Exit::Failed, "write what the module wrote").because(&error),
+    })
+}

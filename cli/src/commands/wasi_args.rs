@@ -1,0 +1,91 @@
+//! What `farrier deploy` gives a module through WASI.
+
+use crate::failure::{Exit, Failure};
+use clap::{Args, ValueEnum};
+use gateway_api::{Wasi, WasiRestart, WasiStdout};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "WASI (docs/wasi.md)")]
+pub struct WasiArgs {
+    /// An argument of the program; can be given several times
+    #[arg(long = "arg", value_name = "ARGUMENT", allow_hyphen_values = true)]
+    arguments: Vec<String>,
+    /// A variable of its environment; can be given several times
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_variable)]
+    environment: Vec<(String, String)>,
+    /// Where what it prints goes
+    #[arg(long, value_name = "WHERE")]
+    stdout: Option<Stdout>,
+    /// Whether it may read the clocks and wait; has to be said if it imports them
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    clock: Option<bool>,
+    /// Whether it gets random bytes; has to be said if it imports them
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    random: Option<bool>,
+    /// What follows its end [default: on-failure]
+    #[arg(long, value_name = "WHEN")]
+    restart: Option<Restart>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Stdout {
+    /// Line by line into its log
+    Log,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Restart {
+    /// Run again after a delay if its exit code was not 0 or it trapped
+    OnFailure,
+    Never,
+    /// The same, and at its interval if all was well
+    Always,
+}
+
+impl WasiArgs {
+    /// `None` where nothing was given.
+    pub fn to_wasi(&self) -> Result<Option<Wasi>, Failure> {
+        let mut environment = BTreeMap::new();
+        for (name, value) in &self.environment {
+            if environment.insert(name.clone(), value.clone()).is_some() {
+                return Err(Failure::new(Exit::Usage, format!("--env {name} is given twice")));
+            }
+        }
+        let wasi = Wasi {
+            arguments: self.arguments.clone(),
+            environment,
+            stdout: self.stdout.map(|Stdout::Log| WasiStdout::Log),
+            clock: self.clock,
+            random: self.random,
+            restart: self.restart.map(|restart| match restart {
+                Restart::OnFailure => WasiRestart::OnFailure,
+                Restart::Never => WasiRestart::Never,
+                Restart::Always => WasiRestart::Always,
+            }),
+        };
+        Ok((wasi != Wasi::default()).then_some(wasi))
+    }
+}
+
+/// As one line of `farrier deployment show`.
+pub fn in_words(wasi: &Wasi) -> String {
+    let mut words = Vec::new();
+    if !wasi.arguments.is_empty() {
+        words.push(format!("arguments {}", wasi.arguments.join(" ")));
+    }
+    let variables = wasi.environment.iter().map(|(name, value)| format!("{name}={value}"));
+    words.extend(variables);
+    words.extend(wasi.stdout.map(|WasiStdout::Log| "stdout to the log".to_owned()));
+    words.extend(wasi.clock.filter(|is| *is).map(|_| "clock".to_owned()));
+    words.extend(wasi.random.filter(|is| *is).map(|_| "random".to_owned()));
+    words.extend(wasi.restart.map(|restart| format!("restart {}", restart.as_str())));
+    words.join(", ")
+}
+
+pub fn parse_variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("give a name, '=' and a value".to_owned()),
+    }
+}
