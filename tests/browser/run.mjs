@@ -162,6 +162,24 @@ async function walk(page, checks, { complaints, allow }) {
     }
   });
 
+  await check("one click goes back to what ran before", async () => {
+    // The same module with other terms, as another operator would deploy it.
+    const other = await page.evaluate(async ({ module, devices, sensors, channels }) => {
+      const body = JSON.stringify({ module, devices, sensors, channels, interval_ms: 777 });
+      const headers = { "content-type": "application/json" };
+      return (await fetch("/api/v1/deployments", { method: "POST", headers, body })).json();
+    }, deployment);
+    await open(page, "Deployments");
+    const card = page.locator(`[data-deployment="${other.id}"]`);
+    const answer = page.waitForResponse(isPost(`/api/v1/deployments/${deployment.id}/repeat`));
+    await card.locator("[data-go-back]").click();
+    const again = await (await answer).json();
+    expect(again.interval_ms === deployment.interval_ms, JSON.stringify(again));
+    expect(String(again.sensors) === String(deployment.sensors), JSON.stringify(again));
+    await page.locator(`[data-deployment="${other.id}"] [data-deployment-state=replaced]`).waitFor();
+    await page.waitForFunction(endOfDeployment, again.id, { timeout: DEPLOY_MS_MAX });
+  });
+
   await check("a deep link survives a reload", async () => {
     await page.goto(`${settings.url}/devices/${device}`);
     await page.locator(`[data-device-page="${device}"]`).waitFor();

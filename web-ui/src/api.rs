@@ -111,6 +111,11 @@ pub async fn deploy(new: &NewDeployment) -> Answer<Deployment> {
     read(&send("POST", "/api/v1/deployments", Some(body)).await?)
 }
 
+/// A new deployment with all that this one had.
+pub async fn repeat_deployment(id: &str) -> Answer<Deployment> {
+    read(&send("POST", &format!("/api/v1/deployments/{}/repeat", escape(id)), None).await?)
+}
+
 pub async fn remove_deployment(id: &str) -> Answer<()> {
     send("DELETE", &format!("/api/v1/deployments/{}", escape(id)), None).await.map(|_| ())
 }

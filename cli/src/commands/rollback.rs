@@ -65,7 +65,7 @@ fn choose<'a>(
         return Err(not_found(format!("no deployment is of {app:?}")));
     }
     let Some(to) = to else {
-        let found = earlier_deployment(deployments, app).map(|(_, earlier)| earlier);
+        let found = earlier_deployment(deployments.iter().rev(), app).map(|(_, earlier)| earlier);
         return found
             .ok_or_else(|| not_found(format!("nothing else than now ran before of {app:?}")));
     };

@@ -123,12 +123,12 @@ impl Deployment {
 }
 
 /// What an application does now and what it did before, as far as that was something
-/// else: where "go back" leads. `deployments` are in the order in which they were made.
+/// else: where "go back" leads.
 pub fn earlier_deployment<'a>(
-    deployments: &'a [Deployment],
+    newest_first: impl Iterator<Item = &'a Deployment>,
     app: &str,
 ) -> Option<(&'a Deployment, &'a Deployment)> {
-    let mut of_app = deployments.iter().rev().filter(|d| d.app == app);
+    let mut of_app = newest_first.filter(|d| d.app == app);
     let now = of_app.by_ref().find(|d| d.state != DeploymentState::Replaced)?;
     let is_earlier = |d: &&Deployment| d.state == DeploymentState::Replaced && !d.does_as(now);
     Some((now, of_app.find(is_earlier)?))

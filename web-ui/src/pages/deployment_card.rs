@@ -6,7 +6,9 @@ use crate::components::{Pill, ProblemBox, RefusalBox};
 use crate::live::Live;
 use crate::words::Tone;
 use crate::{format, words};
-use gateway_api::{Deployment, DeploymentState, DeviceProgress, DeviceSelector, ProgressState};
+use gateway_api::{
+    Deployment, DeploymentState, DeviceProgress, DeviceSelector, ProgressState, earlier_deployment,
+};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::components::A;
@@ -24,7 +26,7 @@ pub fn DeploymentCard(id: String) -> impl IntoView {
                 {head(&one, live.now_ms)}
                 {body(&one)}
             })}
-            <Remove id=own_id.clone() deployment/>
+            <Actions id=own_id.clone() deployment/>
         </article>
     }
 }
@@ -175,15 +177,44 @@ fn fetched(device: &DeviceProgress) -> AnyView {
     .into_any()
 }
 
-/// Takes the application off its devices; asks once more first.
+/// Where one click leads back to: what the button says, and the deployment to repeat.
+/// From the one in force to what ran before, and to any that was replaced.
+fn way_back(newest_first: &[Deployment], one: &Deployment) -> Option<(String, String)> {
+    if one.application.is_some() {
+        return None;
+    }
+    if one.state == DeploymentState::Replaced {
+        return Some(("Run this again".to_owned(), one.id.clone()));
+    }
+    let (now, earlier) = earlier_deployment(newest_first.iter(), &one.app)?;
+    let text = format!("Go back to {}@{}", earlier.app, earlier.module_version);
+    (now.id == one.id).then(|| (text, earlier.id.clone()))
+}
+
+/// Goes back at once, because that can be taken back too. Takes the application off its
+/// devices and asks once more before that.
 #[component]
-fn Remove(id: String, deployment: Memo<Option<Deployment>>) -> impl IntoView {
+fn Actions(id: String, deployment: Memo<Option<Deployment>>) -> impl IntoView {
     let asking = RwSignal::new(false);
     let error = RwSignal::new(None::<ApiError>);
     let ends = Memo::new(move |_| {
         deployment
             .with(|one| one.as_ref().is_some_and(|one| one.state != DeploymentState::Replaced))
     });
+    let live = Live::here();
+    let back = Memo::new(move |_| {
+        deployment.with(|one| live.deployments.with(|all| way_back(all, one.as_ref()?)))
+    });
+    let is_busy = RwSignal::new(false);
+    let go_back = move |_| {
+        let Some((_, target)) = back.get_untracked() else { return };
+        is_busy.set(true);
+        spawn_local(async move {
+            // The stream's events show the new one.
+            error.set(api::repeat_deployment(&target).await.err());
+            is_busy.set(false);
+        });
+    };
     let id = StoredValue::new(id);
     let remove = move |_| {
         spawn_local(async move {
@@ -193,9 +224,15 @@ fn Remove(id: String, deployment: Memo<Option<Deployment>>) -> impl IntoView {
         });
     };
     view! {
-        {move || ends.get().then(|| view! {
+        {move || (ends.get() || back.with(Option::is_some)).then(|| view! {
             <div class="form-end">
-                {move || if asking.get() {
+                {move || back.get().map(|(text, _)| view! {
+                    <button type="button" class="quiet" data-go-back="" disabled=move || is_busy.get()
+                        on:click=go_back>{text}</button>
+                })}
+                {move || if !ends.get() {
+                    ().into_any()
+                } else if asking.get() {
                     view! {
                         <span>"The module stops on all these devices."</span>
                         <button type="button" on:click=move |_| asking.set(false)>"Keep"</button>
@@ -211,5 +248,36 @@ fn Remove(id: String, deployment: Memo<Option<Deployment>>) -> impl IntoView {
             </div>
         })}
         {move || error.get().map(|error| view! { <ProblemBox error/> })}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(id: &str, module_version: u32, state: &str) -> Deployment {
+        serde_json::from_value(serde_json::json!({
+            "id": id, "app": "filter", "module": "9f86", "module_version": module_version,
+            "devices": "all", "interval_ms": 1000, "call_ms_max": 1000,
+            "memory_bytes_max": 65536, "sensors": [], "channels": [], "created_at_ms": 1,
+            "state": state, "progress": [],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_newest_leads_to_what_ran_before_and_a_replaced_one_to_itself() {
+        let mut all = vec![
+            deployment("d-3", 2, "in-progress"),
+            deployment("d-2", 2, "replaced"),
+            deployment("d-1", 1, "replaced"),
+        ];
+        let back = |all: &[Deployment], at: usize| way_back(all, &all[at]);
+        let to = |text: &str, id: &str| Some((text.to_owned(), id.to_owned()));
+        assert_eq!(back(&all, 0), to("Go back to filter@1", "d-1"));
+        assert_eq!(back(&all, 2), to("Run this again", "d-1"));
+        assert_eq!(back(&all[..2], 0), None);
+        all[2].application = Some("climate".to_owned());
+        assert_eq!(back(&all, 2), None);
     }
 }

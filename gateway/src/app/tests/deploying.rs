@@ -176,7 +176,7 @@ fn an_earlier_deployment_is_repeated_with_all_that_it_had() {
     fleet.work_well();
     assert_eq!(fleet.release(&one).app_version, 1);
     let all = fleet.app.deployments();
-    let (now, earlier) = gateway_api::earlier_deployment(&all, "answer").unwrap();
+    let (now, earlier) = gateway_api::earlier_deployment(all.iter().rev(), "answer").unwrap();
     assert_eq!((&now.id, &earlier.id), (&third.id, &second.id));
 
     // A device that has left is left out, and without any there is nothing to repeat.
