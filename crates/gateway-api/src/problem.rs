@@ -56,6 +56,10 @@ pub enum ProblemCode {
     MethodNotAllowed,
     /// The request contradicts the present state.
     Conflict,
+    /// What is to be changed is not as `If-Match` says.
+    PreconditionFailed,
+    /// The `Idempotency-Key` came with another request before.
+    KeyReused,
     LoginRequired,
     Forbidden,
     /// Enrolment: the claim token is unknown, used or expired.

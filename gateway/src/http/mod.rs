@@ -3,16 +3,19 @@
 //! One file a noun. A handler reads the request, calls one rule of `app` on a
 //! blocking thread, and gives its answer; it decides nothing. From outside in, a
 //! request passes: `request` (id, log line, problem documents), the catch for
-//! panics, headers, the session, `guard` (login, and no cross-site changes).
+//! panics, headers, the session, `guard` (login, and no cross-site changes), `idempotency`
+//! (a POST that is sent twice) and `conditional` (ETag, If-Match).
 
 mod applications;
 mod audit;
+mod conditional;
 mod deployments;
 mod devices;
 mod enrol;
 mod events;
 mod extract;
 mod guard;
+mod idempotency;
 mod messages;
 mod modules;
 mod operations;
@@ -36,10 +39,11 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post, put};
 use gateway_api::ProblemCode;
+use idempotency::Idempotency;
 use module_package::BlobId;
 use problem::ApiError;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{RwLock, Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_sessions::cookie::SameSite;
@@ -63,6 +67,9 @@ pub struct HttpState {
     uploads: Arc<Semaphore>,
     /// The hash of what opens `/metrics`.
     metrics_token: Option<BlobId>,
+    idempotency: Arc<Idempotency>,
+    /// Held by whoever changes what has an ETag; alone by who does so under a condition.
+    changes: Arc<RwLock<()>>,
     /// Turns true when the gateway ends, so that streams end too.
     ending: watch::Receiver<bool>,
 }
@@ -73,6 +80,8 @@ impl HttpState {
             app,
             uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
             metrics_token: None,
+            idempotency: Arc::default(),
+            changes: Arc::default(),
             ending,
         }
     }
@@ -141,6 +150,8 @@ pub fn router(state: HttpState) -> Router {
         .route("/published", get(telemetry::published))
         .route("/events", get(events::stream))
         .route("/{*rest}", any(unknown_path))
+        .layer(from_fn_with_state(state.clone(), conditional::tag_and_compare))
+        .layer(from_fn_with_state(state.clone(), idempotency::once))
         .layer(from_fn_with_state(state.clone(), guard::require_login));
     let api = Router::new()
         .route("/enroll", post(enrol::enrol))

@@ -129,7 +129,8 @@ pub fn of_panic(panic: Box<dyn Any + Send>) -> Response {
 
 fn status_of(code: ProblemCode) -> StatusCode {
     match code {
-        ProblemCode::NotTrusted
+        ProblemCode::KeyReused
+        | ProblemCode::NotTrusted
         | ProblemCode::NotWasm
         | ProblemCode::TruncatedModule
         | ProblemCode::InvalidModule
@@ -142,6 +143,7 @@ fn status_of(code: ProblemCode) -> StatusCode {
         ProblemCode::NotFound => StatusCode::NOT_FOUND,
         ProblemCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ProblemCode::Conflict | ProblemCode::AsksForMore => StatusCode::CONFLICT,
+        ProblemCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ProblemCode::LoginRequired => StatusCode::UNAUTHORIZED,
         ProblemCode::Forbidden | ProblemCode::ClaimRefused | ProblemCode::SignatureRefused => {
             StatusCode::FORBIDDEN
@@ -182,6 +184,8 @@ fn title_of(code: ProblemCode) -> &'static str {
         ProblemCode::NotFound => "Not found",
         ProblemCode::MethodNotAllowed => "Not possible with this method",
         ProblemCode::Conflict => "The request contradicts the present state",
+        ProblemCode::PreconditionFailed => "It was changed meanwhile",
+        ProblemCode::KeyReused => "The idempotency key was used for another request",
         ProblemCode::LoginRequired => "Login required",
         ProblemCode::Forbidden => "Not allowed",
         ProblemCode::ClaimRefused => "The claim token is refused",

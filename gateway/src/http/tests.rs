@@ -2,6 +2,7 @@
 
 mod operations;
 mod paging;
+mod safety;
 
 use super::{HttpState, in_outer_layers, router};
 use crate::app::tests::fleet::{FakeDevice, Fleet, plain_wasm};
