@@ -44,7 +44,7 @@ fn changed_by(method: &Method, route: &str) -> Option<Changed> {
         ("DELETE", "/devices/{reference}") | ("POST", "/devices/{reference}/revoke") => {
             Changed::Device
         }
-        ("POST", "/deployments" | "/applications") => Changed::Several,
+        ("POST", "/deployments" | "/deployments/{id}/repeat" | "/applications") => Changed::Several,
         _ => return None,
     };
     Some(changed)
