@@ -79,6 +79,7 @@ fn module(id: &str, uploaded_at_ms: u64) -> Module {
         artifacts: vec![],
         developer: None,
         developer_name: None,
+        linked: vec![],
     }
 }
 

@@ -3,7 +3,9 @@
 use crate::channels;
 use crate::error::{Errors, excerpt};
 use crate::model::{ApplicationFile, Build, Devices, Located, Module, Source};
-use crate::names::{GRANT_NAME_RULE, NAME_RULE, is_grant_name, is_name};
+use crate::names::{
+    GRANT_NAME_RULE, LINK_NAME_RULE, NAME_RULE, is_grant_name, is_link_name, is_name,
+};
 use crate::{BUILDS_MAX, MODULES_MAX, not_yet, shape, steps, wasi};
 use module_limits::{Limit, LimitAction, LimitActions};
 use std::collections::{BTreeMap, HashMap};
@@ -22,6 +24,8 @@ const CONFIG_KEY_BYTES_MAX: usize = 64;
 const CONFIG_VALUE_BYTES_MAX: usize = 512;
 const CONFIG_BYTES_MAX: usize = 4 * 1024;
 pub const GRANTS_MAX: usize = 16;
+/// As many as the linker takes.
+const LIBRARIES_MAX: usize = 16;
 const DEVICES_MAX: usize = 10_000;
 const TARGETS_MAX: usize = 32;
 const PATH_BYTES_MAX: usize = 1_024;
@@ -301,6 +305,7 @@ pub fn refuse_repeated<'a>(
 
 fn to_builds(span: &Range<usize>, module: &shape::Module, errors: &mut Errors<'_>) -> Vec<Build> {
     let own = to_build(span, (&module.file, &module.version, &module.id), errors);
+    let own = with_libraries(own, module.link.as_ref(), errors);
     let Some(any_of) = &module.any_of else {
         if own.is_none() {
             let what = "it is not said which bytes run; give file, version, id or any_of";
@@ -321,17 +326,15 @@ fn to_builds(span: &Range<usize>, module: &shape::Module, errors: &mut Errors<'_
     for build in builds.iter().take(BUILDS_MAX) {
         let sources = build.get_ref();
         let read = to_build(&build.span(), (&sources.file, &sources.version, &sources.id), errors);
+        let read = with_libraries(read, sources.link.as_ref(), errors);
         match read {
             None => {
                 errors.add_absence(&build.span(), "the build is empty; give file, version or id")
             }
-            Some(read) => match kept.iter().find(|other| other.source == read.source) {
+            Some(read) => match kept.iter().find(|other| other.label() == read.label()) {
                 Some(first) => {
-                    let what = format!(
-                        "{} is there already, at {}",
-                        excerpt(&read.source.to_string()),
-                        first.at
-                    );
+                    let what =
+                        format!("{} is there already, at {}", excerpt(&read.label()), first.at);
                     errors.add_at(read.at, what);
                 }
                 None => kept.push(read),
@@ -353,12 +356,12 @@ fn to_build(span: &Range<usize>, sources: Sources<'_>, errors: &mut Errors<'_>) 
     if let Some(file) = file {
         check_path(file, errors);
         let source = Source::File(file.get_ref().clone());
-        return Some(Build { at: errors.place_of(&file.span()), source });
+        return Some(to_plain(&file.span(), source, errors));
     }
     if let Some(version) = version {
         check_range("version", Some(version), VERSION, errors);
         let source = Source::Version(*version.get_ref());
-        return Some(Build { at: errors.place_of(&version.span()), source });
+        return Some(to_plain(&version.span(), source, errors));
     }
     let id = id.as_ref()?;
     let is_hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
@@ -369,7 +372,40 @@ fn to_build(span: &Range<usize>, sources: Sources<'_>, errors: &mut Errors<'_>) 
         );
         errors.add(&id.span(), what);
     }
-    Some(Build { at: errors.place_of(&id.span()), source: Source::Id(id.get_ref().clone()) })
+    Some(to_plain(&id.span(), Source::Id(id.get_ref().clone()), errors))
+}
+
+fn to_plain(span: &Range<usize>, source: Source, errors: &Errors<'_>) -> Build {
+    Build { at: errors.place_of(span), source, libraries: BTreeMap::new() }
+}
+
+/// The names and their paths; what is in the files is for those who have them.
+fn with_libraries(
+    build: Option<Build>,
+    link: Option<&Spanned<BTreeMap<String, Spanned<String>>>>,
+    errors: &mut Errors<'_>,
+) -> Option<Build> {
+    let Some(link) = link else { return build };
+    let libraries = link.get_ref();
+    if !matches!(&build, Some(Build { source: Source::File(_), .. })) {
+        let what =
+            "link says what a file is linked with; give it beside file, in each build of any_of";
+        errors.add(&link.span(), what);
+    }
+    if !(1..=LIBRARIES_MAX).contains(&libraries.len()) {
+        let what = format!("these are {} libraries; name 1 to {LIBRARIES_MAX}", libraries.len());
+        errors.add(&link.span(), what);
+    }
+    let mut named = BTreeMap::new();
+    for (name, path) in libraries.iter().take(LIBRARIES_MAX) {
+        if !is_link_name(name) {
+            let shown = excerpt(name);
+            errors.add(&path.span(), format!("{shown:?} is no link name: {LINK_NAME_RULE}"));
+        }
+        check_path(path, errors);
+        named.insert(name.clone(), locate(path, errors));
+    }
+    build.map(|build| Build { libraries: named, ..build })
 }
 
 fn check_path(path: &Spanned<String>, errors: &mut Errors<'_>) {

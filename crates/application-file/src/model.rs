@@ -24,18 +24,17 @@ impl ApplicationFile {
         self.modules.iter().find(|module| module.name.value == name)
     }
 
-    /// The paths of all files that it names, each once.
-    pub fn files(&self) -> Vec<&str> {
-        let sources = self.modules.iter().flat_map(|module| &module.builds);
-        let mut files: Vec<&str> = Vec::new();
-        for build in sources {
-            if let Source::File(path) = &build.source
-                && !files.contains(&path.as_str())
-            {
-                files.push(path);
+    /// What may have to be uploaded, each once, as [`Build::label`] has it.
+    pub fn uploads(&self) -> Vec<String> {
+        let builds = self.modules.iter().flat_map(|module| &module.builds);
+        let mut uploads: Vec<String> = Vec::new();
+        for build in builds.filter(|build| matches!(build.source, Source::File(_))) {
+            let label = build.label();
+            if !uploads.contains(&label) {
+                uploads.push(label);
             }
         }
-        files
+        uploads
     }
 }
 
@@ -101,6 +100,21 @@ pub enum WasiRestart {
 pub struct Build {
     pub at: Place,
     pub source: Source,
+    /// What a file is linked with: link names, and the paths of the files.
+    pub libraries: BTreeMap<String, Located<String>>,
+}
+
+impl Build {
+    /// For people, and between the gateway and whoever uploads: the path, and what the file
+    /// there is linked with.
+    pub fn label(&self) -> String {
+        let source = self.source.to_string();
+        let named = self.libraries.iter().map(|(name, path)| format!("{name}={}", path.value));
+        match named.collect::<Vec<_>>().join(", ") {
+            libraries if libraries.is_empty() => source,
+            libraries => format!("{source} with {libraries}"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,6 +21,14 @@ pub fn is_grant_name(name: &str) -> bool {
     has_length(name, 1..=GRANT_NAME_BYTES_MAX) && name.chars().all(is_allowed)
 }
 
+pub const LINK_NAME_RULE: &str =
+    "use 1 to 64 letters, digits, '-', '_', '.' or '/', and no name of what devices offer";
+
+/// Whether a library can be imported as this: `module_linker::check_name` says the same.
+pub fn is_link_name(name: &str) -> bool {
+    is_grant_name(name) && !["farrier", "wasi_snapshot_preview1"].contains(&name)
+}
+
 fn has_length(name: &str, bytes: RangeInclusive<usize>) -> bool {
     bytes.contains(&name.len())
 }

@@ -49,6 +49,11 @@ pub struct Module {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub file: Option<Spanned<String>>,
+    /// Libraries that the file is linked with, each a Wasm file by the name that it is
+    /// imported as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub link: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
     /// A version of the module that the gateway has already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u32>")]
@@ -132,6 +137,11 @@ pub struct Build {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub file: Option<Spanned<String>>,
+    /// Libraries that the file is linked with, each a Wasm file by the name that it is
+    /// imported as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub link: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
     /// A version of the module that the gateway has already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u32>")]

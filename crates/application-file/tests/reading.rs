@@ -65,7 +65,7 @@ fn a_file_says_what_runs_where() {
     let sources: Vec<_> = threshold.builds.iter().map(|build| build.source.clone()).collect();
     assert_eq!(sources, [Source::File("simd.wasm".into()), Source::Version(3)]);
     assert!(matches!(&threshold.devices, Devices::These(these) if these.len() == 2));
-    assert_eq!(file.files(), ["build/filter.wasm", "simd.wasm"]);
+    assert_eq!(file.uploads(), ["build/filter.wasm", "simd.wasm"]);
     assert_eq!(threshold.name.at.to_string(), "25:8");
 }
 
@@ -410,5 +410,40 @@ fn what_is_wrong_about_wasi_is_said_with_its_place() {
         expect![[r#"
         11:14: the argument has 513 bytes, and 512 are the most
     "#]],
+    );
+}
+
+#[test]
+fn a_file_can_be_linked_with_others() {
+    let text = "format = 1\nname = \"a\"\ndevices = \"all\"\n[[module]]\nname = \"b\"\n\
+                any_of = [{ file = \"x.wasm\", link = { math = \"m.wasm\", z = \"z.wasm\" } }, \
+                { file = \"x.wasm\", link = { math = \"n.wasm\" } }, { file = \"x.wasm\" }]\n";
+    let file = read(text).unwrap();
+    assert_eq!(
+        file.uploads(),
+        ["x.wasm with math=m.wasm, z=z.wasm", "x.wasm with math=n.wasm", "x.wasm"]
+    );
+    let of = |module: &str| {
+        format!("format = 1\nname = \"a\"\ndevices = \"all\"\n[[module]]\nname = \"b\"\n{module}\n")
+    };
+    refused(
+        &of("version = 1\nlink = { math = \"m.wasm\" }"),
+        expect![[r#"
+            7:8: link says what a file is linked with; give it beside file, in each build of any_of
+        "#]],
+    );
+    refused(
+        &of("file = \"x.wasm\"\nlink = { farrier = \"m.wasm\", \"a b\" = \"\" }"),
+        expect![[r#"
+            7:20: "farrier" is no link name: use 1 to 64 letters, digits, '-', '_', '.' or '/', and no name of what devices offer
+            7:38: "a b" is no link name: use 1 to 64 letters, digits, '-', '_', '.' or '/', and no name of what devices offer
+            7:38: "" is no path: use 1 to 1024 bytes without control characters
+        "#]],
+    );
+    refused(
+        &of("file = \"x.wasm\"\nlink = {}"),
+        expect![[r#"
+            7:8: these are 0 libraries; name 1 to 16
+        "#]],
     );
 }

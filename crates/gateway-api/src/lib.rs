@@ -95,7 +95,10 @@ pub use device::{
 pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacle, TableNeeds};
 pub use event::Event;
 pub use message::{NewMessage, SentMessage};
-pub use module::{Artifact, ArtifactState, CompileRecord, Module, ModuleExtern, ModuleMemory};
+pub use module::{
+    Artifact, ArtifactState, CompileRecord, LinkPart, LinkedInput, LinkedUpload, Module,
+    ModuleExtern, ModuleMemory,
+};
 pub use module_limits::{Limit, LimitAction, LimitActions, LimitError};
 pub use module_traps::{TrapCount, TrapKind};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};

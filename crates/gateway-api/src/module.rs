@@ -29,6 +29,48 @@ pub struct Module {
     /// The developer's name in the gateway's configuration, if it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub developer_name: Option<String>,
+    /// What the gateway linked it of, the main module first; nothing if it came whole.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub linked: Vec<LinkedInput>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkedInput {
+    /// The link name; none for the main module.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// SHA-256 of the Wasm file.
+    pub module: String,
+    pub bytes: u64,
+    /// Whose signature came with it: the key's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub developer: Option<String>,
+}
+
+/// Modules that are to be linked into one: as JSON the first line of a body, which the
+/// bytes of all follow in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkedUpload {
+    /// The application that the result is a version of.
+    pub name: String,
+    /// A developer's sealed statement of the result, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// One without a name, which is the main module, and its libraries.
+    pub inputs: Vec<LinkPart>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkPart {
+    /// The link name of a library.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub bytes: u64,
+    /// A developer's sealed statement of it, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,10 +7,10 @@ use crate::exchange::{Body, Request};
 use crate::upload::Upload;
 use gateway_api::{
     AcceptedEnrolment, AcceptedRelease, AppStatus, Application, ApplicationPlan,
-    AppliedApplication, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History, List,
-    LogLine, LoginLink, Module, ModuleEligibility, NewApplication, NewClaimToken, NewDeployment,
-    NewGatewayKey, NewMessage, Overview, Page, PendingEnrolments, Published, SentMessage, Session,
-    Trust, TrustKey, WaitingRelease,
+    AppliedApplication, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History,
+    LinkedUpload, List, LogLine, LoginLink, Module, ModuleEligibility, NewApplication,
+    NewClaimToken, NewDeployment, NewGatewayKey, NewMessage, Overview, Page, PendingEnrolments,
+    Published, SentMessage, Session, Trust, TrustKey, WaitingRelease,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -121,6 +121,24 @@ impl Client {
             url.query_pairs_mut().append_pair("signature", &digits);
         }
         let body = Body::Upload(upload.clone(), Arc::new(on_progress));
+        let answer = self.exchange(&Request::new(Method::POST, url).body(body)).await?;
+        let is_new = answer.status == 201;
+        Ok(PushedModule { module: answer.json("a module")?, is_new })
+    }
+
+    /// Modules that the gateway links into one: their bytes, in the order of `upload`.
+    pub async fn push_linked_module(
+        &self,
+        upload: &LinkedUpload,
+        modules: &[&[u8]],
+        on_progress: impl Fn(u64, u64) + Send + Sync + 'static,
+    ) -> Result<PushedModule, ClientError> {
+        // Plain text and numbers, which JSON can always hold.
+        let mut body = serde_json::to_vec(upload).unwrap_or_default();
+        body.push(b'\n');
+        modules.iter().for_each(|module| body.extend_from_slice(module));
+        let url = self.api_url(&["linked-modules"])?;
+        let body = Body::Upload(Upload::from_bytes(body), Arc::new(on_progress));
         let answer = self.exchange(&Request::new(Method::POST, url).body(body)).await?;
         let is_new = answer.status == 201;
         Ok(PushedModule { module: answer.json("a module")?, is_new })

@@ -4,11 +4,13 @@ use super::model::shorten;
 use super::paging::{Pages, ordered};
 use super::{App, AppError, PageRequest, State, views};
 use crate::store::Change;
-use crate::store::record::{ExternRecord, MemoryRecord, ModuleRecord, TableRecord};
+use crate::store::record::{
+    ExternRecord, LinkedInputRecord, MemoryRecord, ModuleRecord, TableRecord,
+};
 use aot_compiler::{Census, ExternKind, ModuleError};
 use gateway_api::{Event, Module, Page, ProblemCode};
 use known_answer::{Step, Value};
-use module_package::ModuleId;
+use module_package::{KeyId, ModuleId};
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
 use worker_protocol::{GuestCall, WASI_MODULE, WasiCall};
@@ -35,13 +37,31 @@ impl App {
         wasm: &[u8],
         statement: Option<&[u8]>,
     ) -> Result<(Upload, Module), AppError> {
+        self.take_module(name, wasm, statement, None)
+    }
+
+    /// `made_of` is said of what was linked here: the inputs, and the developer of the
+    /// main one, who stands for the whole where nobody has signed that.
+    pub(super) fn take_module(
+        &self,
+        name: &str,
+        wasm: &[u8],
+        statement: Option<&[u8]>,
+        made_of: Option<(Vec<LinkedInputRecord>, Option<KeyId>)>,
+    ) -> Result<(Upload, Module), AppError> {
         check_name(name)?;
         if wasm.len() as u64 > self.rooms.upload_bytes_max {
             return Err(self.too_large());
         }
         let module = ModuleId::of(wasm);
-        let developer = self.check_statement(name, module, statement)?;
+        let developer = match (&made_of, statement) {
+            (Some((_, main)), None) => *main,
+            _ => self.check_statement(name, module, statement)?,
+        };
         if let Some(present) = self.find_upload(name, module)? {
+            if let Some((inputs, _)) = made_of {
+                self.note_inputs(module, inputs)?;
+            }
             if let (Some(developer), Some(statement)) = (developer, statement) {
                 return self.note_developer(module, developer, statement);
             }
@@ -55,6 +75,7 @@ impl App {
         let uploaded_at_ms = self.now_ms();
         let mut record = to_record(module, name, version, wasm.len(), uploaded_at_ms, census);
         record.developer = developer;
+        record.linked = made_of.map(|(inputs, _)| inputs);
         record.module_statement = statement.filter(|_| developer.is_some()).map(<[u8]>::to_vec);
         // Someone may have uploaded the same bytes in the meantime.
         if let Some(present) = state.model.modules.get(&module) {
@@ -66,6 +87,22 @@ impl App {
         let view = self.with_developer_name(view);
         self.events.send(Event::Module { module: view.clone() });
         Ok((Upload::Created, view))
+    }
+
+    /// The same bytes were made of something else, or came whole before.
+    fn note_inputs(
+        &self,
+        module: ModuleId,
+        inputs: Vec<LinkedInputRecord>,
+    ) -> Result<(), AppError> {
+        let mut state = self.state();
+        let present = state.model.modules.get(&module).cloned();
+        let mut record = present.ok_or_else(|| AppError::Bug("a module is gone".into()))?;
+        if record.linked.as_ref() != Some(&inputs) {
+            record.linked = Some(inputs);
+            self.commit(&mut state, vec![Change::Module(record)])?;
+        }
+        Ok(())
     }
 
     fn find_upload(&self, name: &str, module: ModuleId) -> Result<Option<Module>, AppError> {
@@ -252,7 +289,7 @@ fn refuse_module(error: ModuleError) -> AppError {
 }
 
 /// First letter large, full stop at the end.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|c| c.to_ascii_uppercase());
     let text: String = first.into_iter().chain(chars).collect();
@@ -303,6 +340,7 @@ fn to_record(
         guest_stack_bytes: census.guest_stack_bytes,
         developer: None,
         module_statement: None,
+        linked: None,
     }
 }
 

@@ -88,6 +88,23 @@ fn to_statement<'a>(
         external["developerKey"] = json!(developer.to_string());
     }
     let name = format!("{}@{}", module.name, module.version);
+    let mut dependencies = vec![json!({
+        "name": format!("{name}.wasm"),
+        "digest": { "sha256": key.module.to_string() },
+    })];
+    // What that one was linked of, by this gateway.
+    for input in module.linked.iter().flatten() {
+        let mut dependency = json!({
+            "name": format!("{}.wasm", input.name.as_deref().unwrap_or(&module.name)),
+            "digest": { "sha256": input.module.to_string() },
+        });
+        let link_name = input.name.as_deref().unwrap_or_default();
+        dependency["annotations"] = match input.developer {
+            Some(key) => json!({ "linkName": link_name, "developerKey": key.to_string() }),
+            None => json!({ "linkName": link_name }),
+        };
+        dependencies.push(dependency);
+    }
     Statement {
         kind: STATEMENT_TYPE,
         subject: [json!({
@@ -100,10 +117,7 @@ fn to_statement<'a>(
                 "buildType": BUILD_TYPE,
                 "externalParameters": external,
                 "internalParameters": { "threads": compile.threads },
-                "resolvedDependencies": [{
-                    "name": format!("{name}.wasm"),
-                    "digest": { "sha256": key.module.to_string() },
-                }],
+                "resolvedDependencies": dependencies,
             },
             "runDetails": {
                 "builder": {

@@ -8,7 +8,8 @@ use super::desired::{artifact_key, build_for, module_for, wanted_by};
 use super::estimate::{self, Outlook};
 use super::progress::{state_of, to_refusal};
 use crate::store::record::{
-    ArtifactKey, CompileRecord, DeploymentRecord, DeviceRecord, ExternRecord, ModuleRecord,
+    ArtifactKey, CompileRecord, DeploymentRecord, DeviceRecord, ExternRecord, LinkedInputRecord,
+    ModuleRecord,
 };
 use crate::telemetry::{AppFigures, DeviceTelemetry, StoredLog, StoredPublished, Telemetry};
 use device_protocol::{
@@ -17,9 +18,9 @@ use device_protocol::{
 };
 use gateway_api::{
     AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, Device, DeviceProgress,
-    DeviceSample, DeviceSelector, Event, HostCallStatus, InboxStatus, LimitHit, LimitLast, LogLine,
-    MetricStatus, Module, ModuleExtern, ModuleLimits, ModuleMemory, OutletStatus, ProgramStatus,
-    Provisions, Published, StorageStatus, SystemStatus,
+    DeviceSample, DeviceSelector, Event, HostCallStatus, InboxStatus, LimitHit, LimitLast,
+    LinkedInput, LogLine, MetricStatus, Module, ModuleExtern, ModuleLimits, ModuleMemory,
+    OutletStatus, ProgramStatus, Provisions, Published, StorageStatus, SystemStatus,
 };
 use module_limits::{Limit, LimitAction, LimitHits};
 use module_package::{CompilePolicy, DeviceId, NO_POLICY};
@@ -41,6 +42,12 @@ pub fn module(state: &State, record: &ModuleRecord, from: &Viewpoint) -> Module 
         kind: e.kind.clone(),
         signature: e.signature.clone(),
     };
+    let to_input = |input: &LinkedInputRecord| LinkedInput {
+        name: input.name.clone(),
+        module: input.module.to_string(),
+        bytes: input.bytes,
+        developer: input.developer.map(|key| key.to_string()),
+    };
     Module {
         id: record.module.to_string(),
         name: record.name.clone(),
@@ -60,6 +67,7 @@ pub fn module(state: &State, record: &ModuleRecord, from: &Viewpoint) -> Module 
         artifacts: artifacts_of(state, record, from),
         developer: record.developer.map(|key| key.to_string()),
         developer_name: None,
+        linked: record.linked.iter().flatten().map(to_input).collect(),
     }
 }
 

@@ -130,6 +130,7 @@ pub fn router(state: HttpState) -> Router {
         .route("/releases", post(trust::submit_release))
         .route("/artifacts/{id}/provenance", get(trust::provenance))
         .route("/modules", get(modules::list).post(modules::upload))
+        .route("/linked-modules", post(modules::upload_linked))
         .route("/modules/{reference}", get(modules::show))
         .route("/modules/{reference}/compiles", get(modules::compiles))
         .route("/modules/{reference}/eligibility", get(modules::eligibility))

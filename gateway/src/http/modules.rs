@@ -4,7 +4,7 @@ use super::HttpState;
 use super::extract::{Json, Path, Query};
 use super::paging::PageQuery;
 use super::problem::ApiError;
-use crate::app::Upload;
+use crate::app::{LinkInput, Upload, check_parts};
 use axum::body::{Body, BodyDataStream};
 use axum::extract::State;
 use axum::extract::rejection::StringRejection;
@@ -12,7 +12,7 @@ use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use futures_util::StreamExt;
-use gateway_api::{CompileRecord, List, Module, ModuleEligibility, ProblemCode};
+use gateway_api::{CompileRecord, LinkedUpload, List, Module, ModuleEligibility, ProblemCode};
 use module_package::MODULE_STATEMENT_BYTES_MAX;
 use serde::Deserialize;
 use std::time::Duration;
@@ -58,6 +58,65 @@ pub async fn upload(
     Ok((status, Json(module)))
 }
 
+/// Longest first line: seventeen names and signatures fit.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Modules that are linked into one here.
+pub async fn upload_linked(
+    State(state): State<HttpState>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Module>), ApiError> {
+    let permit = state.uploads.clone().try_acquire_owned().map_err(|_| {
+        ApiError::new(ProblemCode::RateLimited, "Too many uploads at the same time; try again.")
+    })?;
+    let bytes_max = state.app.session().upload_bytes_max;
+    let body = read_body_of(&state, &headers, body, bytes_max + HEAD_BYTES_MAX as u64).await?;
+    let (upload, inputs) = split_linked(&body, bytes_max)?;
+    let statement = upload.signature.as_deref().map(read_hex).transpose()?;
+    let uploaded = state
+        .run(move |app| app.upload_linked_module(&upload.name, statement.as_deref(), &inputs))
+        .await;
+    drop(permit);
+    let (upload, module) = uploaded?;
+    let status = match upload {
+        Upload::Created => StatusCode::CREATED,
+        Upload::Repeated => StatusCode::OK,
+    };
+    Ok((status, Json(module)))
+}
+
+fn split_linked(body: &[u8], bytes_max: u64) -> Result<(LinkedUpload, Vec<LinkInput>), ApiError> {
+    let bad = |what: String| ApiError::new(ProblemCode::BadRequest, what);
+    let end =
+        body.iter().take(HEAD_BYTES_MAX).position(|byte| *byte == b'\n').ok_or_else(|| {
+            bad("The body begins with no line of JSON that says which modules follow.".to_owned())
+        })?;
+    let upload: LinkedUpload = serde_json::from_slice(&body[..end])
+        .map_err(|error| bad(format!("The first line is not what is to be linked: {error}.")))?;
+    check_parts(&upload, bytes_max)?;
+    let mut rest = &body[end + 1..];
+    let all: u64 = upload.inputs.iter().map(|input| input.bytes).sum();
+    if all != rest.len() as u64 {
+        return Err(bad(format!(
+            "The first line tells of {all} bytes, and {} follow.",
+            rest.len()
+        )));
+    }
+    let mut inputs = Vec::new();
+    for input in &upload.inputs {
+        // Fits: all of them together are as long as the rest.
+        let (wasm, behind) = rest.split_at(input.bytes as usize);
+        rest = behind;
+        inputs.push(LinkInput {
+            name: input.name.clone(),
+            wasm: wasm.to_vec(),
+            statement: input.signature.as_deref().map(read_hex).transpose()?,
+        });
+    }
+    Ok((upload, inputs))
+}
+
 fn read_hex(text: &str) -> Result<Vec<u8>, ApiError> {
     let is_short = text.len() <= 2 * MODULE_STATEMENT_BYTES_MAX;
     is_short.then(|| hex::decode(text).ok()).flatten().ok_or_else(|| {
@@ -75,6 +134,15 @@ async fn read_body(
     body: Body,
 ) -> Result<Vec<u8>, ApiError> {
     let bytes_max = state.app.session().upload_bytes_max;
+    read_body_of(state, headers, body, bytes_max).await
+}
+
+async fn read_body_of(
+    state: &HttpState,
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: u64,
+) -> Result<Vec<u8>, ApiError> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     let mut stream = body.into_data_stream();
     if announced.is_some_and(|bytes| bytes > bytes_max) {

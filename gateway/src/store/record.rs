@@ -55,6 +55,24 @@ pub struct ModuleRecord {
     pub developer: Option<KeyId>,
     #[cbor(n(16), with = "minicbor::bytes")]
     pub module_statement: Option<Vec<u8>>,
+    /// What it was linked of here, the main module first and the libraries by their names.
+    #[n(40)]
+    pub linked: Option<Vec<LinkedInputRecord>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct LinkedInputRecord {
+    /// The link name; `None` for the main module.
+    #[n(0)]
+    pub name: Option<String>,
+    #[n(1)]
+    pub module: ModuleId,
+    #[n(2)]
+    pub bytes: u64,
+    /// Whose sealed statement came with it.
+    #[n(3)]
+    pub developer: Option<KeyId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]

@@ -117,6 +117,7 @@ mod tests {
             artifacts: vec![],
             developer: None,
             developer_name: None,
+            linked: vec![],
         }
     }
 

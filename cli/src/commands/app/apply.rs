@@ -8,10 +8,9 @@ use crate::commands::module;
 use crate::confirm;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
-use crate::progress;
 use clap::Args;
 use gateway_api::{ApplicationPlan, NewApplication, ProblemCode};
-use gateway_client::{Client, ClientError, Upload};
+use gateway_client::{Client, ClientError};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -93,24 +92,15 @@ async fn upload(
     wasm_name: &str,
     console: &Console,
 ) -> Result<(), Failure> {
-    let Some(wasm) = loaded.modules.get(wasm_name) else {
+    let Some(wasm) = loaded.uploads.get(wasm_name) else {
         let message = format!("the gateway asks for {wasm_name:?}, which the file does not name");
         return Err(Failure::new(Exit::Failed, message));
     };
-    let name = loaded.module_of(wasm_name);
     let key = args.sign_key.as_deref();
-    let signature = key.map(|key| module::sign(name, &wasm.path, key)).transpose()?;
-    let upload = Upload::from_file(&wasm.path).await?;
-    let bar = progress::upload_bar(console, wasm_name, upload.len_bytes());
-    let moved = bar.clone();
-    let pushed = client
-        .push_signed_module(Some(name), signature.as_deref(), &upload, move |sent, _| {
-            moved.set_position(sent)
-        })
-        .await;
-    bar.finish_and_clear();
-    let module = pushed?.module;
-    if module.id != wasm.id.to_string() {
+    let pushed = module::push(&wasm.name, &wasm.path, &wasm.libraries, key, client, console);
+    let module = pushed.await?.module;
+    // What the gateway has linked may be of another version of the linker.
+    if wasm.libraries.is_empty() && module.id != wasm.id.to_string() {
         let message = format!("{} has changed since it was looked at", wasm.path.display());
         return Err(Failure::new(Exit::Failed, message).or_try("apply again"));
     }

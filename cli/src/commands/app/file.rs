@@ -1,6 +1,6 @@
 //! An application file on disk, and the Wasm files beside it.
 
-use crate::commands::compile;
+use crate::commands::module::link::{Inputs, NamedFile};
 use crate::failure::{Exit, Failure};
 use application_file::{ApplicationFile, FILE_BYTES_MAX, Place, Source};
 use gateway_api::{FileProblem, NewApplication, ProblemCode};
@@ -18,10 +18,20 @@ pub struct Loaded {
     pub file: ApplicationFile,
     /// Every Wasm file that it names, by the path as it stands there.
     pub modules: BTreeMap<String, WasmFile>,
+    /// What may have to be uploaded, by its label.
+    pub uploads: BTreeMap<String, ToUpload>,
+}
+
+/// A module's file, with the libraries that it is linked with.
+pub struct ToUpload {
+    /// Of the module.
+    pub name: String,
+    pub path: PathBuf,
+    pub libraries: Vec<NamedFile>,
+    pub id: ModuleId,
 }
 
 pub struct WasmFile {
-    pub path: PathBuf,
     pub id: ModuleId,
 }
 
@@ -53,21 +63,37 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
         wrong(errors.into_iter().map(|error| problem_at(error.at, error.what)).collect())
     })?;
     let mut modules = BTreeMap::new();
+    let mut uploads = BTreeMap::new();
     let mut problems = Vec::new();
-    for build in file.modules.iter().flat_map(|module| &module.builds) {
-        let Source::File(name) = &build.source else { continue };
-        if modules.contains_key(name) {
-            continue;
-        }
-        // A path in the file is seen from where the file is.
-        let wasm_path = path.parent().unwrap_or(Path::new("")).join(name);
-        match check_wasm(&wasm_path) {
-            Ok(id) => drop(modules.insert(name.clone(), WasmFile { path: wasm_path, id })),
-            Err(what) => problems.push(problem_at(build.at, what)),
+    // A path in the file is seen from where the file is.
+    let beside = |name: &str| path.parent().unwrap_or(Path::new("")).join(name);
+    for module in &file.modules {
+        for build in &module.builds {
+            let Source::File(name) = &build.source else { continue };
+            if uploads.contains_key(&build.label()) {
+                continue;
+            }
+            let named = build
+                .libraries
+                .iter()
+                .map(|(name, path)| NamedFile { name: name.clone(), path: beside(&path.value) });
+            let (wasm_path, libraries) = (beside(name), named.collect::<Vec<_>>());
+            match check_build(&wasm_path, &libraries) {
+                Ok(ids) => {
+                    let paths = build.libraries.values().map(|path| &path.value);
+                    for (path, id) in std::iter::once(name).chain(paths).zip(&ids.inputs) {
+                        modules.insert(path.clone(), WasmFile { id: *id });
+                    }
+                    let name = module.name.value.clone();
+                    let upload = ToUpload { name, path: wasm_path, libraries, id: ids.whole };
+                    uploads.insert(build.label(), upload);
+                }
+                Err(what) => problems.push(problem_at(build.at, what)),
+            }
         }
     }
     match problems.is_empty() {
-        true => Ok(Loaded { path: path.to_owned(), text, file, modules }),
+        true => Ok(Loaded { path: path.to_owned(), text, file, modules, uploads }),
         false => Err(wrong(problems)),
     }
 }
@@ -81,15 +107,6 @@ impl Loaded {
             accept_more: false,
             expected_version: None,
         }
-    }
-
-    /// The name of the module whose build this file is.
-    pub fn module_of<'a>(&'a self, wasm_name: &'a str) -> &'a str {
-        let has_it = |module: &&application_file::Module| {
-            module.builds.iter().any(|b| b.source == Source::File(wasm_name.to_owned()))
-        };
-        let module = self.file.modules.iter().find(has_it);
-        module.map_or(wasm_name, |module| &module.name.value)
     }
 
     /// The gateway's refusal, each of its places within this file.
@@ -113,14 +130,26 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|e| failure(&e).or_try("an application file is TOML in UTF-8"))
 }
 
-/// The id of a Wasm file that can be read and is valid.
-fn check_wasm(path: &Path) -> Result<ModuleId, String> {
-    let wasm = compile::read_module(path).map_err(|failure| {
+struct Ids {
+    whole: ModuleId,
+    /// The file's, then those of the libraries in their order.
+    inputs: Vec<ModuleId>,
+}
+
+/// The ids of Wasm files that can be read and are valid, linked if there are libraries.
+fn check_build(path: &Path, libraries: &[NamedFile]) -> Result<Ids, String> {
+    let inputs = Inputs::read(path, libraries).map_err(|failure| {
         let cause = failure.causes.first().map(|cause| format!(": {cause}")).unwrap_or_default();
         format!("{}{cause}; build it first, or correct the path", failure.message)
     })?;
+    let mut ids = vec![ModuleId::of(&inputs.main)];
+    ids.extend(inputs.libraries.iter().map(|(_, wasm)| ModuleId::of(wasm)));
+    let wasm = match libraries {
+        [] => inputs.main,
+        _ => inputs.link().map_err(|error| format!("link {}: {error}", path.display()))?,
+    };
     match aot_compiler::census(&wasm) {
-        Ok(_) => Ok(ModuleId::of(&wasm)),
+        Ok(_) => Ok(Ids { whole: ModuleId::of(&wasm), inputs: ids }),
         Err(error) => Err(format!("{}: {error}", path.display())),
     }
 }

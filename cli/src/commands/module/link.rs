@@ -93,10 +93,7 @@ struct Input {
 
 pub fn run(args: &LinkArgs, console: &Console) -> Result<(), Failure> {
     let inputs = Inputs::read(&args.input, &args.libraries)?;
-    let linked = inputs.link().map_err(|error| {
-        let failure = Failure::new(Exit::Failed, format!("link {}: {error}", args.input.display()));
-        failure.or_try("docs/linking.md, which says how modules are built to be linked")
-    })?;
+    let linked = inputs.link().map_err(|error| failure(&args.input, &error))?;
     for file in &args.libraries {
         output_file::refuse_same(&file.path, &args.output)?;
     }
@@ -124,6 +121,11 @@ pub fn run(args: &LinkArgs, console: &Console) -> Result<(), Failure> {
         report.inputs.len(),
         format::short_id(&report.module)
     )))
+}
+
+pub fn failure(main: &Path, error: &LinkError) -> Failure {
+    let failure = Failure::new(Exit::Failed, format!("link {}: {error}", main.display()));
+    failure.or_try("docs/linking.md, which says how modules are built to be linked")
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use clap::Subcommand;
 use gateway_api::Module;
 use gateway_client::Client;
 
-pub use push::sign;
+pub use push::push;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

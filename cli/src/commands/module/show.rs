@@ -10,7 +10,7 @@ use crate::grid::{Align, Grid, Look, Tone, facts, plain};
 use crate::state;
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use gateway_api::{Artifact, CompileRecord, Module, ModuleExtern};
+use gateway_api::{Artifact, CompileRecord, LinkedInput, Module, ModuleExtern};
 use gateway_client::Client;
 use serde::Serialize;
 
@@ -83,6 +83,9 @@ fn view(module: &Module, look: &Look) -> String {
         ("exports", or_none(&in_words(&module.exports))),
         ("known answers", module.known_answers.len().to_string()),
     ]);
+    if !module.linked.is_empty() {
+        text += &facts(&[("linked of", linked_in_words(&module.linked).join(", "))]);
+    }
     if look.wide {
         for (index, step) in module.known_answers.iter().enumerate() {
             text += &format!("  {}. {}\n", index + 1, format::printable(step));
@@ -100,6 +103,14 @@ fn developer_of(module: &Module) -> String {
         Some(name) => format!("{name}, key {id}"),
         None => format!("key {id}, whose owner is not known here any more"),
     }
+}
+
+/// `main 9f2a…, signal 07cc…`.
+fn linked_in_words(inputs: &[LinkedInput]) -> Vec<String> {
+    let in_words = |input: &LinkedInput| {
+        format!("{} {}", input.name.as_deref().unwrap_or("main"), format::short_id(&input.module))
+    };
+    inputs.iter().map(in_words).collect()
 }
 
 fn in_words(externs: &[ModuleExtern]) -> Vec<String> {

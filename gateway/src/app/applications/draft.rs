@@ -5,6 +5,7 @@ use super::compare::{Names, compare};
 use super::{changed_meanwhile, deployments_of, invalid_file, is_change};
 use crate::app::deployments::check_deployment;
 use crate::app::desired::{module_for, obstacles, target_obstacle};
+use crate::app::linking::is_made_of;
 use crate::app::model::Model;
 use crate::app::modules::check_step;
 use crate::app::{App, AppError, State, wasi};
@@ -87,8 +88,7 @@ impl App {
         }
         plans.extend(removed.iter().map(removal));
         // In the order of the file, in which they get their versions.
-        let missing = file.files().into_iter().filter(|path| lacking.contains(*path));
-        let missing = missing.map(str::to_owned).collect();
+        let missing = file.uploads().into_iter().filter(|label| lacking.contains(label)).collect();
         let to_version = from_version + u32::from(from_version == 0 || is_change(&plans));
         let asks_for_more = plans.iter().flat_map(|plan| &plan.differences).any(|d| d.is_more);
         let plan = ApplicationPlan {
@@ -312,15 +312,21 @@ fn find_build<'a>(
             let found = id.parse().ok().and_then(|id: ModuleId| model.modules.get(&id));
             found.ok_or_else(|| format!("there is no module with the id {id}; push it first"))?
         }
-        Source::File(path) => {
-            let id = new.files.get(path).ok_or_else(|| {
-                format!("{path:?} is a file, and its SHA-256 did not come with the request")
-            })?;
-            let id: ModuleId =
-                id.parse().map_err(|_| format!("the SHA-256 that came for {path:?} is none"))?;
+        Source::File(path) if build.libraries.is_empty() => {
+            let id = id_of(path, new)?;
             match model.modules.get(&id) {
                 Some(record) => record,
                 None => return Ok(Found::ToUpload(id, path.clone())),
+            }
+        }
+        Source::File(path) => {
+            let mut inputs = vec![(None, id_of(path, new)?)];
+            for (library, path) in &build.libraries {
+                inputs.push((Some(library.clone()), id_of(&path.value, new)?));
+            }
+            match model.modules.values().find(|record| is_made_of(record, &inputs)) {
+                Some(record) => record,
+                None => return Ok(Found::ToUpload(to_stand_in_id(&inputs), build.label())),
             }
         }
     };
@@ -331,6 +337,19 @@ fn find_build<'a>(
             record.name, record.version, record.name
         )),
     }
+}
+
+fn id_of(path: &str, new: &NewApplication) -> Result<ModuleId, String> {
+    let id = new.files.get(path).ok_or_else(|| {
+        format!("{path:?} is a file, and its SHA-256 did not come with the request")
+    })?;
+    id.parse().map_err(|_| format!("the SHA-256 that came for {path:?} is none"))
+}
+
+/// Of what is yet to be linked: another one for other inputs, and no module's.
+fn to_stand_in_id(inputs: &[(Option<String>, ModuleId)]) -> ModuleId {
+    let parts = inputs.iter().map(|(name, module)| format!("{name:?} {module}\n"));
+    ModuleId::of(parts.collect::<String>().as_bytes())
 }
 
 /// What is known of a module before its bytes are here: as much as the newest one's
@@ -357,6 +376,7 @@ fn stand_in(model: &Model, name: &str, module: ModuleId, before: usize) -> Modul
         guest_stack_bytes: None,
         developer: None,
         module_statement: None,
+        linked: None,
     }
 }
 

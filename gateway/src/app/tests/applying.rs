@@ -1,6 +1,7 @@
 //! Application files: what becomes of them, what is refused, and that all is one commit.
 
 use super::fleet::{FakeDevice, Fleet, deployment_of, plain_wasm, refusal};
+use super::uploading::parts;
 use crate::app::{AppError, Applied};
 use gateway_api::{
     ApplicationPlan, FileProblem, NewApplication, NewDeployment, PlanAction, ProblemCode,
@@ -495,4 +496,28 @@ fn an_application_that_needs_too_many_compilations_changes_nothing() {
     let refused = fleet.app.apply_application(&file_of(&modules));
     assert!(matches!(refused, Err(AppError::QueueFull { .. })), "{refused:?}");
     assert!(fleet.app.applications().is_empty() && fleet.app.deployments().is_empty());
+}
+
+#[test]
+fn a_module_with_libraries_is_uploaded_as_one_and_found_by_its_inputs() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &[]);
+    let parts = parts();
+    let id = |index: usize| ModuleId::of(&parts[index].wasm).to_string();
+    let file = "file = \"main.wasm\"\nlink = { math = \"lib/math.wasm\" }";
+    let mut new = file_of(&[module("answer", file)]);
+    let lacks = problems(fleet.app.plan_application(&new));
+    assert!(lacks[0].contains("\"main.wasm\" is a file, and its SHA-256"), "{lacks:?}");
+    new.files = [("main.wasm".to_owned(), id(0)), ("lib/math.wasm".to_owned(), id(1))].into();
+    let plan = fleet.app.plan_application(&new).unwrap();
+    assert_eq!(plan.missing, ["main.wasm with math=lib/math.wasm"]);
+    fleet.app.upload_linked_module("answer", None, &parts).unwrap();
+    assert!(fleet.app.plan_application(&new).unwrap().missing.is_empty());
+    fleet.app.apply_application(&new).unwrap();
+    fleet.work_well();
+    assert_eq!(apps_on(&fleet, &device), ["answer"]);
+
+    // Another library is another module.
+    new.files.insert("lib/math.wasm".to_owned(), ModuleId::of(b"").to_string());
+    assert_eq!(fleet.app.plan_application(&new).unwrap().missing, plan.missing);
 }

@@ -3,6 +3,7 @@
 //! documents and the gateway; those on a real agent have the same names.
 
 use super::fleet::{FakeDevice, Fleet, plain_wasm, refusal};
+use super::uploading::parts;
 use crate::app::{SigningPass, TrustRules};
 use crate::config::Developer;
 use crate::signing::{Envelope, KeyRing, NotSigned, ReleaseSigner, RemoteSigner, Signing, pae};
@@ -419,6 +420,56 @@ fn a_module_needs_a_developers_signature_where_the_policy_says_so() {
     fleet.deploy("answer");
     fleet.work_well();
     assert_eq!(fleet.release(&device).developer, Some(public(7).id()), "the release names the key");
+}
+
+#[test]
+fn each_input_of_a_linked_module_needs_a_signature_where_the_policy_says_so() {
+    let fleet = with_developer(true);
+    let sign = |name: &str, wasm: &[u8], by: u8| {
+        Some(ModuleStatement::new(name, ModuleId::of(wasm)).seal(&key(by)))
+    };
+    let push = |main: Option<u8>, library: (Option<u8>, &str)| {
+        let mut parts = parts();
+        parts[0].statement = main.and_then(|by| sign("answer", &parts[0].wasm, by));
+        parts[1].statement = library.0.and_then(|by| sign(library.1, &parts[1].wasm, by));
+        fleet.app.upload_linked_module("answer", None, &parts)
+    };
+    for (main, library, why) in [
+        (None, (Some(7), "math"), "answer, which is to be linked: The module is not signed"),
+        (Some(7), (None, "math"), "math, which is to be linked: The module is not signed"),
+        (Some(7), (Some(8), "math"), "math, which is to be linked: The module is signed by key"),
+        (
+            Some(7),
+            (Some(7), "answer"),
+            "math, which is to be linked: The signature is for the name",
+        ),
+    ] {
+        let (code, detail) = refusal(push(main, library));
+        assert_eq!(code, ProblemCode::SignatureRefused, "{detail}");
+        assert!(detail.contains(why), "{detail}");
+    }
+    let (_, module) = push(Some(7), (Some(7), "math")).unwrap();
+    let alice = public(7).id().to_string();
+    assert!(module.linked.iter().all(|input| input.developer.as_ref() == Some(&alice)));
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.deploy("answer");
+    fleet.work_well();
+    assert_eq!(fleet.release(&device).developer, Some(public(7).id()));
+
+    let artifact = fleet.release(&device).artifact;
+    let envelope = fleet.app.provenance(&artifact.to_string()).unwrap();
+    let envelope: serde_json::Value = serde_json::from_slice(&envelope).unwrap();
+    use base64::Engine;
+    let payload = envelope["payload"].as_str().unwrap();
+    let payload = base64::engine::general_purpose::STANDARD.decode(payload).unwrap();
+    let statement: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    let made_of = &statement["predicate"]["buildDefinition"]["resolvedDependencies"];
+    let digests: Vec<_> = (0..4).map(|index| made_of[index]["digest"]["sha256"].as_str()).collect();
+    let id = |wasm: &[u8]| Some(ModuleId::of(wasm).to_string());
+    let expected = [Some(module.id), id(&parts()[0].wasm), id(&parts()[1].wasm), None];
+    assert_eq!(digests.iter().map(|d| d.map(str::to_owned)).collect::<Vec<_>>(), expected);
+    assert_eq!(made_of[2]["annotations"]["linkName"], "math");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! What may be uploaded.
 
 use super::fleet::{FakeDevice, Fleet, plain_wasm, refusal};
-use crate::app::Upload;
+use crate::app::{LinkInput, Upload};
 use gateway_api::ProblemCode;
+use module_linker::Library;
+use module_package::ModuleId;
 use proptest::prelude::*;
 
 #[test]
@@ -90,6 +92,54 @@ fn an_import_of_the_guest_api_has_its_type() {
     assert_eq!(code, ProblemCode::UnknownImport);
     assert!(detail.contains("as (i32, i32, f64) -> i32"), "{detail}");
     assert!(detail.contains("as (i32, i32, i32) -> i32"), "{detail}");
+}
+
+/// A module that calls a library for its answer.
+pub(super) fn parts() -> Vec<LinkInput> {
+    let wasm = |text: &str| wat::parse_str(text).unwrap();
+    let main = wasm(
+        r#"(module (import "math" "twice" (func $twice (param i32) (result i32)))
+        (func (export "answer") (result i32) (call $twice (i32.const 21))))"#,
+    );
+    let library = wasm(
+        r#"(module (func (export "twice") (param i32) (result i32)
+        (i32.mul (local.get 0) (i32.const 2))))"#,
+    );
+    let part = |name: Option<&str>, wasm| LinkInput {
+        name: name.map(str::to_owned),
+        wasm,
+        statement: None,
+    };
+    vec![part(None, main), part(Some("math"), library)]
+}
+
+#[test]
+fn modules_are_linked_here_and_what_went_in_is_kept() {
+    let fleet = Fleet::new();
+    let parts = parts();
+    let alone = refusal(fleet.app.upload_module("answer", &parts[0].wasm));
+    assert_eq!(alone.0, ProblemCode::UnknownImport);
+    let (upload, module) = fleet.app.upload_linked_module("answer", None, &parts).unwrap();
+    assert_eq!((upload, module.version), (Upload::Created, 1));
+    assert!(module.imports.is_empty() && module.exports.len() == 1, "{module:?}");
+    let id = |index: usize| ModuleId::of(&parts[index].wasm).to_string();
+    let linked: Vec<_> = module.linked.iter().map(|l| (l.name.as_deref(), &*l.module)).collect();
+    assert_eq!(linked, [(None, &*id(0)), (Some("math"), &*id(1))]);
+    let (upload, again) = fleet.app.upload_linked_module("answer", None, &parts).unwrap();
+    assert_eq!((upload, again), (Upload::Repeated, module.clone()));
+
+    // Whoever has the same inputs makes the same module.
+    let library = Library { name: "math", wasm: &parts[1].wasm };
+    let by_hand = module_linker::link(&parts[0].wasm, &[library]).unwrap();
+    assert_eq!(ModuleId::of(&by_hand).to_string(), module.id);
+
+    let swapped = [
+        LinkInput { name: None, wasm: parts[1].wasm.clone(), statement: None },
+        LinkInput { name: Some("math".into()), wasm: parts[0].wasm.clone(), statement: None },
+    ];
+    let (code, detail) = refusal(fleet.app.upload_linked_module("other", None, &swapped));
+    assert_eq!(code, ProblemCode::InvalidModule);
+    assert!(detail.contains("other cannot be linked. ") && detail.contains("circle"), "{detail}");
 }
 
 proptest! {
