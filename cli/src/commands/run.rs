@@ -36,7 +36,7 @@ loop:PATH begins again.
 Examples:
   farrier run filter.wasm --sensor temperature --channel average
   farrier run filter.wasm --sensor temperature=21.5 --channel average --ticks 100
-  farrier run report.wasm --env LANG=de -- --verbose
+  farrier run report.wasm --env LANG=de --dir /data=./out -- --verbose
   farrier run debounce.wat --sensor button=file:presses.txt --channel pressed --interval-ms 5")]
 pub struct RunArgs {
     /// The module, binary or text (.wat)
@@ -102,7 +102,7 @@ pub async fn run(args: RunArgs, console: &Console) -> Result<(), Failure> {
     };
 
     let mut session = Session {
-        local: Local::start(&args.local).await?,
+        local: Local::start_in(&args.local, &args.program.open_directories()?).await?,
         teller: Teller { format: args.output, console, traps: 0 },
         messages: None,
     };

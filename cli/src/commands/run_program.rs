@@ -5,11 +5,18 @@ use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::local::{Local, ended_for_its_time, stopped, unexpected};
 use clap::Args;
+use std::fs::File;
 use std::io::{self, Write};
-use worker_protocol::{Command, Event, Restart, WASI_START, WasiGrants, WasiOutput};
+use std::path::PathBuf;
+use worker_protocol::{
+    Command, DIRECTORIES_MAX, Event, Restart, WASI_START, WasiDirectory, WasiGrants, WasiOutput,
+};
 
 /// A call of a module that ticks is short; a program is one call.
 pub const PROGRAM_MS_MAX: u32 = 60_000;
+
+/// What a folder may hold, so that a mistake does not fill the disk.
+const DIRECTORY_BYTES_MAX: u64 = 256 << 20;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "WASI (docs/wasi.md)")]
@@ -17,6 +24,10 @@ pub struct ProgramArgs {
     /// A variable of its environment; can be given several times
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = parse_variable)]
     environment: Vec<(String, String)>,
+    /// A folder of this machine that it may read and write, and where it finds it, such as
+    /// /data=./out; can be given several times
+    #[arg(long = "dir", value_name = "GUEST=PATH", value_parser = parse_directory)]
+    directories: Vec<(String, PathBuf)>,
     /// Arguments of a program, after --
     #[arg(last = true, value_name = "ARGUMENT")]
     arguments: Vec<String>,
@@ -33,8 +44,40 @@ impl ProgramArgs {
             clock: true,
             random: true,
             restart: Restart::Never,
-            directories: vec![],
+            directories: self.directories.iter().map(to_directory).collect(),
         }
+    }
+
+    /// One for each directory of the grants.
+    pub fn open_directories(&self) -> Result<Vec<File>, Failure> {
+        if self.directories.len() > DIRECTORIES_MAX {
+            let message = format!("--dir is given more than {DIRECTORIES_MAX} times");
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        let open = |(_, path): &(String, PathBuf)| {
+            let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
+                true => Ok(file),
+                false => Err(io::ErrorKind::NotADirectory.into()),
+            });
+            opened.map_err(|e| {
+                Failure::new(Exit::Failed, format!("open {}", path.display())).because(&e)
+            })
+        };
+        self.directories.iter().map(open).collect()
+    }
+}
+
+fn to_directory((guest, _): &(String, PathBuf)) -> WasiDirectory {
+    // Links are for who owns the folder alone; what a program writes is bounded all the same.
+    WasiDirectory { guest: guest.clone(), bytes_max: Some(DIRECTORY_BYTES_MAX), is_private: false }
+}
+
+fn parse_directory(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((guest, path)) if guest.starts_with('/') && !path.is_empty() => {
+            Ok((guest.to_owned(), path.into()))
+        }
+        _ => Err("give where the program finds it, which begins with '/', '=' and a folder".into()),
     }
 }
 

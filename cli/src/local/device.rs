@@ -7,6 +7,7 @@ use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use aot_compiler::{CompileOptions, Metering};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use target_spec::{BoundsChecks, Registry};
@@ -29,8 +30,19 @@ pub struct Local {
 impl Local {
     /// Starts a runtime and hears what it is.
     pub async fn start(args: &LocalArgs) -> Result<Self, Failure> {
+        Self::start_in(args, &[]).await
+    }
+
+    /// The same with directories that the module may write in.
+    pub async fn start_in(args: &LocalArgs, directories: &[File]) -> Result<Self, Failure> {
         let runtime = find::runtime(args.runtime.as_deref())?;
-        let mut link = Link::start(&find::words(args.launcher.as_deref(), runtime))?;
+        let mut link = {
+            let mut words = find::words(args.launcher.as_deref(), runtime);
+            if !directories.is_empty() {
+                words.extend(["--directories".into(), "w".repeat(directories.len()).into()]);
+            }
+            Link::start(&words, directories)?
+        };
         let hello = match link.next_within(HELLO_WITHIN).await? {
             Event::Hello(hello) => hello,
             other => return Err(unexpected(&other)),

@@ -1,7 +1,8 @@
 //! The runtime's process and the socket to it.
 
 use crate::failure::{Exit, Failure};
-use std::os::fd::OwnedFd;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command as Process, Stdio};
@@ -24,8 +25,8 @@ pub struct Link {
 
 impl Link {
     /// Starts the words as a command with a socket as its standard input.
-    pub fn start(words: &[PathBuf]) -> Result<Self, Failure> {
-        let started = start_process(words);
+    pub fn start(words: &[PathBuf], directories: &[File]) -> Result<Self, Failure> {
+        let started = start_process(words, directories);
         let (child, socket, incoming) = started.map_err(|error| {
             let said: Vec<String> = words.iter().map(|word| word.display().to_string()).collect();
             Failure::new(Exit::Failed, format!("start {}", said.join(" "))).because(&error)
@@ -94,7 +95,10 @@ impl Drop for Link {
     }
 }
 
-fn start_process(words: &[PathBuf]) -> std::io::Result<(Child, UnixStream, UnixStream)> {
+fn start_process(
+    words: &[PathBuf],
+    directories: &[File],
+) -> std::io::Result<(Child, UnixStream, UnixStream)> {
     let (socket, its_end) = UnixStream::pair()?;
     let incoming = socket.try_clone()?;
     let mut process = Process::new(&words[0]);
@@ -102,7 +106,10 @@ fn start_process(words: &[PathBuf]) -> std::io::Result<(Child, UnixStream, UnixS
     process.stdin(Stdio::from(OwnedFd::from(its_end)));
     // The process's copy of that end goes with `process`; a left one would keep the
     // socket open when the runtime has ended.
-    Ok((process.spawn()?, socket, incoming))
+    let child = process.spawn()?;
+    let directories: Vec<_> = directories.iter().map(File::as_fd).collect();
+    worker_protocol::send_directories(&socket, &directories)?;
+    Ok((child, socket, incoming))
 }
 
 fn listen(incoming: &UnixStream, to_us: &mpsc::Sender<Result<Event, FrameError>>) {

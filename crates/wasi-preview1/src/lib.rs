@@ -23,6 +23,8 @@ mod quota;
 mod streams;
 mod strings;
 
+pub use cap_std::fs::Dir;
+pub use descriptors::DESCRIPTORS_MAX;
 pub use errno::Errno;
 pub use guest::{Memory, OutOfBounds};
 pub use quota::Root;

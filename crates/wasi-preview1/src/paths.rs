@@ -100,9 +100,8 @@ pub fn open(descriptors: &mut Descriptors, guest: &mut Guest<'_>) -> Outcome {
             root,
         }
     } else {
-        if let Some(found) = found.filter(|found| !found.is_file()) {
+        if found.is_some_and(|found| !found.is_file()) {
             // Devices and pipes of the owner's.
-            drop(found);
             return Err(Errno::Notsup.into());
         }
         let open = open_file(descriptors, (&dir, root), &path, oflags, (asked, inheriting))?;

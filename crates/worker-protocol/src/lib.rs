@@ -17,6 +17,7 @@
 //! from the moment its hash was checked.
 
 mod ask;
+mod descriptors;
 mod frame;
 mod guest_api;
 mod guest_usage;
@@ -25,6 +26,7 @@ mod wasi;
 mod wasi_calls;
 
 pub use ask::*;
+pub use descriptors::{DIRECTORIES_MAX, receive_directories, send_directories};
 pub use frame::{
     FRAME_BYTES_MAX, FrameError, GuestId, decode_body, read_frame, read_guest_frame, write_frame,
     write_guest_frame,

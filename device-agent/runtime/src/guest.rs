@@ -54,6 +54,7 @@ impl<'r> Guest<'r> {
             return Err((LoadFailure::OverLimit, detail.to_owned()));
         }
         let meters = Meters::new(Arc::clone(shared), &app, &limits, &grants);
+        meters.check_directories().map_err(|detail| (LoadFailure::Instantiation, detail))?;
         let is_program = program::is_program(&module);
         // A program has one entry, whatever else it exports.
         let has = |export| !is_program && is_entry(&module, export, &meters);

@@ -16,6 +16,7 @@ mod blame;
 mod checks;
 mod confine;
 mod cpu_clock;
+mod directories;
 mod gas_keeper;
 mod gas_rate;
 mod guest;
@@ -36,6 +37,7 @@ mod worker;
 
 use blame::BlameNote;
 use confine::Asked;
+use directories::DirectoryUse;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -46,10 +48,13 @@ const USAGE: &str = "\
 farrier-runtime runs modules for farrier-agent, which starts it with a socket as standard input.
 
   farrier-runtime [--app NAME] [--target ID] [--data-bytes-max N] [--tasks-max N] [--blame yes]
+                  [--directories LETTERS]
                                run the modules that come over the socket; the name is for lists of
                                processes, the target one with more CPU features than the usual one;
                                the limits are those of the process and of its user; with --blame,
-                               standard output is a file for the number of the module that runs
+                               standard output is a file for the number of the module that runs;
+                               with --directories, a message with open directories comes first, one
+                               letter for each: r to read in it, w to write as well
   farrier-runtime --profile    print how this runtime was built, one `key value` a line
   farrier-runtime --version    print the version
 ";
@@ -71,12 +76,14 @@ struct Options {
     profile: Profile,
     asked: Asked,
     blame: Option<BlameNote>,
+    /// What each directory that comes over the socket is for.
+    directories: Vec<DirectoryUse>,
 }
 
 impl Options {
     fn read(mut words: &[&str]) -> Result<Self, String> {
         let (profile, asked, blame) = (Profile::of_this_build(), Asked::default(), None);
-        let mut options = Self { profile, asked, blame };
+        let mut options = Self { profile, asked, blame, directories: vec![] };
         let number = |value: &str| value.parse().map(Some).map_err(|_| USAGE.to_owned());
         while let [name, value, rest @ ..] = words {
             match *name {
@@ -85,6 +92,10 @@ impl Options {
                     options.profile = Profile::for_target(value).map_err(|e| format!("{e}\n"))?;
                 }
                 "--blame" => options.blame = (*value == "yes").then(BlameNote::new),
+                "--directories" => {
+                    options.directories =
+                        DirectoryUse::read(value).ok_or_else(|| USAGE.to_owned())?;
+                }
                 "--data-bytes-max" => options.asked.data_bytes_max = number(value)?,
                 "--tasks-max" => options.asked.tasks_max = number(value)?,
                 _ => return Err(USAGE.to_owned()),
@@ -95,9 +106,13 @@ impl Options {
     }
 }
 
-fn run_worker(Options { profile, asked, blame }: Options) -> ExitCode {
-    match inherited_socket() {
-        Ok(socket) => worker::run(socket, profile, asked, blame),
+fn run_worker(Options { profile, asked, blame, directories }: Options) -> ExitCode {
+    let given = inherited_socket().and_then(|socket| {
+        let given = directories::receive(&socket, &directories)?;
+        Ok((socket, given))
+    });
+    match given {
+        Ok((socket, given)) => worker::run(socket, profile, asked, blame, given),
         Err(error) => refuse(&format!("standard input is no socket ({error}).\n{USAGE}")),
     }
 }

@@ -2,6 +2,7 @@
 //! runs. One thread calls them all, so there is never more than one.
 
 use crate::blame::BlameNote;
+use crate::directories::GivenDirectory;
 use crate::guest_api::unknown_time;
 use crate::shared::{Shared, to_ms};
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub struct Process {
     /// Sleeps for that long at most.
     supervisor: OnceLock<Thread>,
     blame: Option<BlameNote>,
+    /// Until the module that they are for is loaded.
+    directories: Mutex<Vec<GivenDirectory>>,
 }
 
 /// A call into a module that has not returned.
@@ -63,7 +66,17 @@ impl Process {
             call_ms_min: AtomicU32::new(u32::MAX),
             supervisor: OnceLock::new(),
             blame,
+            directories: Mutex::default(),
         }
+    }
+
+    pub fn set_directories(&self, directories: Vec<GivenDirectory>) {
+        *lock(&self.directories) = directories;
+    }
+
+    /// They are one module's; another finds none.
+    pub fn take_directories(&self) -> Vec<GivenDirectory> {
+        std::mem::take(&mut lock(&self.directories))
     }
 
     /// Sends one event. If the starter has gone there is nothing left to do, and

@@ -1,5 +1,6 @@
 //! What the threads share of one guest: its counters, its questions, its messages.
 
+use crate::directories::GivenDirectory;
 use crate::guest_api::HostCallTally;
 use crate::inbox::Inboxes;
 use crate::process::{Process, RunningCall, lock};
@@ -158,6 +159,11 @@ impl Shared {
     /// Of the instance that is called from now on, if its code looks whether it shall stop.
     pub fn set_interrupter(&self, interrupter: Option<Interrupter>) {
         *lock(&self.interrupter) = interrupter;
+    }
+
+    /// See [`Process::take_directories`].
+    pub fn take_directories(&self) -> Vec<GivenDirectory> {
+        self.process.take_directories()
     }
 
     pub fn running_call(&self) -> Option<RunningCall> {

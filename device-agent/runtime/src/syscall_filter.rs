@@ -75,13 +75,45 @@ const ALLOWED: &[i64] = &[
     SYS_tgkill,
 ];
 
+/// Of a worker with directories. What they can reach is Landlock's matter and that of the
+/// user; where there is no Landlock, that of `cap-std` and the user.
+const OF_FILES: &[i64] = &[
+    libc::SYS_fdatasync,
+    libc::SYS_fstat,
+    libc::SYS_fsync,
+    libc::SYS_ftruncate,
+    libc::SYS_getdents64,
+    libc::SYS_linkat,
+    libc::SYS_lseek,
+    libc::SYS_mkdirat,
+    libc::SYS_newfstatat,
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    libc::SYS_pread64,
+    libc::SYS_pwrite64,
+    libc::SYS_readlinkat,
+    #[cfg(not(target_arch = "riscv64"))]
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+    libc::SYS_statx,
+    libc::SYS_symlinkat,
+    libc::SYS_unlinkat,
+    libc::SYS_utimensat,
+];
+
 /// Puts both filters in force for this thread and those that it starts. Fails where
 /// the kernel has no such filters, and under an emulator.
-pub fn install() -> Result<(), Box<dyn std::error::Error>> {
+///
+/// `has_directories`: it may do what a program does with files in those that it was given.
+pub fn install(has_directories: bool) -> Result<(), Box<dyn std::error::Error>> {
     let no_clone3 = BTreeMap::from([(SYS_clone3, vec![])]);
     let missing = SeccompAction::Errno(libc::ENOSYS as u32);
     apply_filter(&compile(no_clone3, SeccompAction::Allow, missing)?)?;
-    apply_filter(&compile(rules()?, SeccompAction::KillProcess, SeccompAction::Allow)?)?;
+    apply_filter(&compile(
+        rules(has_directories)?,
+        SeccompAction::KillProcess,
+        SeccompAction::Allow,
+    )?)?;
     Ok(())
 }
 
@@ -96,8 +128,9 @@ fn compile(
     Ok(SeccompFilter::new(rules, otherwise, named, arch)?.try_into()?)
 }
 
-fn rules() -> Result<Rules, seccompiler::BackendError> {
-    let mut rules: Rules = ALLOWED.iter().map(|call| (*call, vec![])).collect();
+fn rules(has_directories: bool) -> Result<Rules, seccompiler::BackendError> {
+    let of_files: &[i64] = if has_directories { OF_FILES } else { &[] };
+    let mut rules: Rules = ALLOWED.iter().chain(of_files).map(|call| (*call, vec![])).collect();
     // A thread, and no process.
     let thread = CLONE_THREAD as u64;
     rules.insert(SYS_clone, vec![rule(&[(0, SeccompCmpOp::MaskedEq(thread), thread)])?]);
@@ -108,7 +141,9 @@ fn rules() -> Result<Rules, seccompiler::BackendError> {
     let duplicate = [F_GETFD as u64, F_GETFL as u64, F_DUPFD_CLOEXEC as u64];
     rules.insert(SYS_fcntl, equals(1, &duplicate)?);
     // Word of whose call runs, at standard output.
-    rules.insert(SYS_pwrite64, vec![rule(&[(0, SeccompCmpOp::Eq, STDOUT_FILENO as u64)])?]);
+    if !has_directories {
+        rules.insert(SYS_pwrite64, vec![rule(&[(0, SeccompCmpOp::Eq, STDOUT_FILENO as u64)])?]);
+    }
     // Reading limits of its own, and setting that of its data.
     let own = (0, SeccompCmpOp::Eq, 0);
     let limits = vec![

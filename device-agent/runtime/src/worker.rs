@@ -2,6 +2,7 @@
 
 use crate::blame::BlameNote;
 use crate::confine::Asked;
+use crate::directories::GivenDirectory;
 use crate::guests::{Order, Request};
 use crate::inbox::Inboxes;
 use crate::process::Process;
@@ -21,13 +22,15 @@ pub fn run(
     profile: Profile,
     asked: Asked,
     blame: Option<BlameNote>,
+    directories: Vec<GivenDirectory>,
 ) -> ExitCode {
     let Ok(incoming) = socket.try_clone() else { return ExitCode::FAILURE };
     let process = Arc::new(Process::new(socket, blame));
     let mut confinement = Vec::new();
     confine::leave_network(&mut confinement);
     let self_test_failure = self_test::run();
-    confine::confine(asked, &mut confinement);
+    confine::confine(asked, &directories, &mut confinement);
+    process.set_directories(directories);
     let has_failed = self_test_failure.is_some();
     let hello = Event::Hello(hello(profile, self_test_failure, confinement));
     process.send(GuestId::ONLY, &hello);

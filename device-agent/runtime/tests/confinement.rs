@@ -6,6 +6,10 @@
 
 #[path = "../src/confine.rs"]
 mod confine;
+// What is tried here has none.
+#[allow(dead_code)]
+#[path = "../src/directories.rs"]
+mod directories;
 #[path = "../src/syscall_filter.rs"]
 mod syscall_filter;
 
@@ -46,14 +50,14 @@ fn what_a_worker_does_is_allowed() {
 
 fn try_it(what: &str) {
     if what == "open-under-landlock" {
-        if confine::restrict_access().unwrap() == landlock::RulesetStatus::NotEnforced {
+        if confine::restrict_access(&[]).unwrap() == landlock::RulesetStatus::NotEnforced {
             std::process::exit(NOT_OFFERED);
         }
         std::process::exit(if File::open("/etc/passwd").is_err() { REFUSED } else { DONE });
     }
     if what == "files-under-their-limit" {
         let mut in_force = Vec::new();
-        confine::limit_files(&mut in_force);
+        confine::limit_files(false, &mut in_force);
         let mut files = Vec::new();
         while let Ok(file) = File::open("/dev/null") {
             files.push(file);
@@ -73,7 +77,7 @@ fn try_it(what: &str) {
         let is_alone = !has_others && TcpStream::connect("127.0.0.1:9").is_err();
         std::process::exit(if in_force.is_empty() || is_alone { REFUSED } else { DONE });
     }
-    confine::confine(Asked { data_bytes_max, tasks_max: None }, &mut in_force);
+    confine::confine(Asked { data_bytes_max, tasks_max: None }, &[], &mut in_force);
     let is_refused = match what {
         "nothing" => {
             // All that a worker does: threads, memory, waiting, time.

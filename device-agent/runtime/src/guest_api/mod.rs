@@ -89,8 +89,14 @@ impl Meters {
         let rates = Arc::new(Mutex::new(rates));
         let storage = Arc::new(Mutex::new(Storage::new(grants.storage_bytes)));
         let actions = limits.actions();
-        let wasi = Rc::new(Wasi::new(app, grants.wasi.as_ref(), limits));
+        let given = shared.take_directories();
+        let wasi = Rc::new(Wasi::new(app, grants.wasi.as_ref(), limits, given));
         Self { shared, rates, storage, actions, started: Instant::now(), wasi }
+    }
+
+    /// Each directory of the grants has to have come.
+    pub fn check_directories(&self) -> Result<(), String> {
+        self.wasi.check_directories()
     }
 
     pub fn wasi_grants(&self) -> &WasiGrants {

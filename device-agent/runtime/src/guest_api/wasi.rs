@@ -3,12 +3,14 @@
 
 use super::logging::printable;
 use super::{GuestState, Meters};
+use crate::directories::GivenDirectory;
 use module_limits::Limit;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 use wamr::{Caller, FuncType, HostFunction, RegisterError, Runtime, Trap, Value};
-use wasi_preview1::{End, Memory, OutOfBounds, Program, Stream, World};
+use wasi_preview1::{Dir, End, Memory, OutOfBounds, Program, Root, Stream, World};
 use worker_protocol::{
     Event, LOG_LINE_BYTES_MAX, Limits, LogLevel, WASI_MODULE, WROTE_BYTES_MAX, WasiCall,
     WasiGrants, WasiOutput,
@@ -19,6 +21,8 @@ pub struct Wasi {
     /// The program's own name, its first argument.
     app: String,
     grants: WasiGrants,
+    /// One for each directory of the grants.
+    directories: Vec<Rc<Dir>>,
     call_max: Duration,
     lines: RefCell<Lines>,
     exit_code: Cell<Option<u32>>,
@@ -32,13 +36,29 @@ struct Lines {
 }
 
 impl Wasi {
-    pub fn new(app: &str, grants: Option<&WasiGrants>, limits: &Limits) -> Self {
+    /// `given`: as many as the grants name, in their order.
+    pub fn new(
+        app: &str,
+        grants: Option<&WasiGrants>,
+        limits: &Limits,
+        given: Vec<GivenDirectory>,
+    ) -> Self {
+        let open = |given: GivenDirectory| Rc::new(Dir::from_std_file(given.descriptor.into()));
         Self {
+            directories: given.into_iter().map(open).collect(),
             app: app.to_owned(),
             grants: grants.cloned().unwrap_or_default(),
             call_max: Duration::from_millis(limits.call_ms_max.max(1).into()),
             lines: RefCell::default(),
             exit_code: Cell::new(None),
+        }
+    }
+
+    pub fn check_directories(&self) -> Result<(), String> {
+        let (granted, given) = (self.grants.directories.len(), self.directories.len());
+        match granted == given {
+            true => Ok(()),
+            false => Err(format!("it is granted {granted} directories, and {given} came")),
         }
     }
 
@@ -48,7 +68,10 @@ impl Wasi {
 
     /// Of an instance's own: its strings and what it has open.
     fn new_program(&self) -> Program {
-        Program::new(&self.app, &self.grants, vec![])
+        let roots = self.grants.directories.iter().zip(&self.directories).map(|(grant, dir)| {
+            Root::new(Rc::clone(dir), &grant.guest, grant.bytes_max, grant.is_private)
+        });
+        Program::new(&self.app, &self.grants, roots.collect())
     }
 
     /// What the last call gave to `proc_exit`, if that ended it.

@@ -14,7 +14,8 @@
 
 use aot_compiler::{CompileOptions, Metering, compile};
 use std::env;
-use std::os::fd::OwnedFd;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command as Process, ExitStatus, Stdio};
@@ -45,19 +46,34 @@ impl Worker {
     }
 
     pub fn start_as(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    /// With these directories, which it may read (`r`) or write (`w`).
+    pub fn start_in(directories: &[File], letters: &str) -> Self {
+        let directories: Vec<_> = directories.iter().map(File::as_fd).collect();
+        Self::start_with(&["--directories", letters], &directories)
+    }
+
+    fn start_with(arguments: &[&str], directories: &[BorrowedFd<'_>]) -> Self {
         let mut command = runtime();
         command.args(arguments);
-        Self::start_by(command)
+        Self::start_and_give(command, directories)
     }
 
     /// The same with what else the command says.
-    pub fn start_by(mut command: Process) -> Self {
+    pub fn start_by(command: Process) -> Self {
+        Self::start_and_give(command, &[])
+    }
+
+    fn start_and_give(mut command: Process, directories: &[BorrowedFd<'_>]) -> Self {
         let (socket, its_end) = UnixStream::pair().unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         command.stdin(Stdio::from(OwnedFd::from(its_end)));
         let child = command.spawn().unwrap();
         // Its copy of the worker's end would keep the socket open.
         drop(command);
+        worker_protocol::send_directories(&socket, directories).unwrap();
         let first: Event = read_frame(&socket).expect("the worker says hello");
         let Event::Hello(hello) = first else { panic!("expected a hello, got {first:?}") };
         Self { child, socket, hello }

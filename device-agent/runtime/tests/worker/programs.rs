@@ -2,7 +2,8 @@
 
 use crate::support::{Worker, limits};
 use worker_protocol::{
-    Activity, Command, Event, Grants, Limits, LogLevel, Restart, WasiCall, WasiGrants, WasiOutput,
+    Activity, Command, Event, Grants, Limits, LogLevel, Restart, WasiCall, WasiDirectory,
+    WasiGrants, WasiOutput,
 };
 
 const START: Command = Command::Start { interval_ms: 20, stored: None };
@@ -241,4 +242,78 @@ fn a_pointer_outside_of_the_memory_ends_the_program() {
     let (exit_code, detail, _) = finished(&started(body, never, limits()));
     assert_eq!(exit_code, None);
     assert!(detail.contains("out of bounds memory access: 8 bytes at 65530"), "{detail}");
+}
+
+/// Opens `a.txt` in its first directory, writes five bytes, and tries what lies beside.
+const IN_A_DIRECTORY: &str = r#"
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_readdir" (func $list (param i32 i32 i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "path_rename" (func $rename (param i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_sync" (func $sync (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "a.txt")
+  (data (i32.const 16) "../outside")
+  (data (i32.const 32) "hello")
+  (data (i32.const 48) "b.txt")
+  (func $must (param $errno i32) (param $expected i32)
+    (if (i32.ne (local.get $errno) (local.get $expected)) (then (call $exit (local.get $errno)))))
+  (func (export "_start")
+    (call $must (call $open (i32.const 3) (i32.const 1) (i32.const 0) (i32.const 5) (i32.const 1)
+      (i64.const -1) (i64.const -1) (i32.const 0) (i32.const 512)) (i32.const 0))
+    (i32.store (i32.const 480) (i32.const 32))
+    (i32.store (i32.const 484) (i32.const 5))
+    (call $must (call $write (i32.load (i32.const 512)) (i32.const 480) (i32.const 1)
+      (i32.const 488)) (i32.const 0))
+    (call $must (call $sync (i32.load (i32.const 512))) (i32.const 0))
+    (call $must (call $rename (i32.const 3) (i32.const 0) (i32.const 5) (i32.const 3)
+      (i32.const 48) (i32.const 5)) (i32.const 0))
+    (call $must (call $list (i32.const 3) (i32.const 1024) (i32.const 512) (i64.const 0)
+      (i32.const 488)) (i32.const 0))
+    (call $must (call $open (i32.const 3) (i32.const 1) (i32.const 16) (i32.const 10) (i32.const 0)
+      (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 512)) (i32.const 76))
+    (call $must (call $open (i32.const 4) (i32.const 1) (i32.const 0) (i32.const 5) (i32.const 1)
+      (i64.const -1) (i64.const -1) (i32.const 0) (i32.const 512)) (i32.const 69)))
+"#;
+
+#[test]
+fn a_program_works_in_the_directories_that_came_with_its_worker_alone() {
+    let tree = tempfile::tempdir().unwrap();
+    let [own, shared] = ["own", "shared"].map(|name| tree.path().join(name));
+    std::fs::create_dir(&own).unwrap();
+    std::fs::create_dir(&shared).unwrap();
+    std::fs::write(tree.path().join("outside"), "x").unwrap();
+    let directories = [&own, &shared].map(|path| std::fs::File::open(path).unwrap());
+    let directory = |guest: &str, bytes_max: Option<u64>| WasiDirectory {
+        guest: guest.into(),
+        bytes_max,
+        is_private: bytes_max.is_some(),
+    };
+    let grants = WasiGrants {
+        directories: vec![directory("/data", Some(1_000)), directory("/shared", None)],
+        restart: Restart::Never,
+        ..WasiGrants::default()
+    };
+    let mut worker = Worker::start_in(&directories, "wr");
+    let artifact = worker.compile(&format!("(module {IN_A_DIRECTORY})"));
+    let grants = Grants { wasi: Some(grants), ..Grants::default() };
+    let loaded = worker.load_with(artifact.clone(), limits(), grants.clone());
+    assert!(matches!(loaded, Event::Loaded { .. }), "{loaded:?}");
+    worker.send(&START);
+    let confinement = worker.hello.confinement.clone();
+    assert_eq!(
+        finished(&worker),
+        (Some(0), "ended with exit code 0".into(), None),
+        "{confinement:?}"
+    );
+    assert_eq!(std::fs::read(own.join("b.txt")).unwrap(), b"hello");
+    assert!(std::fs::read_dir(&shared).unwrap().next().is_none());
+    // One that got none cannot have them by its grants.
+    let mut worker = Worker::start();
+    let answer = worker.load_with(artifact, limits(), grants);
+    let is_refused =
+        matches!(&answer, Event::LoadFailed { detail, .. } if detail.contains("0 came"));
+    assert!(is_refused, "{answer:?}");
 }
