@@ -33,6 +33,7 @@ fn device(id: &str, name: &str, generation: u64) -> Device {
         clock: None,
         system: None,
         builds: None,
+        capabilities: None,
         revoked_at_ms: None,
         fingerprint: String::new(),
         refused_messages: 0,

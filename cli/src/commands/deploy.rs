@@ -12,8 +12,8 @@ use crate::wait;
 use clap::{ArgGroup, Args};
 use clap_complete::engine::ArgValueCompleter;
 use gateway_api::{
-    DeviceEligibility, DeviceSelector, Limit, LimitAction, LimitActions, LimitError, ModuleLimits,
-    NewDeployment, Provisions,
+    AskedOfDevices, DeviceEligibility, DeviceSelector, Limit, LimitAction, LimitActions,
+    LimitError, ModuleLimits, NewDeployment, Placement, Provisions,
 };
 use gateway_client::Client;
 use std::collections::BTreeMap;
@@ -66,6 +66,14 @@ pub struct DeployArgs {
     /// An actuator that it may set, by the devices' name for it; can be given several times
     #[arg(long = "actuator", value_name = "ACTUATOR")]
     actuators: Vec<String>,
+    /// A label that a device has to have; with --all, those that have it are chosen; can be
+    /// given several times
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_config)]
+    labels: Vec<(String, String)>,
+    /// An accelerator that a device has to have, by the devices' name for it; can be given
+    /// several times
+    #[arg(long = "accelerator", value_name = "ACCELERATOR")]
+    accelerators: Vec<String>,
     /// Count what it does in gas, the same on every architecture; `farrier ps --wide` shows it
     #[arg(long)]
     metering: bool,
@@ -121,6 +129,7 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
             wasi: args.wasi.to_wasi()?,
         },
         limits,
+        placement: placement_of(args.labels, args.accelerators)?,
     };
     warn_of_obstacles(client, &new, console).await;
     let format = args.output.format();
@@ -155,6 +164,24 @@ pub async fn make(
     wait::verdict(&deployment, ended, timeout)
 }
 
+/// The number of the refusal by a device that lacks a label or an accelerator.
+const NOT_PLACED: u16 = 80;
+
+/// `None` if nothing is asked for: a gateway from before there was any is not asked.
+pub fn placement_of(
+    labels: Vec<(String, String)>,
+    accelerators: Vec<String>,
+) -> Result<Option<Placement>, Failure> {
+    let mut placement = Placement { accelerators, ..Placement::default() };
+    for (key, value) in labels {
+        if placement.labels.contains_key(&key) {
+            return Err(Failure::new(Exit::Usage, format!("--label {key} is given twice")));
+        }
+        placement.labels.insert(key, value);
+    }
+    Ok(Some(placement).filter(|placement| !placement.is_empty()))
+}
+
 /// What the gateway would refuse, too, but in the words of this command.
 fn limits_of(args: &DeployArgs) -> Result<ModuleLimits, Failure> {
     let mut actions = LimitActions::default();
@@ -187,9 +214,16 @@ fn parse_limit_action(text: &str) -> Result<(Limit, LimitAction), String> {
 /// same: the others shall run it, and free memory may come back.
 async fn warn_of_obstacles(client: &Client, new: &NewDeployment, console: &Console) {
     // What is wrong with the request itself is said when it is made.
-    let Ok(checked) = client.eligibility(&new.module, new.memory_bytes_max).await else { return };
+    let asked = AskedOfDevices {
+        sensors: new.sensors.clone(),
+        actuators: new.provisions.actuators.clone(),
+        placement: new.placement.clone().unwrap_or_default(),
+    };
+    let checked = client.eligibility(&new.module, new.memory_bytes_max, &asked).await;
+    let Ok(checked) = checked else { return };
     let is_meant = |device: &&DeviceEligibility| match &new.devices {
-        DeviceSelector::All => true,
+        // It is for those that have what is asked for, and for no others.
+        DeviceSelector::All => !device.obstacles.iter().any(|o| o.code == Some(NOT_PLACED)),
         DeviceSelector::These(these) => {
             these.contains(&device.device) || these.contains(&device.device_name)
         }

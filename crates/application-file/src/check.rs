@@ -2,9 +2,10 @@
 
 use crate::channels;
 use crate::error::{Errors, excerpt};
-use crate::model::{ApplicationFile, Build, Devices, Located, Module, Source};
+use crate::model::{ApplicationFile, Build, Devices, Located, Module, Placement, Source};
 use crate::names::{
-    GRANT_NAME_RULE, LINK_NAME_RULE, NAME_RULE, is_grant_name, is_link_name, is_name,
+    CAPABILITY_RULE, GRANT_NAME_RULE, LINK_NAME_RULE, NAME_RULE, is_capability, is_grant_name,
+    is_link_name, is_name,
 };
 use crate::{BUILDS_MAX, MODULES_MAX, not_yet, shape, steps, wasi};
 use module_limits::{Limit, LimitAction, LimitActions};
@@ -36,7 +37,8 @@ pub fn check(file: &shape::File, errors: &mut Errors<'_>) -> ApplicationFile {
     check_name(&file.name, "application", errors);
     let devices = file.devices.as_ref().map(|devices| to_devices(devices, errors));
     let targets = file.targets.as_ref().map(|targets| to_targets(targets, errors));
-    let of_all = OfAll { devices, targets };
+    let placement = file.placement.as_ref().map(|placement| to_placement(placement, errors));
+    let of_all = OfAll { devices, targets, placement };
     if file.modules.is_empty() {
         errors.add_absence(&file.name.span(), "the application has no module; add [[module]]");
     }
@@ -69,6 +71,7 @@ fn check_name(name: &Spanned<String>, of: &str, errors: &mut Errors<'_>) {
 struct OfAll {
     devices: Option<Devices>,
     targets: Option<Vec<Located<String>>>,
+    placement: Option<Placement>,
 }
 
 fn to_module(module: &Spanned<shape::Module>, of_all: &OfAll, errors: &mut Errors<'_>) -> Module {
@@ -87,6 +90,7 @@ fn to_module(module: &Spanned<shape::Module>, of_all: &OfAll, errors: &mut Error
     check_range("gas_per_call_max", limits.gas_per_call_max.as_ref(), GAS, errors);
     check_range("gas_per_s_max", limits.gas_per_s_max.as_ref(), GAS, errors);
     let own_targets = module.targets.as_ref().map(|targets| to_targets(targets, errors));
+    let own_placement = module.placement.as_ref().map(|own| to_placement(own, errors));
     let own = module.devices.as_ref().map(|devices| to_devices(devices, errors));
     let devices = own.or_else(|| of_all.devices.clone()).unwrap_or_else(|| {
         let what = "it is not said where the module runs; give devices = \"all\", or a list of \
@@ -99,6 +103,7 @@ fn to_module(module: &Spanned<shape::Module>, of_all: &OfAll, errors: &mut Error
         builds: to_builds(&span, module, errors),
         devices,
         targets: own_targets.or_else(|| of_all.targets.clone()),
+        placement: own_placement.or_else(|| of_all.placement.clone()).unwrap_or_default(),
         interval_ms: get(module.interval_ms.as_ref()),
         health_window_ms: get(window),
         metering: module.metering.unwrap_or_default(),
@@ -264,6 +269,32 @@ fn to_targets(
         names.iter().take(TARGETS_MAX).map(|target| locate(target, errors)).collect();
     refuse_repeated(names.iter(), "target", errors);
     names
+}
+
+fn to_placement(placement: &Spanned<shape::Placement>, errors: &mut Errors<'_>) -> Placement {
+    let asked = placement.get_ref();
+    for (what, count) in [("label", asked.labels.len()), ("accelerator", asked.accelerators.len())]
+    {
+        if count > GRANTS_MAX {
+            let what = format!("these are {count} {what}s, and {GRANTS_MAX} are the most");
+            errors.add(&placement.span(), what);
+        }
+    }
+    for (key, value) in &asked.labels {
+        for text in [key, value.get_ref()].into_iter().filter(|text| !is_capability(text)) {
+            let shown = excerpt(text);
+            errors.add(&value.span(), format!("{shown:?} is no label: {CAPABILITY_RULE}"));
+        }
+    }
+    for name in asked.accelerators.iter().filter(|name| !is_capability(name.get_ref())) {
+        let shown = excerpt(name.get_ref());
+        errors.add(&name.span(), format!("{shown:?} is no accelerator: {CAPABILITY_RULE}"));
+    }
+    let labels = asked.labels.iter().map(|(key, value)| (key.clone(), value.get_ref().clone()));
+    let accelerators: Vec<_> =
+        asked.accelerators.iter().take(GRANTS_MAX).map(|name| locate(name, errors)).collect();
+    refuse_repeated(accelerators.iter(), "accelerator", errors);
+    Placement { labels: labels.take(GRANTS_MAX).collect(), accelerators }
 }
 
 fn to_grants(

@@ -46,6 +46,7 @@ pub struct Module {
     pub devices: Devices,
     /// Only on devices of these, at least one; `None` for any.
     pub targets: Option<Vec<Located<String>>>,
+    pub placement: Placement,
     pub interval_ms: Option<u32>,
     pub health_window_ms: Option<u32>,
     pub metering: bool,
@@ -143,6 +144,13 @@ pub enum Devices {
     All,
     /// By name or id, at least one.
     These(Vec<Located<String>>),
+}
+
+/// What a device has to have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placement {
+    pub labels: BTreeMap<String, String>,
+    pub accelerators: Vec<Located<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,6 +21,14 @@ pub fn is_grant_name(name: &str) -> bool {
     has_length(name, 1..=GRANT_NAME_BYTES_MAX) && name.chars().all(is_allowed)
 }
 
+pub const CAPABILITY_RULE: &str = "use 1 to 64 letters, digits, '-', '_', '.', '/' or ':'";
+
+/// Whether it can be an accelerator, or a label's key or value.
+pub fn is_capability(text: &str) -> bool {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    has_length(text, 1..=GRANT_NAME_BYTES_MAX) && text.chars().all(is_allowed)
+}
+
 pub const LINK_NAME_RULE: &str =
     "use 1 to 64 letters, digits, '-', '_', '.' or '/', and no name of what devices offer";
 

@@ -2,11 +2,9 @@
 //! there is instead. A line leaves this file with the change that makes it work.
 
 const FIELDS: &[(&str, &str)] = &[
-    ("labels", "devices have no labels; name them in devices, or give \"all\""),
-    ("placement", "give devices, a list of them or \"all\", and targets"),
+    ("prefer", "placement says what a device has to have; there are no preferences"),
     ("priority", "every module runs as best-effort in a process of its own"),
     ("cpu_weight", "every module runs as best-effort in a process of its own"),
-    ("accelerators", "no device declares an accelerator"),
     ("network", "modules have no network"),
     ("stack_bytes", "every call has 256 KiB of native stack"),
     ("log_lines_per_s_max", "every module may log 20 lines a second"),

@@ -31,6 +31,10 @@ pub struct File {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]
     pub targets: Option<Spanned<Vec<Spanned<String>>>>,
+    /// What a device has to have. A module can say otherwise for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Placement>")]
+    pub placement: Option<Spanned<Placement>>,
     /// The modules.
     #[serde(rename = "module", default)]
     #[schemars(with = "Vec<Module>", length(min = 1, max = 32))]
@@ -75,6 +79,10 @@ pub struct Module {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]
     pub targets: Option<Spanned<Vec<Spanned<String>>>>,
+    /// What a device has to have, if not what the application says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Placement>")]
+    pub placement: Option<Spanned<Placement>>,
     /// Time between two ticks in milliseconds, 10 to 3,600,000; 1,000 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u32>")]
@@ -127,6 +135,21 @@ pub struct Module {
     #[serde(rename = "step", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<Step>")]
     pub steps: Vec<Spanned<Step>>,
+}
+
+/// What a device has to have. Of "all" devices, those that have it all are chosen; one that
+/// is named and lacks something is refused.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Placement {
+    /// Labels of the devices' configuration, each with its value.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub labels: BTreeMap<String, Spanned<String>>,
+    /// Accelerators, by the devices' names for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub accelerators: Vec<Spanned<String>>,
 }
 
 /// One build of a module: one of `file`, `version` and `id`.

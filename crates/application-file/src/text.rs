@@ -173,6 +173,9 @@ fn unknown_field(name: &str, message: &str) -> String {
     if let Some(why) = not_yet::field(name) {
         return format!("{shown:?} is not supported yet: {why}");
     }
+    if let ("labels" | "accelerators", false) = (name, known.contains(&name)) {
+        return format!("there is no field {shown:?} here; write placement = {{ {name} = … }}");
+    }
     match nearest(name, known.iter().copied()) {
         Some(near) => format!("there is no field {shown:?} here; did you mean {near:?}?"),
         None => {

@@ -1,8 +1,8 @@
 //! What is read, and what is said of what is wrong.
 
 use application_file::{
-    ApplicationFile, Devices, Direction, ERRORS_MAX, FILE_BYTES_MAX, FileError, Scope, Source,
-    Wasi, WasiRestart, json_schema, read,
+    ApplicationFile, Devices, Direction, ERRORS_MAX, FILE_BYTES_MAX, FileError, Placement, Scope,
+    Source, Wasi, WasiRestart, json_schema, read,
 };
 use expect_test::{Expect, expect};
 
@@ -92,10 +92,10 @@ direction = "publish"
 "#,
         expect![[r#"
             2:8: "Climate" is no name for the application: use 1 to 64 lower-case letters, digits or '-'
-            3:1: there is no field "colour" here; take it out. There are format, name, devices, targets, module
+            3:1: there is no field "colour" here; take it out. There are format, name, devices, targets, placement, module
             8:1: there is no field "sensor" here; did you mean "sensors"?
             9:15: "interval_ms" is wrong: invalid type: string "fast", expected a whole number from 0 to 4294967295
-            10:1: "labels" is not supported yet: devices have no labels; name them in devices, or give "all"
+            10:1: there is no field "labels" here; write placement = { labels = … }
             13:20: "memory_bytes_max" is wrong: invalid value: integer `-1`, expected a whole number from 0 on
             14:15: call_ms_max is 0; it has to be 1 to 60000
             16:1: "name" is missing here; add it
@@ -436,14 +436,36 @@ fn a_file_can_be_linked_with_others() {
         &of("file = \"x.wasm\"\nlink = { farrier = \"m.wasm\", \"a b\" = \"\" }"),
         expect![[r#"
             7:20: "farrier" is no link name: use 1 to 64 letters, digits, '-', '_', '.' or '/', and no name of what devices offer
-            7:38: "a b" is no link name: use 1 to 64 letters, digits, '-', '_', '.' or '/', and no name of what devices offer
             7:38: "" is no path: use 1 to 1024 bytes without control characters
+            7:38: "a b" is no link name: use 1 to 64 letters, digits, '-', '_', '.' or '/', and no name of what devices offer
         "#]],
     );
     refused(
         &of("file = \"x.wasm\"\nlink = {}"),
         expect![[r#"
             7:8: these are 0 libraries; name 1 to 16
+        "#]],
+    );
+}
+
+#[test]
+fn placement_is_of_the_application_unless_a_module_has_its_own() {
+    let text = "format = 1\nname = \"a\"\ndevices = \"all\"\nplacement = { labels = { room = \
+                \"hall\" }, accelerators = [\"npu:x\"] }\n[[module]]\nname = \"b\"\nversion = 1\n\
+                [[module]]\nname = \"c\"\nversion = 1\nplacement = {}\n";
+    let file = read(text).unwrap();
+    let [b, c] = file.modules.as_slice() else { panic!("{file:?}") };
+    assert_eq!(b.placement.labels["room"], "hall");
+    assert_eq!(b.placement.accelerators[0].value, "npu:x");
+    assert_eq!(c.placement, Placement::default());
+    refused(
+        "format = 1\nname = \"a\"\ndevices = \"all\"\n[placement]\nlabels = { room = \"a b\" }\n\
+         accelerators = [\"x\", \"x\", \"\"]\nprefer = {}\n[[module]]\nname = \"b\"\nversion = 1\n",
+        expect![[r#"
+            5:19: "a b" is no label: use 1 to 64 letters, digits, '-', '_', '.', '/' or ':'
+            6:22: accelerator "x" is there already, at 6:17
+            6:27: "" is no accelerator: use 1 to 64 letters, digits, '-', '_', '.', '/' or ':'
+            7:1: "prefer" is not supported yet: placement says what a device has to have; there are no preferences
         "#]],
     );
 }

@@ -11,6 +11,7 @@
 
 mod block;
 mod brief;
+mod capabilities;
 mod enrol;
 mod guest_report;
 mod message;
@@ -20,6 +21,9 @@ mod system_report;
 mod topic;
 
 pub use block::{Block, Compression, UnpackError};
+pub use capabilities::{
+    CAPABILITIES_MAX, CAPABILITY_BYTES_MAX, Capabilities, Label, REASON_BYTES_MAX, Unavailable,
+};
 pub use enrol::{
     CLAIM_TOKEN_PREFIX, ClaimToken, EnrolPending, EnrolRequest, EnrolResponse, EnrolStatement,
     InvalidClaimToken, LOGIN_TOKEN_BYTES_MAX, Login, RENEWAL_BYTES_MAX, RenewRequest,

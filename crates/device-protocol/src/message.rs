@@ -1,6 +1,8 @@
 //! The MQTT messages.
 
-use crate::{BuildReport, GuestReport, OutletReport, RefusalCode, SiteName, SystemReport};
+use crate::{
+    BuildReport, Capabilities, GuestReport, OutletReport, RefusalCode, SiteName, SystemReport,
+};
 use minicbor::{Decode, Encode};
 use module_limits::LimitHits;
 use module_package::{ArtifactId, BlobId, DeviceId, ManifestId, ModuleId, NONCE_BYTES, ReleaseId};
@@ -71,6 +73,9 @@ pub struct Report {
     /// It leaves out what stands still: see [`Report::fill_in`] and `docs/reports.md`.
     #[n(72)]
     pub brief: Option<bool>,
+    /// With some reports only; none from older agents.
+    #[n(80)]
+    pub capabilities: Option<Capabilities>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
@@ -452,6 +457,7 @@ mod tests {
             system: None,
             builds: None,
             brief: None,
+            capabilities: None,
         }
     }
 

@@ -89,6 +89,7 @@ refusals! {
     55 GasLimit "The module used more gas than its limit, and was stopped." "Raise the limit, or make the module do less; deploy again to restart it.";
     56 RateLimit "The module logged or published more than its limit, and was stopped." "Make the module send less, or let the limit only throttle it; deploy again to restart it.";
     60 NoCodeGenerator "Nothing compiles for devices of this kind." "Deploy to other devices. Code for this target needs a compiler that has a generator for it.";
+    80 NotPlaced "The device does not have an accelerator or a label that the application asks for." "Declare it in the device's configuration, or deploy elsewhere.";
 }
 
 impl<C> Encode<C> for RefusalCode {

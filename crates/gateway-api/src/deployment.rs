@@ -1,6 +1,6 @@
 //! Deployments: which module shall run where.
 
-use crate::Provisions;
+use crate::{Placement, Provisions};
 use module_limits::LimitActions;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,9 @@ pub struct NewDeployment {
     /// A gateway from before there were any is not asked for none.
     #[serde(default, skip_serializing_if = "ModuleLimits::is_usual")]
     pub limits: ModuleLimits,
+    /// What a device has to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
 }
 
 /// Limits beside those that every module has, and what follows where one is reached.

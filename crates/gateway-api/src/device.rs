@@ -4,6 +4,7 @@ use module_limits::{Limit, LimitAction};
 use module_traps::TrapCount;
 use scheduling::TickReport;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Device {
@@ -70,6 +71,19 @@ pub struct Device {
     /// What it runs, exactly.
     #[serde(default)]
     pub builds: Option<BuildStatus>,
+    /// What it has told of itself; `None` from older agents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<DeviceCapabilities>,
+}
+
+/// What modules can be placed by, beside the target.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceCapabilities {
+    pub actuators: Vec<String>,
+    pub accelerators: Vec<String>,
+    pub labels: BTreeMap<String, String>,
+    /// Sensors and actuators that are declared and not there, each with the reason.
+    pub unavailable: BTreeMap<String, String>,
 }
 
 /// What cannot be measured on a device is absent.

@@ -72,6 +72,7 @@ mod eligibility;
 mod event;
 mod message;
 mod module;
+mod placement;
 mod problem;
 mod provisions;
 mod session;
@@ -87,10 +88,10 @@ pub use deployment::{
     ProgressState, earlier_deployment,
 };
 pub use device::{
-    AcceptedEnrolment, Alarm, AppSample, AppStatus, BuildStatus, Connection, Device, DeviceSample,
-    History, HostCallStatus, InboxStatus, LimitHit, LimitLast, LogLine, MetricStatus, OutletStatus,
-    PendingEnrolment, PendingEnrolments, ProgramStatus, Published, Refusal, StorageStatus,
-    SystemStatus,
+    AcceptedEnrolment, Alarm, AppSample, AppStatus, BuildStatus, Connection, Device,
+    DeviceCapabilities, DeviceSample, History, HostCallStatus, InboxStatus, LimitHit, LimitLast,
+    LogLine, MetricStatus, OutletStatus, PendingEnrolment, PendingEnrolments, ProgramStatus,
+    Published, Refusal, StorageStatus, SystemStatus,
 };
 pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacle, TableNeeds};
 pub use event::Event;
@@ -101,6 +102,7 @@ pub use module::{
 };
 pub use module_limits::{Limit, LimitAction, LimitActions, LimitError};
 pub use module_traps::{TrapCount, TrapKind};
+pub use placement::{AskedOfDevices, Placement};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 pub use provisions::{Provisions, Wasi, WasiRestart, WasiStdout};
 pub use scheduling::{

@@ -7,8 +7,8 @@ use crate::exchange::{Body, Request};
 use crate::upload::Upload;
 use gateway_api::{
     AcceptedEnrolment, AcceptedRelease, AppStatus, Application, ApplicationPlan,
-    AppliedApplication, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History,
-    LinkedUpload, List, LogLine, LoginLink, Module, ModuleEligibility, NewApplication,
+    AppliedApplication, AskedOfDevices, AuditPage, ClaimToken, CompileRecord, Deployment, Device,
+    History, LinkedUpload, List, LogLine, LoginLink, Module, ModuleEligibility, NewApplication,
     NewClaimToken, NewDeployment, NewGatewayKey, NewMessage, Overview, Page, PendingEnrolments,
     Published, SentMessage, Session, Trust, TrustKey, WaitingRelease,
 };
@@ -196,9 +196,18 @@ impl Client {
         &self,
         module: &str,
         memory_bytes_max: Option<u64>,
+        asked: &AskedOfDevices,
     ) -> Result<ModuleEligibility, ClientError> {
         let memory = memory_bytes_max.map(|bytes| bytes.to_string());
-        let query = [("memory_bytes_max", &memory)];
+        let list = |names: &[String]| (!names.is_empty()).then(|| names.join(","));
+        let labels = asked.placement.labels.iter().map(|(key, value)| format!("{key}={value}"));
+        let query = [
+            ("memory_bytes_max", &memory),
+            ("sensors", &list(&asked.sensors)),
+            ("actuators", &list(&asked.actuators)),
+            ("accelerators", &list(&asked.placement.accelerators)),
+            ("labels", &list(&labels.collect::<Vec<_>>())),
+        ];
         self.get(&["modules", module, "eligibility"], &query, "a module's eligibility").await
     }
 

@@ -21,6 +21,7 @@ fn deployment() -> NewDeployment {
         health_window_ms: None,
         provisions: Provisions::default(),
         limits: ModuleLimits::default(),
+        placement: None,
     }
 }
 

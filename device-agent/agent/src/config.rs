@@ -7,6 +7,9 @@
 //! name = "bench-1"
 //! # site = "north"   # shares a limited link with the other devices of this name
 //!
+//! # accelerators = ["npu:edge-x"]   # names that placement can ask for
+//! # labels = { room = "hall", floor = "2" }
+//!
 //! [runtime]
 //! path = "/usr/lib/farrier/farrier-runtime"
 //! # target = "x86_64-v3-linux"   # this processor has AVX2 and more
@@ -25,12 +28,12 @@
 //!
 //! [[sensor]]
 //! name = "cpu"
-//! kind = "thermal"   # or "hwmon" with chip and input, or "file" with path and scale
-//! zone = 0
+//! kind = "thermal"   # or "hwmon" with chip and input, "iio" with device and channel,
+//! type = "cpu-thermal"   # "gpio" with chip and line, "file" with path and scale
 //!
 //! [[actuator]]
 //! name = "fan"
-//! kind = "file"      # or "simulated"
+//! kind = "file"      # or "gpio" with chip and line, or "simulated"
 //! path = "/sys/class/hwmon/hwmon2/pwm1"
 //! min = 0
 //! max = 255
@@ -39,6 +42,7 @@
 use crate::fetch::patience::Patience;
 use device_protocol::SiteName;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use worker_protocol::{NAME_BYTES_MAX, Sensor, SensorSource};
@@ -50,6 +54,8 @@ const FREEZE_AFTER_MS_MIN: u64 = 1_000;
 /// An f64 has no more that mean anything.
 const DECIMALS_MAX: u8 = 15;
 const WORKER_UIDS_MAX: u32 = 65_536;
+/// As many accelerators, and as many labels, as a report has room for.
+const CAPABILITIES_MAX: usize = 32;
 /// A worker has one busy thread.
 const CPU_PERCENT_MAX: u32 = 1_000;
 
@@ -109,6 +115,13 @@ pub struct Config {
     pub sensors: Vec<SensorConfig>,
     #[serde(default, rename = "actuator")]
     pub actuators: Vec<ActuatorConfig>,
+    /// What the device has beside its processor, such as `npu:edge-x`: names that its
+    /// owner chooses, and placement asks for.
+    #[serde(default)]
+    pub accelerators: Vec<String>,
+    /// What its owner says of it, for placement: where it is, what it is for.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -179,12 +192,23 @@ impl WorkerConfig {
 pub enum SensorConfig {
     /// The waveform of the crate `simulated-sensor`.
     Simulated { name: String, seed: u64 },
-    /// `class/thermal/thermal_zoneN/temp` below `sysfs_dir`, in degrees Celsius.
-    Thermal { name: String, zone: u32 },
+    /// `temp` of a thermal zone below `class/thermal`, in degrees Celsius: by the zone's
+    /// number, or by its `type`, such as `cpu-thermal`, which does not change.
+    Thermal {
+        name: String,
+        zone: Option<u32>,
+        #[serde(rename = "type")]
+        zone_type: Option<String>,
+    },
     /// An input such as `temp1` or `fan2` of the chip of this name below
     /// `class/hwmon`, in degrees Celsius, volts, amperes, watts, percent or turns a
     /// minute.
     Hwmon { name: String, chip: String, input: String },
+    /// A channel such as `in_temp` or `in_voltage0` of the device of this name or label
+    /// below `bus/iio/devices`.
+    Iio { name: String, device: String, channel: String },
+    /// An input of a GPIO chip: 1 where it is active, else 0.
+    Gpio(GpioLine),
     /// A number as text in a file, times `scale`.
     File {
         name: String,
@@ -200,6 +224,8 @@ pub enum SensorConfig {
 pub enum ActuatorConfig {
     /// Says what it was set to in the application's log.
     Simulated { name: String, min: f64, max: f64 },
+    /// An output of a GPIO chip, which takes 0 and 1.
+    Gpio(GpioLine),
     /// The number is written as text with so many decimals into a file that exists, such
     /// as `pwm1` of a fan or the `value` of a pin.
     File {
@@ -210,6 +236,48 @@ pub enum ActuatorConfig {
         #[serde(default)]
         decimals: u8,
     },
+}
+
+/// One line of a GPIO chip.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GpioLine {
+    pub name: String,
+    /// The chip's name, such as `gpiochip0`, or its label, which does not change.
+    pub chip: String,
+    pub line: LineName,
+    /// Whether it is active where there is no voltage.
+    #[serde(default)]
+    pub active_low: bool,
+    pub bias: Option<Bias>,
+    /// Of an actuator: whether it is active from the agent's start.
+    #[serde(default)]
+    pub initial: bool,
+}
+
+/// As the device tree names the line, or its offset in the chip.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum LineName {
+    Offset(u32),
+    Name(String),
+}
+
+impl std::fmt::Display for LineName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Offset(offset) => write!(f, "{offset}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bias {
+    PullUp,
+    PullDown,
+    Disabled,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -309,7 +377,30 @@ impl Config {
             }
             actuator.check()?;
         }
-        Ok(())
+        self.check_capabilities()
+    }
+
+    fn check_capabilities(&self) -> Result<(), String> {
+        let is_name = |text: &str| {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+            (1..=NAME_BYTES_MAX).contains(&text.len()) && text.chars().all(is_plain)
+        };
+        let rule = format!("use 1 to {NAME_BYTES_MAX} letters, digits, '-', '_', '.', '/' or ':'");
+        if self.accelerators.len() > CAPABILITIES_MAX || self.labels.len() > CAPABILITIES_MAX {
+            return Err(format!("more than {CAPABILITIES_MAX} accelerators or labels"));
+        }
+        for (index, name) in self.accelerators.iter().enumerate() {
+            if !is_name(name) {
+                return Err(format!("accelerator {name:?}: {rule}"));
+            }
+            if self.accelerators[..index].contains(name) {
+                return Err(format!("accelerator {name} is declared twice"));
+            }
+        }
+        match self.labels.iter().flat_map(|(key, value)| [key, value]).find(|t| !is_name(t)) {
+            Some(wrong) => Err(format!("label {wrong:?}: {rule}")),
+            None => Ok(()),
+        }
     }
 
     pub fn report_interval(&self) -> Duration {
@@ -336,6 +427,8 @@ impl SensorConfig {
             Self::Simulated { name, .. }
             | Self::Thermal { name, .. }
             | Self::Hwmon { name, .. }
+            | Self::Iio { name, .. }
+            | Self::Gpio(GpioLine { name, .. })
             | Self::File { name, .. } => name,
         }
     }
@@ -343,7 +436,7 @@ impl SensorConfig {
     pub fn to_grant(&self) -> Sensor {
         let source = match self {
             Self::Simulated { seed, .. } => SensorSource::Simulated { seed: *seed },
-            Self::Thermal { .. } | Self::Hwmon { .. } | Self::File { .. } => SensorSource::Device,
+            _ => SensorSource::Device,
         };
         Sensor { name: self.name().to_owned(), source }
     }
@@ -351,7 +444,22 @@ impl SensorConfig {
     fn check(&self) -> Result<(), String> {
         let name = self.name();
         match self {
-            Self::Simulated { .. } | Self::Thermal { .. } => Ok(()),
+            Self::Simulated { .. } => Ok(()),
+            Self::Thermal { zone, zone_type, .. } => match (zone, zone_type) {
+                (Some(_), None) | (None, Some(_)) => Ok(()),
+                _ => Err(format!("sensor {name}: give the zone's number as zone, or its type")),
+            },
+            Self::Iio { channel, .. } => {
+                let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+                let is_input = channel.starts_with("in_") && channel.chars().all(is_plain);
+                let refuse =
+                    || format!("sensor {name}: channel {channel:?} is not such as in_temp");
+                is_input.then_some(()).ok_or_else(refuse)
+            }
+            Self::Gpio(line) if line.initial => {
+                Err(format!("sensor {name}: initial is for actuators"))
+            }
+            Self::Gpio(_) => Ok(()),
             Self::Hwmon { input, .. } => {
                 let kind = input.trim_end_matches(|c: char| c.is_ascii_digit());
                 let is_input = kind != input && kind.chars().all(|c| c.is_ascii_lowercase());
@@ -370,18 +478,28 @@ impl SensorConfig {
 
 impl ActuatorConfig {
     pub fn name(&self) -> &str {
-        let (Self::Simulated { name, .. } | Self::File { name, .. }) = self;
-        name
+        match self {
+            Self::Simulated { name, .. }
+            | Self::File { name, .. }
+            | Self::Gpio(GpioLine { name, .. }) => name,
+        }
     }
 
     pub fn takes(&self, value: f64) -> bool {
-        let (Self::Simulated { min, max, .. } | Self::File { min, max, .. }) = self;
-        (*min..=*max).contains(&value)
+        let (min, max) = self.range();
+        (min..=max).contains(&value)
+    }
+
+    fn range(&self) -> (f64, f64) {
+        match self {
+            Self::Simulated { min, max, .. } | Self::File { min, max, .. } => (*min, *max),
+            Self::Gpio(_) => (0.0, 1.0),
+        }
     }
 
     fn check(&self) -> Result<(), String> {
         let name = self.name();
-        let (Self::Simulated { min, max, .. } | Self::File { min, max, .. }) = self;
+        let (min, max) = self.range();
         if !(min.is_finite() && max.is_finite() && min <= max) {
             return Err(format!("actuator {name}: min {min} to max {max} is no range"));
         }
@@ -390,7 +508,7 @@ impl ActuatorConfig {
                 Err(format!("actuator {name}: decimals is {decimals}; the most is {DECIMALS_MAX}"))
             }
             Self::File { path, .. } => check_path(&format!("actuator {name}"), path),
-            Self::Simulated { .. } => Ok(()),
+            Self::Simulated { .. } | Self::Gpio(_) => Ok(()),
         }
     }
 }
@@ -456,6 +574,33 @@ mod tests {
         for input in ["", "1", "temp", "../temp1", "temp1_input", "TEMP1"] {
             assert!(hwmon(input).is_err(), "{input}");
         }
+        assert!(sensor("kind = \"thermal\"\ntype = \"cpu-thermal\"").is_ok());
+        for both in ["kind = \"thermal\"", "kind = \"thermal\"\ntype = \"c\"\nzone = 0"] {
+            assert!(sensor(both).unwrap_err().contains("zone's number"), "{both}");
+        }
+        let iio = |channel: &str| {
+            sensor(&format!("kind = \"iio\"\ndevice = \"d\"\nchannel = \"{channel}\""))
+        };
+        assert!(iio("in_temp").is_ok() && iio("in_voltage0-voltage1").is_ok());
+        for channel in ["", "temp", "in_../x", "in_temp/.."] {
+            assert!(iio(channel).is_err(), "{channel}");
+        }
+        let gpio = "kind = \"gpio\"\nchip = \"c\"\nline = \"RUN\"\nbias = \"pull-up\"";
+        assert!(sensor(gpio).is_ok());
+        assert!(sensor(&format!("{gpio}\ninitial = true")).unwrap_err().contains("actuators"));
+        assert!(sensor("kind = \"gpio\"\nchip = \"c\"\nline = -1").is_err());
+        let output = "[[actuator]]\nname = \"a\"\nkind = \"gpio\"\nchip = \"c\"\nline = 4\n\
+                      initial = true\nactive_low = true";
+        let output = parse(output).unwrap();
+        assert!(output.actuators[0].takes(1.0) && !output.actuators[0].takes(1.5));
+        // Keys of the whole file stand before its tables.
+        let whole = |text: &str| Config::parse(&format!("{text}\n{GOOD}"));
+        assert_eq!(whole("accelerators = [\"npu:x\"]").unwrap().accelerators, ["npu:x"]);
+        assert!(whole("accelerators = [\"a b\"]").is_err());
+        assert!(whole("accelerators = [\"a\", \"a\"]").unwrap_err().contains("twice"));
+        assert_eq!(whole("labels = { room = \"hall\" }").unwrap().labels["room"], "hall");
+        assert!(whole("labels = { room = \"\" }").is_err());
+
         assert!(sensor("kind = \"file\"\npath = \"/x\"").is_ok());
         assert!(sensor("kind = \"file\"\npath = \"x\"").is_err());
         assert!(sensor("kind = \"file\"\npath = \"/x\"\nscale = inf").is_err());

@@ -3,6 +3,7 @@
 use super::desired::Build;
 use super::model::{Model, shorten};
 use super::paging::{Pages, ordered};
+use super::placement::{check_asked, placement_of};
 use super::{App, AppError, PageRequest, State, views};
 use crate::store::record::{CounterRecord, DeploymentRecord, ModuleRecord};
 use crate::store::{Change, StoreError};
@@ -131,6 +132,7 @@ impl App {
             application: None,
             builds: None,
             targets: None,
+            placement: placement_of(new.placement.as_ref()),
         })
     }
 
@@ -237,7 +239,8 @@ pub(super) fn check_deployment(new: &NewDeployment) -> Result<(), AppError> {
     check_grants("sensors", &new.sensors)?;
     check_grants("channels", &new.channels)?;
     check_grants("subscriptions", &new.provisions.subscriptions)?;
-    check_grants("actuators", &new.provisions.actuators)
+    check_grants("actuators", &new.provisions.actuators)?;
+    check_asked(new.placement.as_ref())
 }
 
 /// How a deployment goes: an earlier one of the same name must not come back by it.

@@ -6,6 +6,7 @@
 //! because the check before publishing runs with all of them.
 
 use super::model::Model;
+use super::placement::{check_hardware, check_placement};
 use crate::store::record::{
     ArtifactKey, DeploymentRecord, DeviceRecord, KeyHash, ModuleRecord, to_cbor,
 };
@@ -194,6 +195,8 @@ pub fn obstacles(
         check_device(device, &build),
         check_vectors(module, device),
         check_sensors(deployment, device),
+        check_hardware(deployment, device),
+        check_placement(deployment, device),
         check_memory(module, deployment),
     ];
     checks.into_iter().filter_map(Result::err).collect()

@@ -475,5 +475,7 @@ fn to_record(
         enrolled_at_ms,
         revoked_at_ms: None,
         admission: Some(admission),
+        capabilities: None,
+        capabilities_at_ms: None,
     }
 }

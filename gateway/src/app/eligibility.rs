@@ -7,22 +7,26 @@
 
 use super::deployments::limits_of;
 use super::desired::{Ineligible, WASM_PAGE_BYTES, artifact_key, obstacles};
+use super::placement::{check_asked, placement_of};
 use super::{App, AppError, State};
 use crate::store::record::{DeploymentRecord, DeviceRecord, ModuleRecord};
 use crate::telemetry::{DeviceTelemetry, Telemetry};
 use device_protocol::RefusalCode;
 use gateway_api::{
-    DeviceEligibility, DeviceSelector, ModuleEligibility, ModuleLimits, ModuleNeeds, NewDeployment,
-    Obstacle, Provisions, TableNeeds,
+    AskedOfDevices, DeviceEligibility, DeviceSelector, ModuleEligibility, ModuleLimits,
+    ModuleNeeds, NewDeployment, Obstacle, Provisions, TableNeeds,
 };
 
 impl App {
-    /// For a deployment without sensors, with this limit of memory or the usual one.
+    /// For a deployment with this limit of memory or the usual one, that asks for this of
+    /// the devices.
     pub fn eligibility(
         &self,
         reference: &str,
         memory_bytes_max: Option<u64>,
+        asked: &AskedOfDevices,
     ) -> Result<ModuleEligibility, AppError> {
+        check_asked(Some(&asked.placement))?;
         let state = self.state();
         let module = state.model.find_module(reference)?;
         let new = NewDeployment {
@@ -38,7 +42,11 @@ impl App {
             health_window_ms: None,
             provisions: Provisions::default(),
             limits: ModuleLimits::default(),
+            placement: None,
         };
+        let actuators = asked.actuators.clone();
+        let provisions = module_package::Provisions { actuators, ..Default::default() };
+        provisions.check().map_err(|why| AppError::bad_request(format!("{why}.")))?;
         let deployment = DeploymentRecord {
             number: 0,
             app: module.name.clone(),
@@ -47,16 +55,17 @@ impl App {
             devices: None,
             interval_ms: 0,
             limits: limits_of(&new, module)?,
-            sensors: vec![],
+            sensors: asked.sensors.clone(),
             channels: vec![],
             created_at_ms: 0,
             removed: false,
             policy: None,
             health_window_ms: None,
-            provisions: None,
+            provisions: provisions.non_empty(),
             application: None,
             builds: None,
             targets: None,
+            placement: placement_of(Some(&asked.placement)),
         };
         let telemetry = self.telemetry();
         let on_device = |device| on_device(&state, &telemetry, module, &deployment, device);

@@ -41,6 +41,7 @@ mod model;
 mod modules;
 mod paging;
 mod pending;
+mod placement;
 mod progress;
 mod provenance;
 mod reconcile;

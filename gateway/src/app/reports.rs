@@ -151,6 +151,7 @@ impl App {
         let mut telemetry = self.telemetry();
         let of_device = telemetry.device_mut(device);
         let nonce = report.nonce;
+        let told = report.capabilities.clone();
         let increase = Increase::between(of_device.report(), &report);
         // Late and replayed reports end here, before they count for anything.
         of_device.fold(report, now_ms)?;
@@ -166,6 +167,10 @@ impl App {
         drop(telemetry);
         if let Err(error) = as_device(device, || self.overtake(&mut state, device, seen)) {
             tracing::error!(device.id = %device, %error, "a device that is ahead waits for its manifest");
+        }
+        drop(state);
+        if let Some(told) = told {
+            as_device(device, || self.note_capabilities(device, &told));
         }
         self.note_deployments_changed();
         Ok(())

@@ -13,8 +13,8 @@ use crate::store::record::{
 };
 use crate::telemetry::{AppFigures, DeviceTelemetry, StoredLog, StoredPublished, Telemetry};
 use device_protocol::{
-    AppReport, AppState, BuildReport, HostCallReport, InboxReport, LoadReport, MetricReport,
-    OutletReport, RefusalCode, StorageReport, SystemReport,
+    AppReport, AppState, BuildReport, Capabilities, HostCallReport, InboxReport, LoadReport,
+    MetricReport, OutletReport, RefusalCode, StorageReport, SystemReport,
 };
 use gateway_api::{
     AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, Device, DeviceProgress,
@@ -331,6 +331,7 @@ pub fn device(state: &State, telemetry: &Telemetry, record: &DeviceRecord, now_m
         clock: report.and_then(|r| r.clock).map(|clock| clock.as_str().to_owned()),
         system: report.and_then(|r| r.system.as_ref()).map(system),
         builds: report.and_then(|r| r.builds.as_ref()).map(builds),
+        capabilities: record.capabilities.as_ref().map(capabilities),
     }
 }
 
@@ -436,6 +437,15 @@ fn system(system: &SystemReport) -> SystemStatus {
         storage_total_bytes: system.storage_total_bytes,
         storage_free_bytes: system.storage_free_bytes,
         uptime_s: system.uptime_s,
+    }
+}
+
+fn capabilities(has: &Capabilities) -> gateway_api::DeviceCapabilities {
+    gateway_api::DeviceCapabilities {
+        actuators: has.actuators.clone(),
+        accelerators: has.accelerators.clone(),
+        labels: has.labels.iter().map(|l| (l.key.clone(), l.value.clone())).collect(),
+        unavailable: has.unavailable.iter().map(|u| (u.name.clone(), u.why.clone())).collect(),
     }
 }
 

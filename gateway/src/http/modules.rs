@@ -12,9 +12,13 @@ use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use futures_util::StreamExt;
-use gateway_api::{CompileRecord, LinkedUpload, List, Module, ModuleEligibility, ProblemCode};
+use gateway_api::{
+    AskedOfDevices, CompileRecord, LinkedUpload, List, Module, ModuleEligibility, Placement,
+    ProblemCode,
+};
 use module_package::MODULE_STATEMENT_BYTES_MAX;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -221,6 +225,35 @@ pub async fn compiles(
 #[serde(deny_unknown_fields)]
 pub struct EligibilityQuery {
     memory_bytes_max: Option<u64>,
+    /// Lists with commas: names cannot have any.
+    #[serde(default)]
+    sensors: String,
+    #[serde(default)]
+    actuators: String,
+    #[serde(default)]
+    accelerators: String,
+    /// As `room=hall,floor=2`.
+    #[serde(default)]
+    labels: String,
+}
+
+impl EligibilityQuery {
+    fn to_asked(&self) -> Result<AskedOfDevices, ApiError> {
+        let list = |text: &str| -> Vec<String> {
+            text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        };
+        let mut labels = BTreeMap::new();
+        for label in list(&self.labels) {
+            let (key, value) = label.split_once('=').ok_or_else(|| {
+                let what = format!("{label:?} of labels is not KEY=VALUE.");
+                ApiError::new(ProblemCode::BadRequest, what)
+            })?;
+            labels.insert(key.to_owned(), value.to_owned());
+        }
+        let (sensors, actuators) = (list(&self.sensors), list(&self.actuators));
+        let placement = Placement { labels, accelerators: list(&self.accelerators) };
+        Ok(AskedOfDevices { sensors, actuators, placement })
+    }
 }
 
 pub async fn eligibility(
@@ -228,7 +261,9 @@ pub async fn eligibility(
     Path(reference): Path<String>,
     Query(query): Query<EligibilityQuery>,
 ) -> Result<Json<ModuleEligibility>, ApiError> {
-    state.run(move |app| app.eligibility(&reference, query.memory_bytes_max)).await.map(Json)
+    let asked = query.to_asked()?;
+    let memory_bytes_max = query.memory_bytes_max;
+    state.run(move |app| app.eligibility(&reference, memory_bytes_max, &asked)).await.map(Json)
 }
 
 pub async fn put_known_answers(

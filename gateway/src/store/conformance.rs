@@ -24,6 +24,8 @@ pub fn device(number: u8) -> DeviceRecord {
         revoked_at_ms: None,
         admission: None,
         enrolled_at_ms: 5,
+        capabilities: None,
+        capabilities_at_ms: None,
     }
 }
 

@@ -4,12 +4,14 @@
 //! map with integer keys that are only ever added. So an older record is read by
 //! a newer gateway, and a version that this build does not know is refused.
 
+use device_protocol::Capabilities;
 use known_answer::Step;
 use minicbor::{Decode, Encode};
 use module_package::{
     AppEntry, ArtifactId, BlobId, CompilePolicy, DeviceId, KeyId, ModuleId, Provisions, PublicKey,
     ReleaseId, ReleaseLimits,
 };
+use std::collections::BTreeMap;
 
 /// Names a compile job or a build: the SHA-256 of all that decides its result.
 pub type KeyHash = [u8; 32];
@@ -142,9 +144,23 @@ pub struct DeviceRecord {
     /// How it came in; `None` in records from before there was a choice.
     #[n(14)]
     pub admission: Option<Admission>,
+    /// What it has told of itself last, and when; `None` until then.
+    #[n(80)]
+    pub capabilities: Option<Capabilities>,
+    #[n(81)]
+    pub capabilities_at_ms: Option<u64>,
 }
 
 impl DeviceRecord {
+    pub fn has_label(&self, key: &str, value: &str) -> bool {
+        self.capabilities.as_ref().is_some_and(|has| has.has_label(key, value))
+    }
+
+    pub fn has_accelerator(&self, name: &str) -> bool {
+        let has = |has: &Capabilities| has.accelerators.iter().any(|own| own == name);
+        self.capabilities.as_ref().is_some_and(has)
+    }
+
     /// Whether the gateway has anything to do for it.
     pub fn is_served(&self) -> bool {
         self.revoked_at_ms.is_none()
@@ -208,6 +224,27 @@ pub struct DeploymentRecord {
     /// Of those devices, only these targets; `None` for any.
     #[n(42)]
     pub targets: Option<Vec<String>>,
+    /// What a device has to have; `None` for nothing.
+    #[n(43)]
+    pub placement: Option<PlacementRecord>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct PlacementRecord {
+    #[n(0)]
+    pub labels: BTreeMap<String, String>,
+    #[n(1)]
+    pub accelerators: Vec<String>,
+}
+
+impl PlacementRecord {
+    pub fn is_met_by(&self, device: &DeviceRecord) -> bool {
+        let mut labels = self.labels.iter();
+        let mut accelerators = self.accelerators.iter();
+        labels.all(|(key, value)| device.has_label(key, value))
+            && accelerators.all(|name| device.has_accelerator(name))
+    }
 }
 
 impl DeploymentRecord {
@@ -228,6 +265,8 @@ impl DeploymentRecord {
     pub fn selects(&self, device: &DeviceRecord) -> bool {
         self.devices.as_ref().is_none_or(|these| these.contains(&device.device))
             && self.targets.as_ref().is_none_or(|these| these.contains(&device.target))
+            && (self.devices.is_some()
+                || self.placement.as_ref().is_none_or(|placement| placement.is_met_by(device)))
     }
 }
 

@@ -380,6 +380,7 @@ mod tests {
             system: None,
             builds: None,
             brief: None,
+            capabilities: None,
         }
     }
 

@@ -30,7 +30,7 @@ async fn an_armv7_device_enrols_reports_and_is_refused_while_its_neighbour_gets_
     let module = fleet.push("sensor-filter", "sensor-filter.wasm").await?;
 
     // What the dashboard and the command line ask before a deployment.
-    let eligibility = fleet.client().eligibility(&module.id, None).await?;
+    let eligibility = fleet.client().eligibility(&module.id, None, &Default::default()).await?;
     let on = |name: &str| eligibility.devices.iter().find(|device| device.device_name == name);
     ensure!(on(NEIGHBOUR).context("no neighbour")?.can_run, "{eligibility:?}");
     let board = on(BOARD).context("no board")?;

@@ -230,6 +230,7 @@ impl Fleet {
             health_window_ms: Some(2_000),
             provisions: Provisions::default(),
             limits: ModuleLimits::default(),
+            placement: None,
         }
     }
 

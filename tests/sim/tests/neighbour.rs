@@ -78,6 +78,7 @@ impl Scene<'_> {
             health_window_ms: None,
             provisions: Provisions::default(),
             limits: ModuleLimits::default(),
+            placement: None,
         };
         self.client.create_deployment(&deployment).await.unwrap();
         let began = Instant::now();

@@ -52,6 +52,7 @@ impl Draft {
             health_window_ms: None,
             provisions: Provisions::default(),
             limits: ModuleLimits::default(),
+            placement: None,
         })
     }
 }

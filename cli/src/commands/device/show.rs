@@ -12,7 +12,7 @@ use crate::grid::{Look, facts};
 use crate::{refusal, state};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use gateway_api::Device;
+use gateway_api::{Device, DeviceCapabilities};
 use gateway_client::Client;
 
 #[derive(Debug, Args)]
@@ -66,6 +66,7 @@ fn view(device: &Device, look: &Look) -> String {
         ("fingerprint", device.fingerprint.clone()),
         ("refused", format!("{} messages", device.refused_messages)),
     ]);
+    text += &device.capabilities.as_ref().map(capabilities).unwrap_or_default();
     text += &figures::view(device);
     if let Some(revoked_ms) = device.revoked_at_ms {
         text += &format!("\nrevoked {}: it has no rights\n", format::ago(look.now_ms, revoked_ms));
@@ -84,6 +85,27 @@ fn view(device: &Device, look: &Look) -> String {
         text += &confinement(device);
         text += &ticks::view(&device.apps, look);
         text += &guest::view(&device.apps, look);
+    }
+    text
+}
+
+/// What modules can be placed by, as far as there is any of it.
+fn capabilities(has: &DeviceCapabilities) -> String {
+    let labels: Vec<String> =
+        has.labels.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    let all = [
+        ("actuators", has.actuators.join(", ")),
+        ("accelerators", has.accelerators.join(", ")),
+        ("labels", labels.join(", ")),
+    ];
+    let told: Vec<_> = all.into_iter().filter(|(_, text)| !text.is_empty()).collect();
+    let mut text = if told.is_empty() { String::new() } else { facts(&told) };
+    for (name, why) in &has.unavailable {
+        text += &format!(
+            "\n{} is not available: {}\n",
+            format::printable(name),
+            format::printable(why)
+        );
     }
     text
 }

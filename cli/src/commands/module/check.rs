@@ -1,7 +1,7 @@
 //! `farrier module check`: what a module needs, and which devices can run it.
 
 use crate::args::OutputArgs;
-use crate::commands::deploy::parse_bytes;
+use crate::commands::deploy::{parse_bytes, parse_config, placement_of};
 use crate::complete;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
@@ -9,7 +9,7 @@ use crate::format::{self, maybe};
 use crate::grid::{Align, Grid, Look, Tone, facts, plain};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
-use gateway_api::{DeviceEligibility, ModuleEligibility, ModuleNeeds, TableNeeds};
+use gateway_api::{AskedOfDevices, DeviceEligibility, ModuleEligibility, ModuleNeeds, TableNeeds};
 use gateway_client::Client;
 
 #[derive(Debug, Args)]
@@ -17,6 +17,7 @@ use gateway_client::Client;
 Examples:
   farrier module check filter
   farrier module check filter@2 --device pi --device gate
+  farrier module check filter --sensor probe --accelerator npu:edge-x --label room=hall
   farrier module check filter --memory-bytes-max 2MiB -o json")]
 pub struct CheckArgs {
     /// NAME@VERSION, NAME for its newest, or an id
@@ -28,13 +29,31 @@ pub struct CheckArgs {
     /// Linear memory at most that it would be deployed with [default: the module's, or 16MiB]
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     memory_bytes_max: Option<u64>,
+    /// A sensor that it would open; can be given several times
+    #[arg(long = "sensor", value_name = "SENSOR")]
+    sensors: Vec<String>,
+    /// An actuator that it would set; can be given several times
+    #[arg(long = "actuator", value_name = "ACTUATOR")]
+    actuators: Vec<String>,
+    /// A label that a device would have to have; can be given several times
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_config)]
+    labels: Vec<(String, String)>,
+    /// An accelerator that a device would have to have; can be given several times
+    #[arg(long = "accelerator", value_name = "ACCELERATOR")]
+    accelerators: Vec<String>,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 pub async fn run(args: &CheckArgs, client: &Client, console: &Console) -> Result<(), Failure> {
+    let placement = placement_of(args.labels.clone(), args.accelerators.clone())?;
+    let asked = AskedOfDevices {
+        sensors: args.sensors.clone(),
+        actuators: args.actuators.clone(),
+        placement: placement.unwrap_or_default(),
+    };
     let checked = client
-        .eligibility(&args.reference, args.memory_bytes_max)
+        .eligibility(&args.reference, args.memory_bytes_max, &asked)
         .await
         .map_err(|error| Failure::from(error).if_not_found_try("farrier module ls"))?;
     let checked = select(checked, &args.devices)?;

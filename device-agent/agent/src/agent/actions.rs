@@ -3,6 +3,7 @@
 use super::Agent;
 use crate::Moment;
 use crate::fetch::Fetch;
+use crate::hardware::Role;
 use crate::install::{Action, Input, Persisted, SlotId, WorkerInput};
 use crate::refusal::Refusal;
 use crate::store::StoreError;
@@ -87,6 +88,7 @@ impl Agent {
             return Err(Refusal::new(RefusalCode::NotGranted, detail));
         }
         self.check_actuators(entry)?;
+        self.check_lines(entry)?;
         self.check_storage(entry)?;
         Ok(Rc::new(release))
     }
@@ -101,6 +103,19 @@ impl Agent {
         let has: Vec<&str> = declared.iter().map(|actuator| actuator.name()).collect();
         let detail = format!("no actuator {lacking}; this device has [{}]", has.join(", "));
         Err(Refusal::new(RefusalCode::NotGranted, detail))
+    }
+
+    /// What is declared can be missing all the same.
+    fn check_lines(&self, entry: &AppEntry) -> Result<(), Refusal> {
+        let actuators = entry.provisions.iter().flat_map(|given| &given.actuators);
+        let sensors = entry.sensors.iter().map(|name| (Role::Sensor, name));
+        for (role, name) in sensors.chain(actuators.map(|name| (Role::Actuator, name))) {
+            if let Some(why) = self.gpio.why_unavailable(role, name) {
+                let detail = format!("{name} is not available: {why}");
+                return Err(Refusal::new(RefusalCode::NotGranted, detail));
+            }
+        }
+        Ok(())
     }
 
     /// Against the sum of what the manifest grants up to this application, so that adding

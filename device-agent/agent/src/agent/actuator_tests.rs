@@ -70,6 +70,16 @@ fn an_actuator_that_the_device_does_not_have_is_refused() {
 }
 
 #[test]
+fn an_output_that_is_declared_and_not_there_is_refused_with_the_reason() {
+    let mut bench = Bench::with_gpio_output("valve", "farrier-test-chip");
+    bench.connect();
+    bench.deploy_with(1, "filter", "ok", actuators(&["valve"]));
+    let app = bench.app("filter");
+    assert_eq!((app.state, number(app.refusal)), (AppState::Refused, Some(19)));
+    assert!(app.detail.contains("valve is not available: there is no GPIO chip farrier-test-chip"));
+}
+
+#[test]
 fn a_sensor_is_not_read_more_often_than_its_value_is_good_for() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("level");

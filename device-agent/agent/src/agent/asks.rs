@@ -148,12 +148,12 @@ impl Agent {
         value
     }
 
-    fn read_sensor_now(&self, name: &str) -> Outcome {
+    fn read_sensor_now(&mut self, name: &str) -> Outcome {
         let config = &self.parts.config;
         let Some(sensor) = config.sensors.iter().find(|sensor| sensor.name() == name) else {
             return Outcome::Denied;
         };
-        match hardware::read_sensor(sensor, &config.sysfs_dir) {
+        match hardware::read_sensor(sensor, &config.sysfs_dir, &mut self.gpio) {
             Ok(Some(value)) => Outcome::Number(value),
             Ok(None) => Outcome::Denied,
             Err(error) => {
@@ -171,7 +171,7 @@ impl Agent {
         if !actuator.takes(value) {
             return Outcome::OutOfRange;
         }
-        match hardware::set_actuator(actuator, value) {
+        match hardware::set_actuator(actuator, value, &mut self.gpio) {
             Ok(()) => {
                 if matches!(actuator, ActuatorConfig::Simulated { .. }) {
                     self.log_line(app, "info", format!("actuator {name} set to {value}"), now);

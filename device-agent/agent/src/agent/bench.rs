@@ -203,6 +203,14 @@ impl Bench {
         Self::with_config(true, sensor)
     }
 
+    /// A device with an output behind a line of this GPIO chip.
+    pub fn with_gpio_output(name: &str, chip: &str) -> Self {
+        let output = format!(
+            "[[actuator]]\nname = \"{name}\"\nkind = \"gpio\"\nchip = \"{chip}\"\nline = 4\n"
+        );
+        Self::with_config(true, output)
+    }
+
     pub fn with_report_interval(report_interval_ms: u64) -> Self {
         Self::with_all(true, String::new(), report_interval_ms)
     }

@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::fetch::queue::FetchQueue;
 use crate::freeze::FreezeWatch;
+use crate::hardware::GpioLines;
 use crate::install::{Input, Installer, WorkerId};
 use crate::log_allowance::LogAllowance;
 use crate::mqtt::{Broker, LinkNews};
@@ -106,6 +107,8 @@ pub struct Agent {
     stores: asks::PerSecond,
     /// What sensors said last, and until when it is good.
     sensor_values: BTreeMap<String, (Moment, worker_protocol::Outcome)>,
+    /// Lines of GPIO chips, held for as long as the agent runs.
+    gpio: GpioLines,
     taken: channels::Taken,
     stop_by: Option<Moment>,
 }
@@ -120,8 +123,10 @@ impl Agent {
         let interval = parts.config.report_interval();
         let clock = Clock::new(parts.config.clock_trusted, parts.state.time_floor_ms()?);
         let freeze_watch = FreezeWatch::new(parts.config.freeze_after());
+        let gpio = GpioLines::open(&parts.config);
         let mut agent = Self {
             parts,
+            gpio,
             progress,
             desired: Vec::new(),
             runtime: None,

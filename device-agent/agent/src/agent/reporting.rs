@@ -5,9 +5,16 @@ use crate::Moment;
 use crate::install::{App, Slot, Stage, WorkerId};
 use crate::outbox::Parcel;
 use crate::report::{app_report, outlets_report, system, waiting_app_report};
-use device_protocol::{AppReport, MESSAGE_VERSION, REPORT_BYTES_MAX, Report, Topic};
+use device_protocol::{
+    AppReport, CAPABILITIES_MAX, Capabilities, Label, MESSAGE_VERSION, REPORT_BYTES_MAX, Report,
+    Topic,
+};
 use module_package::{BlobId, Domain, seal};
 use worker_protocol::Command;
+
+/// What the device has hardly ever changes, and the first report of a start tells it; that
+/// one can be lost.
+const CAPABILITIES_EVERY: u64 = 32;
 
 impl Agent {
     pub(super) fn report_if_due(&mut self, now: Moment) {
@@ -41,6 +48,7 @@ impl Agent {
         if self.broker.is_none() {
             return;
         }
+        let tells_capabilities = self.report_counter.is_multiple_of(CAPABILITIES_EVERY);
         self.report_counter += 1;
         let nonce = self.nonce_to_ask(now);
         let accepted = self.progress.accepted.as_ref().map(|(accepted, _)| *accepted);
@@ -64,6 +72,7 @@ impl Agent {
             system: Some(system::measure(&config.sysfs_dir, &config.data_dir)),
             builds: self.runtime.as_ref().map(|runtime| runtime.builds.clone()),
             brief: None,
+            capabilities: tells_capabilities.then(|| self.capabilities()),
         };
         self.abridger.abridge(&mut report, now);
         let Some(sealed) = self.seal_report(report) else { return };
@@ -78,6 +87,22 @@ impl Agent {
                 self.abridger.begin_anew();
                 self.pace.note_change(now);
             }
+        }
+    }
+
+    /// What the owner has declared, and what of it is not there.
+    fn capabilities(&self) -> Capabilities {
+        let config = &self.parts.config;
+        let sensors = config.sensors.iter().map(|sensor| sensor.name().to_owned());
+        let actuators = config.actuators.iter().map(|actuator| actuator.name().to_owned());
+        let label =
+            |(key, value): (&String, &String)| Label { key: key.clone(), value: value.clone() };
+        Capabilities {
+            unavailable: self.gpio.unavailable().collect(),
+            accelerators: config.accelerators.clone(),
+            labels: config.labels.iter().map(label).collect(),
+            sensors: sensors.take(CAPABILITIES_MAX).collect(),
+            actuators: actuators.take(CAPABILITIES_MAX).collect(),
         }
     }
 

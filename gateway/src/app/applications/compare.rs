@@ -5,7 +5,7 @@
 //! a version is.
 
 use crate::app::model::Model;
-use crate::store::record::DeploymentRecord;
+use crate::store::record::{DeploymentRecord, PlacementRecord};
 use gateway_api::PlanDifference;
 use module_limits::Limit;
 use module_package::{DeviceId, ModuleId, NO_POLICY, Provisions, ReleaseLimits, WasiProvisions};
@@ -75,6 +75,12 @@ pub fn compare(
         let is_more = differences.is_update && old.is_none_or(|old| has_further_devices(old, new));
         differences.add("devices", of_old(&devices), Some(devices(new)), is_more);
     }
+    if old.map(|old| &old.placement).unwrap_or(&None) != &new.placement {
+        let placement = |d: &DeploymentRecord| placement_in_words(d.placement.as_ref());
+        // For all devices, less that they need is more of them.
+        let is_more = old.is_some_and(|old| is_wider(old, new));
+        differences.add("placement", of_old(&placement), Some(placement(new)), is_more);
+    }
     differences.grants("sensor", old.map_or(&[], |old| &old.sensors), &new.sensors);
     differences.grants("channel", old.map_or(&[], |old| &old.channels), &new.channels);
     let provided = |get: fn(&Provisions) -> &Vec<String>| {
@@ -139,6 +145,22 @@ pub fn compare(
         differences.text("canonical_nans", Some(nans.0), nans.1, false);
     }
     differences.list
+}
+
+fn placement_in_words(placement: Option<&PlacementRecord>) -> String {
+    let Some(placement) = placement else { return "anywhere".to_owned() };
+    let labels = placement.labels.iter().map(|(key, value)| format!("{key} = {value}"));
+    labels.chain(placement.accelerators.iter().cloned()).collect::<Vec<_>>().join(", ")
+}
+
+fn is_wider(old: &DeploymentRecord, new: &DeploymentRecord) -> bool {
+    let Some(before) = &old.placement else { return false };
+    let Some(after) = &new.placement else { return new.devices.is_none() };
+    let keeps_labels =
+        before.labels.iter().all(|(key, value)| after.labels.get(key) == Some(value));
+    let keeps_accelerators =
+        before.accelerators.iter().all(|name| after.accelerators.contains(name));
+    new.devices.is_none() && !(keeps_labels && keeps_accelerators)
 }
 
 struct Differences {

@@ -234,6 +234,10 @@ fn to_new_deployment(module: &application_file::Module) -> NewDeployment {
             gas_per_s_max: module.gas_per_s_max,
             actions: module.actions,
         },
+        placement: Some(gateway_api::Placement {
+            labels: module.placement.labels.clone(),
+            accelerators: values(&module.placement.accelerators),
+        }),
     }
 }
 

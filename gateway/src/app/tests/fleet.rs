@@ -238,6 +238,7 @@ impl FakeDevice {
             system: None,
             builds: None,
             brief: None,
+            capabilities: None,
         }
     }
 
@@ -502,6 +503,7 @@ pub fn deployment_of(module: &str) -> NewDeployment {
         health_window_ms: None,
         provisions: Provisions::default(),
         limits: ModuleLimits::default(),
+        placement: None,
     }
 }
 

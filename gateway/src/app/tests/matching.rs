@@ -2,7 +2,7 @@
 
 use super::fleet::{FakeDevice, Fleet, refusal};
 use device_protocol::DeviceUsage;
-use gateway_api::{DeviceEligibility, ProblemCode};
+use gateway_api::{AskedOfDevices, DeviceEligibility, ProblemCode};
 
 fn fleet_of_two() -> (Fleet, FakeDevice, FakeDevice) {
     let fleet = Fleet::new();
@@ -13,7 +13,7 @@ fn fleet_of_two() -> (Fleet, FakeDevice, FakeDevice) {
 }
 
 fn on(fleet: &Fleet, device: &FakeDevice, memory_bytes_max: Option<u64>) -> DeviceEligibility {
-    let checked = fleet.app.eligibility("m", memory_bytes_max).unwrap();
+    let checked = fleet.app.eligibility("m", memory_bytes_max, &AskedOfDevices::default()).unwrap();
     checked.devices.into_iter().find(|d| d.device == device.id.to_string()).unwrap()
 }
 
@@ -124,17 +124,28 @@ fn what_a_module_needs_is_listed_from_its_census() {
                   (export \"__stack_pointer\" (global 0)) (data (i32.const 65536) \"abc\"))";
     fleet.upload("m", &wat::parse_str(text).unwrap());
     let fleet = fleet.restart();
-    let needs = fleet.app.eligibility("m", None).unwrap().needs;
+    let needs = fleet.app.eligibility("m", None, &AskedOfDevices::default()).unwrap().needs;
     assert_eq!((needs.memory_start_bytes, needs.memory_bytes_max), (131_072, 262_144));
     assert_eq!((needs.guest_stack_bytes, needs.data_bytes), (Some(65_536), 3));
     assert_eq!(needs.has_start, Some(true));
     let tables = needs.tables.unwrap();
     assert_eq!((tables[0].min_slots, tables[0].max_slots), (3, Some(5)));
-    assert_eq!(fleet.app.eligibility("m", Some(1 << 17)).unwrap().needs.memory_bytes_max, 131_072);
+    assert_eq!(
+        fleet
+            .app
+            .eligibility("m", Some(1 << 17), &AskedOfDevices::default())
+            .unwrap()
+            .needs
+            .memory_bytes_max,
+        131_072
+    );
     // Known once it is compiled.
     assert_eq!(on(&fleet, &pi, None).stack_bytes, None);
     fleet.deploy("m");
     fleet.work_well();
     assert_eq!(on(&fleet, &pi, None).stack_bytes, Some(64));
-    assert_eq!(refusal(fleet.app.eligibility("other", None)).0, ProblemCode::NotFound);
+    assert_eq!(
+        refusal(fleet.app.eligibility("other", None, &AskedOfDevices::default())).0,
+        ProblemCode::NotFound
+    );
 }

@@ -7,6 +7,7 @@ mod enrolling;
 pub(crate) mod fleet;
 mod matching;
 mod messaging;
+mod placing;
 mod programs;
 mod pulse;
 mod queueing;

@@ -1,9 +1,14 @@
-//! Sensors and actuators behind files: sysfs, and what a driver of the owner's keeps up
-//! to date.
+//! Sensors and actuators: files of sysfs and of the owner's drivers (`iio` for those of
+//! the kernel's industrial I/O), and lines of GPIO chips (`gpio`).
 //!
 //! Only the owner's configuration names files; a manifest names sensors. A worker has no
 //! files, so the agent reads and writes for it. It must not be held up by that: what is
 //! no ordinary file is refused, and what is read is bounded.
+
+mod gpio;
+mod iio;
+
+pub use gpio::{GpioLines, Role};
 
 use crate::config::{ActuatorConfig, SensorConfig};
 use rustix::fs::OFlags;
@@ -25,16 +30,35 @@ pub enum HardwareError {
     NoNumber { path: PathBuf },
     #[error("no chip {chip} is in {dir}")]
     NoChip { chip: String, dir: PathBuf },
+    #[error("no device {device} is in {dir}")]
+    NoDevice { device: String, dir: PathBuf },
+    #[error("several devices in {dir} are called {device}; give one of them by its label")]
+    Ambiguous { device: String, dir: PathBuf },
+    #[error("no thermal zone in {dir} has the type {zone_type}")]
+    NoZone { zone_type: String, dir: PathBuf },
+    #[error("GPIO: {0}")]
+    Gpio(String),
 }
 
 /// The present value; for a simulated sensor, which the worker plays itself, none.
-pub fn read_sensor(sensor: &SensorConfig, sysfs: &Path) -> Result<Option<f64>, HardwareError> {
+pub fn read_sensor(
+    sensor: &SensorConfig,
+    sysfs: &Path,
+    gpio: &mut GpioLines,
+) -> Result<Option<f64>, HardwareError> {
     match sensor {
         SensorConfig::Simulated { .. } => Ok(None),
-        SensorConfig::Thermal { zone, .. } => {
-            let path = sysfs.join(format!("class/thermal/thermal_zone{zone}/temp"));
-            read_number(&path).map(|milli| Some(milli / 1_000.0))
+        SensorConfig::Thermal { zone, zone_type, .. } => {
+            let dir = match (zone, zone_type) {
+                (None, Some(zone_type)) => find_zone(sysfs, zone_type)?,
+                (zone, _) => {
+                    sysfs.join(format!("class/thermal/thermal_zone{}", zone.unwrap_or_default()))
+                }
+            };
+            read_number(&dir.join("temp")).map(|milli| Some(milli / 1_000.0))
         }
+        SensorConfig::Iio { device, channel, .. } => iio::read(sysfs, device, channel).map(Some),
+        SensorConfig::Gpio(line) => gpio.read(line).map(Some).map_err(HardwareError::Gpio),
         SensorConfig::Hwmon { chip, input, .. } => {
             let path = find_chip(sysfs, chip)?.join(format!("{input}_input"));
             read_number(&path).map(|number| Some(number * hwmon_unit(input)))
@@ -47,8 +71,16 @@ pub fn read_sensor(sensor: &SensorConfig, sysfs: &Path) -> Result<Option<f64>, H
 
 /// The value was found to be in the actuator's range. True where it went anywhere but to
 /// the log.
-pub fn set_actuator(actuator: &ActuatorConfig, value: f64) -> Result<(), HardwareError> {
-    let ActuatorConfig::File { path, decimals, .. } = actuator else { return Ok(()) };
+pub fn set_actuator(
+    actuator: &ActuatorConfig,
+    value: f64,
+    gpio: &mut GpioLines,
+) -> Result<(), HardwareError> {
+    let (path, decimals) = match actuator {
+        ActuatorConfig::Simulated { .. } => return Ok(()),
+        ActuatorConfig::Gpio(line) => return gpio.set(line, value).map_err(HardwareError::Gpio),
+        ActuatorConfig::File { path, decimals, .. } => (path, decimals),
+    };
     let decimals = usize::from(*decimals);
     let text = format!("{value:.decimals$}\n");
     // Not made if it is missing: a file of this name would look like the device.
@@ -75,6 +107,19 @@ fn find_chip(sysfs: &Path, chip: &str) -> Result<PathBuf, HardwareError> {
     let is_it =
         |path: &PathBuf| read_text(&path.join("name")).is_ok_and(|name| name.trim() == chip);
     chips.into_iter().find(is_it).ok_or_else(|| HardwareError::NoChip { chip: chip.into(), dir })
+}
+
+/// The first of this type, by number.
+fn find_zone(sysfs: &Path, zone_type: &str) -> Result<PathBuf, HardwareError> {
+    let dir = sysfs.join("class/thermal");
+    let entries = std::fs::read_dir(&dir).map_err(on("list", &dir))?;
+    let mut zones: Vec<PathBuf> =
+        entries.take(ENTRIES_MAX).filter_map(|entry| Some(entry.ok()?.path())).collect();
+    zones.sort();
+    let is_it =
+        |path: &PathBuf| read_text(&path.join("type")).is_ok_and(|text| text.trim() == zone_type);
+    let none = || HardwareError::NoZone { zone_type: zone_type.into(), dir };
+    zones.into_iter().find(is_it).ok_or_else(none)
 }
 
 fn read_number(path: &Path) -> Result<f64, HardwareError> {
@@ -112,7 +157,7 @@ mod tests {
     use std::fs;
 
     fn thermal(zone: u32) -> SensorConfig {
-        SensorConfig::Thermal { name: "cpu".into(), zone }
+        SensorConfig::Thermal { name: "cpu".into(), zone: Some(zone), zone_type: None }
     }
 
     fn hwmon(chip: &str, input: &str) -> SensorConfig {
@@ -135,13 +180,24 @@ mod tests {
         put(dir, "class/hwmon/hwmon1/temp1_input", "-5500\n");
         put(dir, "class/hwmon/hwmon1/fan2_input", "1200\n");
         put(dir, "class/hwmon/hwmon1/power1_input", "2500000\n");
-        let read = |sensor| read_sensor(&sensor, dir).unwrap().unwrap();
+        put(dir, "class/thermal/thermal_zone1/type", "gpu-thermal\n");
+        put(dir, "class/thermal/thermal_zone1/temp", "51000\n");
+        let lines = &mut GpioLines::default();
+        let mut read = |sensor| read_sensor(&sensor, dir, lines).unwrap().unwrap();
         assert_eq!(read(thermal(0)), 47.25);
+        let typed = |zone_type: &str| SensorConfig::Thermal {
+            name: "x".into(),
+            zone: None,
+            zone_type: Some(zone_type.into()),
+        };
+        assert_eq!(read(typed("gpu-thermal")), 51.0);
         assert_eq!(read(hwmon("nct6775", "temp1")), -5.5);
         assert_eq!(read(hwmon("nct6775", "fan2")), 1_200.0);
         assert_eq!(read(hwmon("nct6775", "power1")), 2.5);
-        let error = |sensor| read_sensor(&sensor, dir).unwrap_err().to_string();
-        assert!(error(thermal(1)).starts_with("open "), "{}", error(thermal(1)));
+        let error =
+            |sensor| read_sensor(&sensor, dir, &mut GpioLines::default()).unwrap_err().to_string();
+        assert!(error(thermal(2)).starts_with("open "), "{}", error(thermal(2)));
+        assert!(error(typed("cpu")).contains("has the type cpu"));
         assert!(error(hwmon("k10temp", "temp1")).contains("no chip k10temp"));
         assert!(error(hwmon("nct6775", "temp9")).contains("temp9_input"));
     }
@@ -151,7 +207,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("level");
         let sensor = SensorConfig::File { name: "level".into(), path: path.clone(), scale: 0.5 };
-        let read = || read_sensor(&sensor, Path::new("/sys"));
+        let read = || read_sensor(&sensor, Path::new("/sys"), &mut GpioLines::default());
         assert!(read().is_err(), "it is missing");
         for (text, value) in [("7\n", 3.5), (" -1e2 ", -50.0), ("0", 0.0)] {
             fs::write(&path, text).unwrap();
@@ -176,7 +232,8 @@ mod tests {
         let sensor =
             |path: &Path| SensorConfig::File { name: "x".into(), path: path.into(), scale: 1.0 };
         for path in [pipe.as_path(), dir.path(), Path::new("/dev/zero")] {
-            assert!(read_sensor(&sensor(path), Path::new("/sys")).is_err(), "{}", path.display());
+            let read = read_sensor(&sensor(path), Path::new("/sys"), &mut GpioLines::default());
+            assert!(read.is_err(), "{}", path.display());
         }
     }
 
@@ -190,6 +247,9 @@ mod tests {
             min: 0.0,
             max: 255.0,
             decimals,
+        };
+        let set_actuator = |actuator: &ActuatorConfig, value| {
+            set_actuator(actuator, value, &mut GpioLines::default())
         };
         assert!(set_actuator(&actuator(0), 80.0).is_err(), "it is not made");
         fs::write(&path, "a longer text").unwrap();
