@@ -22,6 +22,9 @@ pub(crate) mod instance {
     pub const FUNC_PTRS: i32 = 40;
     pub const FUNC_TYPE_INDEXES: i32 = 48;
     pub const CUR_EXCEPTION: i32 = 104;
+    /// The last word of `cur_exception[128]`, behind any words that WAMR itself raises:
+    /// where code leaves the trap's [`crate::trap_place`] for the host.
+    pub const TRAP_WORD: i32 = CUR_EXCEPTION + 124;
     /// `global_table_data`: memory instances, then globals, then tables.
     pub const GLOBAL_TABLE_DATA: u32 = 344;
 }

@@ -30,6 +30,7 @@ mod reachable;
 mod stack_depth;
 mod target_isa;
 mod translate;
+pub mod trap_place;
 
 pub use census::{Census, Export, ExternKind, Import, MemoryNeeds, TableNeeds, census};
 pub use compile::{

@@ -43,7 +43,7 @@ pub(crate) fn write(wasm: &[u8], parts: &AotParts<'_>) -> Result<Vec<u8>, Compil
 
 /// By index among all functions. A name section that is damaged is worth as much as
 /// was read of it: it is a custom section, so the module is valid all the same.
-fn function_names<'m>(wasm: &'m [u8], info: &ModuleInfo<'m>) -> BTreeMap<u32, &'m str> {
+pub(crate) fn function_names<'m>(wasm: &'m [u8], info: &ModuleInfo<'m>) -> BTreeMap<u32, &'m str> {
     let functions = info.exports.iter().filter(|export| export.kind == ExternalKind::Func);
     // The first export of a function gives its name.
     let mut names: BTreeMap<u32, &str> = functions.rev().map(|e| (e.index, e.name)).collect();

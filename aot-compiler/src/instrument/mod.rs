@@ -20,6 +20,7 @@ pub(crate) mod recognise;
 mod rewrite;
 
 pub use cost_table::COST_TABLE_VERSION;
+pub(crate) use rewrite::lead_back;
 
 use crate::error::ModuleError;
 use crate::intake::{self, ElementMode, ModuleInfo, ReadModule};

@@ -277,6 +277,48 @@ fn meter_body(
     Ok(out)
 }
 
+/// From an offset in the metered body of an own function to the offset in its own body:
+/// that of the instruction there, or of the one that a charge was put in front of. 0, the
+/// function as a whole, stays.
+pub(crate) fn lead_back(
+    info: &ModuleInfo<'_>,
+    own_index: u32,
+    offset: u64,
+) -> Result<u64, ModuleError> {
+    let Some(body) = info.bodies.get(own_index as usize).filter(|_| offset > 0) else {
+        return Ok(0);
+    };
+    let imported = info.imported_function_count();
+    let points = charge_points(body, imported)?;
+    let start = body.range().start;
+    let code_start = body.get_binary_reader_for_operators().map_err(to_invalid)?;
+    let code_start = code_start.original_position() - start;
+    // The charge function comes behind all others (`rewrite`).
+    let charge_function = info.function_types.len() as u32;
+    let params = info.function_type(imported + own_index).params().len() as u32;
+    // Where the locals' declarations end, and by how much what follows has moved.
+    let (mut scratch, mut moved) = (0, 0);
+    if points.iter().any(|point| !matches!(point.charge, Charge::Block(_))) {
+        let mut declarations = Vec::new();
+        let bytes = body.as_bytes().get(..code_start as usize).unwrap_or_default();
+        scratch = add_scratch_local(body, params, bytes, &mut declarations)?;
+        moved = declarations.len() as u64 - code_start;
+    }
+    for point in &points {
+        let place = point.offset - start;
+        if offset < place + moved {
+            break;
+        }
+        let mut charge = Vec::new();
+        write_charge(point.charge, scratch, charge_function, &mut charge);
+        if offset < place + moved + charge.len() as u64 {
+            return Ok(place);
+        }
+        moved += charge.len() as u64;
+    }
+    Ok(offset.saturating_sub(moved))
+}
+
 /// Copies the declarations of locals with one i32 more, and returns its index.
 fn add_scratch_local(
     body: &FunctionBody<'_>,

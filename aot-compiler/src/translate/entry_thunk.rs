@@ -11,9 +11,10 @@
 
 use super::simd_lanes::vector_constant;
 use super::{BODIES, Environment, OWN_FUNCTIONS, STACK_RESERVE_BYTES};
-use crate::abi::{self, Helper, TrapId, exec_env};
+use crate::abi::{self, Helper, TrapId, exec_env, instance};
 use crate::error::CompileError;
 use crate::translate::HELPERS;
+use crate::trap_place;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     ExtFuncData, ExternalName, FuncRef, Function, InstBuilder, MemFlagsData, Signature,
@@ -26,17 +27,24 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 /// that raises the exception.
 pub(crate) const BIG_FRAME_BYTES: u32 = STACK_RESERVE_BYTES as u32 / 2;
 
-/// Fills `func` with the stack test of own function `own_index`, whose body has a
-/// frame of `frame_bytes`.
+/// A function whose frame is too large for the test that it makes itself.
+pub(crate) struct BigFrame {
+    pub own_index: u32,
+    pub frame_bytes: u32,
+    /// Where its body begins in the module.
+    pub place: u32,
+}
+
+/// Fills `func` with the stack test of a function, in front of its body.
 pub(crate) fn build_stack_test(
-    own_index: u32,
-    frame_bytes: u32,
+    tested: BigFrame,
     signature: Signature,
     extends_sign: bool,
     context: &mut FunctionBuilderContext,
     func: &mut Function,
     frontend: TargetFrontendConfig,
 ) -> Result<(), CompileError> {
+    let BigFrame { own_index, frame_bytes, place } = tested;
     func.signature = signature.clone();
     let result = signature.returns.first().map(|result| result.value_type);
     let is_tail = signature.call_conv == CallConv::Tail;
@@ -68,7 +76,11 @@ pub(crate) fn build_stack_test(
 
     builder.switch_to_block(overflow);
     let instance = builder.ins().load(types::I64, flags, params[0], exec_env::MODULE_INSTANCE);
-    let id = builder.ins().iconst(types::I32, TrapId::NativeStackOverflow as i64);
+    let id = TrapId::NativeStackOverflow;
+    let word = i64::from(trap_place::word(id as u32, place));
+    let word = builder.ins().iconst(types::I32, word);
+    builder.ins().store(flags, word, instance, instance::TRAP_WORD);
+    let id = builder.ins().iconst(types::I32, id as i64);
     let raise = Helper::SetExceptionWithId;
     let raise = import(&mut builder, HELPERS, raise as u32, raise.signature(extends_sign));
     builder.ins().call(raise, &[instance, id]);

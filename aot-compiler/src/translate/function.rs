@@ -52,7 +52,14 @@ pub(super) struct Translator<'m, 'f> {
     pub is_reachable: bool,
     /// Blocks that were opened in code that is not reachable.
     pub unreachable_depth: u32,
-    pub trap_blocks: BTreeMap<TrapId, ir::Block>,
+    /// By why and where.
+    pub trap_blocks: BTreeMap<(TrapId, u32), ir::Block>,
+    /// Of the instruction that is being translated, in the module; 0 is nowhere.
+    pub place: u32,
+    /// Of the function's start.
+    pub start_place: u32,
+    /// Of the first access to memory on the present straight line.
+    pub access_place: Option<u32>,
     /// Returns zeros, for a caller that will see the exception.
     pub bail_block: Option<ir::Block>,
     functions: BTreeMap<(u32, u32), FuncRef>,
@@ -90,8 +97,9 @@ pub(crate) fn translate_function(
     frontend: TargetFrontendConfig,
 ) -> Result<Translated, CompileError> {
     func.signature = env.signature_of(function);
-    let body = FunctionBody::new(BinaryReader::new(body_bytes, 0));
-    let mut translator = Translator::enter(env, function, survey, func, context);
+    let start = env.place_of_body(function);
+    let body = FunctionBody::new(BinaryReader::new(body_bytes, start.into()));
+    let mut translator = Translator::enter(env, function, survey, start, func, context);
     translator.declare_locals(&body)?;
     let mut operators = body.get_operators_reader().map_err(CompileError::bug)?;
     translator.walk(&mut operators)?;
@@ -109,6 +117,7 @@ impl<'m, 'f> Translator<'m, 'f> {
         env: &'m Environment<'m>,
         function: u32,
         own_survey: FunctionSurvey,
+        start_place: u32,
         func: &'f mut ir::Function,
         context: &'f mut FunctionBuilderContext,
     ) -> Self {
@@ -145,6 +154,9 @@ impl<'m, 'f> Translator<'m, 'f> {
             is_reachable: true,
             unreachable_depth: 0,
             trap_blocks: BTreeMap::new(),
+            place: start_place,
+            start_place,
+            access_place: None,
             bail_block: None,
             functions: BTreeMap::new(),
             signatures: BTreeMap::new(),
@@ -202,8 +214,10 @@ impl<'m, 'f> Translator<'m, 'f> {
 
     pub fn walk(&mut self, operators: &mut OperatorsReader<'_>) -> Result<(), CompileError> {
         while !operators.eof() {
+            let place = operators.original_position();
             let operator = operators.read().map_err(CompileError::bug)?;
             if self.is_reachable {
+                self.come_to(place, &operator);
                 self.translate_operator(&operator)?;
                 self.stack_height_max = self.stack_height_max.max(self.stack.len());
             } else {
@@ -309,7 +323,7 @@ impl<'m, 'f> Translator<'m, 'f> {
         let reached = self.builder.ins().iadd_imm_s(pointer, -STACK_RESERVE_BYTES);
         let is_short =
             self.builder.ins().icmp(ir::condcodes::IntCC::UnsignedLessThan, reached, boundary);
-        self.trap_if(is_short, TrapId::NativeStackOverflow);
+        self.trap_at(self.start_place, is_short, TrapId::NativeStackOverflow);
     }
 
     pub fn own_function(&mut self, function: u32) -> FuncRef {

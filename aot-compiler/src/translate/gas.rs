@@ -74,7 +74,9 @@ impl Translator<'_, '_> {
         self.builder.ins().store(flags, used, self.instance, meter.used_offset);
         let limit = self.load_gas(meter.limit_offset);
         let is_spent = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, used, limit);
-        self.trap_if(is_spent, TrapId::Unreachable);
+        // One place for all charges: which block was too much says little, and there
+        // are as many as blocks.
+        self.trap_at(self.start_place, is_spent, TrapId::Unreachable);
     }
 
     /// The alias region of a global: the counter and the limit have one of their own.

@@ -80,7 +80,8 @@ impl Translator<'_, '_> {
             self.add_local(*ty, *argument);
         }
         let bytes = self.info().bodies[own_index].as_bytes();
-        let body = FunctionBody::new(BinaryReader::new(bytes, 0));
+        let start = self.env.place_of_body(function);
+        let body = FunctionBody::new(BinaryReader::new(bytes, start.into()));
         self.declare_locals(&body)?;
         self.walk(&mut body.get_operators_reader().map_err(CompileError::bug)?)?;
         self.inlining.open.pop();

@@ -108,7 +108,8 @@ impl Translator<'_, '_> {
         let end_address = self.builder.ins().iadd_imm_s(wide, end as i64);
         let size = self.load_memory_size_bytes();
         let is_outside = self.builder.ins().icmp(IntCC::UnsignedGreaterThan, end_address, size);
-        self.trap_if(is_outside, TrapId::OutOfBoundsMemory);
+        let place = *self.access_place.get_or_insert(self.place);
+        self.trap_at(place, is_outside, TrapId::OutOfBoundsMemory);
         self.known_bounds.learn(index, end);
     }
 

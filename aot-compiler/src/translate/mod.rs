@@ -38,7 +38,7 @@ use crate::intake::{ModuleInfo, ModuleSurvey};
 use cranelift_codegen::ir::Signature;
 use target_spec::{Arch, BoundsChecks};
 
-pub(crate) use entry_thunk::{BIG_FRAME_BYTES, build_host_entry, build_stack_test};
+pub(crate) use entry_thunk::{BIG_FRAME_BYTES, BigFrame, build_host_entry, build_stack_test};
 pub(crate) use function::translate_function;
 pub(crate) use gas::GasMeter;
 pub(crate) use nan::NanPolicy;
@@ -67,6 +67,13 @@ impl Environment<'_> {
             true => abi::tail_signature(ty),
             false => abi::function_signature(ty),
         }
+    }
+
+    /// Where its body begins in the module; 0 of a function that is not in it.
+    pub fn place_of_body(&self, function: u32) -> u32 {
+        let own_index = function - self.info.imported_function_count();
+        let body = self.info.bodies.get(own_index as usize);
+        body.map_or(0, |body| u32::try_from(body.range().start).unwrap_or(0))
     }
 
     fn checks_in_software(&self) -> bool {

@@ -21,6 +21,6 @@ impl Translator<'_, '_> {
         let flags = self.field();
         let offset = exec_env::SUSPEND_FLAGS;
         let flags = self.builder.ins().load(types::I32, flags, self.exec_env, offset);
-        self.trap_if(flags, TrapId::Unreachable);
+        self.trap_at(self.start_place, flags, TrapId::Unreachable);
     }
 }

@@ -1,6 +1,7 @@
 //! Leaving a function with an exception.
 //!
-//! Raising is a call of `aot_set_exception_with_id`, at one place in each function.
+//! Raising is a call of `aot_set_exception_with_id`, at one place in each function. A
+//! word that says why and where (`trap_place`) is left for the host before it.
 //! With hardware checks that helper jumps out to the host and never returns: it
 //! touches the guard page that `invoke_native_with_hw_bound_check` waits for, and
 //! that is the only way into compiled code. So nothing but an invalid instruction
@@ -11,15 +12,34 @@
 use super::control::to_args;
 use super::function::Translator;
 use crate::abi::{self, Helper, TrapId, exec_env, instance};
+use crate::trap_place;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, TrapCode, Value, types};
 use std::collections::BTreeMap;
+use wasmparser::Operator;
 
 impl Translator<'_, '_> {
     /// Continues only when `condition` is zero.
     pub fn trap_if(&mut self, condition: Value, id: TrapId) {
-        let trap = self.trap_block(id);
+        self.trap_at(self.place, condition, id);
+    }
+
+    /// The same for something that belongs to another place.
+    pub fn trap_at(&mut self, place: u32, condition: Value, id: TrapId) {
+        let trap = self.trap_block(id, place);
         self.branch_away_if(condition, trap);
+    }
+
+    /// The next instruction. A straight line of accesses to memory has one place for all
+    /// with software checks, the first one's: each check would else have a block.
+    pub fn come_to(&mut self, place: u64, operator: &Operator<'_>) {
+        // Beyond 4 GiB there is no module.
+        let place = u32::try_from(place).unwrap_or(0);
+        // A function that is not in the module has no places either.
+        self.place = if self.start_place == 0 { 0 } else { place };
+        if ends_line(operator) {
+            self.access_place = None;
+        }
     }
 
     pub fn trap_if_zero(&mut self, value: Value, id: TrapId) {
@@ -28,7 +48,7 @@ impl Translator<'_, '_> {
     }
 
     pub fn trap_always(&mut self, id: TrapId) {
-        let trap = self.trap_block(id);
+        let trap = self.trap_block(id, self.place);
         self.builder.ins().jump(trap, &[]);
         self.is_reachable = false;
     }
@@ -59,12 +79,13 @@ impl Translator<'_, '_> {
         self.builder.seal_block(next);
     }
 
-    fn trap_block(&mut self, id: TrapId) -> ir::Block {
-        if let Some(block) = self.trap_blocks.get(&id) {
+    fn trap_block(&mut self, id: TrapId, place: u32) -> ir::Block {
+        let key = (id, place);
+        if let Some(block) = self.trap_blocks.get(&key) {
             return *block;
         }
         let block = self.create_cold_block();
-        self.trap_blocks.insert(id, block);
+        self.trap_blocks.insert(key, block);
         block
     }
 
@@ -96,13 +117,14 @@ impl Translator<'_, '_> {
         }
     }
 
-    fn raise_in_one_place(&mut self, traps: BTreeMap<TrapId, ir::Block>) {
+    fn raise_in_one_place(&mut self, traps: BTreeMap<(TrapId, u32), ir::Block>) {
         let raise = self.create_cold_block();
-        let id = self.builder.append_block_param(raise, types::I32);
-        for (id, block) in traps {
+        let word = self.builder.append_block_param(raise, types::I32);
+        for ((id, place), block) in traps {
             self.builder.switch_to_block(block);
-            let id = self.builder.ins().iconst(types::I32, id as i64);
-            self.builder.ins().jump(raise, &to_args(&[id]));
+            let word = i64::from(trap_place::word(id as u32, place));
+            let word = self.builder.ins().iconst(types::I32, word);
+            self.builder.ins().jump(raise, &to_args(&[word]));
         }
         self.builder.switch_to_block(raise);
         // Loaded again, so that no register holds it all the way for this alone. The
@@ -110,6 +132,9 @@ impl Translator<'_, '_> {
         let flags = self.field();
         let offset = exec_env::MODULE_INSTANCE;
         let instance = self.builder.ins().load(types::I64, flags, self.exec_env, offset);
+        let id = self.builder.ins().ushr_imm_u(word, i64::from(trap_place::PLACE_BITS));
+        let flags = self.field();
+        self.builder.ins().store(flags, word, instance, instance::TRAP_WORD);
         self.call_helper(Helper::SetExceptionWithId, &[instance, id]);
         if self.env.checks_in_software() {
             let bail = self.bail_block();
@@ -134,4 +159,25 @@ impl Translator<'_, '_> {
         }
         self.builder.ins().return_(&results[..results.len().min(1)]);
     }
+}
+
+/// Whether control may go elsewhere here or come from elsewhere.
+fn ends_line(operator: &Operator<'_>) -> bool {
+    use Operator as O;
+    matches!(
+        operator,
+        O::Block { .. }
+            | O::Loop { .. }
+            | O::If { .. }
+            | O::Else
+            | O::End
+            | O::Br { .. }
+            | O::BrIf { .. }
+            | O::BrTable { .. }
+            | O::BrOnNull { .. }
+            | O::BrOnNonNull { .. }
+            | O::Call { .. }
+            | O::CallIndirect { .. }
+            | O::CallRef { .. }
+    )
 }

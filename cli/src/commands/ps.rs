@@ -10,7 +10,7 @@ use crate::grid::{Align, Grid, Look, plain};
 use crate::{refusal, state};
 use clap::Args;
 use futures_util::StreamExt;
-use gateway_api::{AppStatus, Connection, Event, LimitHit, List, TrapCount};
+use gateway_api::{AppStatus, Connection, Event, LimitHit, List, TrapCount, TrapStatus};
 use gateway_client::Client;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -188,6 +188,7 @@ fn note(app: &AppStatus, look: &Look) -> String {
     notes.extend(limits_note(app));
     notes.extend(traps_note(app));
     notes.extend(program_note(app));
+    notes.extend(app.last_trap.as_ref().map(last_trap_note));
     if app.checks_failed > 0 {
         notes.push(format!("{} known answers wrong", app.checks_failed));
     }
@@ -236,12 +237,30 @@ fn traps_note(app: &AppStatus) -> Option<String> {
     (!kinds.is_empty()).then(|| format!("trapped: {kinds}"))
 }
 
+/// As ``last: integer divide by zero in `filter::update` (function 12) at Wasm offset
+/// 0x3f1``.
+fn last_trap_note(trap: &TrapStatus) -> String {
+    let mut note = format!("last: {}", trap.detail);
+    let Some(place) = &trap.place else {
+        return note + &format!(" in the call of {}", trap.export);
+    };
+    note += &match &place.name {
+        Some(name) => format!(" in `{name}` (function {})", place.function),
+        None => format!(" in function {}", place.function),
+    };
+    if let Some(offset) = place.offset {
+        let at = if place.is_line { "at or soon after" } else { "at" };
+        note += &format!(" {at} Wasm offset {offset:#x}");
+    }
+    note
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sample;
     use expect_test::expect;
-    use gateway_api::TrapKind;
+    use gateway_api::{TrapKind, TrapPlaceStatus};
 
     #[test]
     fn an_application_takes_a_line_and_its_refusal_stands_below() {
@@ -280,6 +299,34 @@ mod tests {
         assert_eq!(dropped(1, "log line"), "1 log line dropped");
         let expected = "trapped: divide-by-zero 2x, memory-out-of-bounds 1x";
         assert_eq!(traps_note(&app).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_last_trap_is_told_with_its_place() {
+        let place = |name: Option<&str>, offset, is_line| TrapPlaceStatus {
+            function: 12,
+            name: name.map(str::to_owned),
+            offset,
+            is_line,
+        };
+        let told = |place| {
+            last_trap_note(&TrapStatus {
+                export: "tick".into(),
+                kind: Some(TrapKind::DivideByZero),
+                detail: "integer divide by zero".into(),
+                place,
+            })
+        };
+        assert_eq!(
+            told(Some(place(Some("filter::update"), Some(0x3f1), false))),
+            "last: integer divide by zero in `filter::update` (function 12) at Wasm offset 0x3f1"
+        );
+        let told_line = told(Some(place(None, Some(0x3f1), true)));
+        let expected = "in function 12 at or soon after Wasm offset 0x3f1";
+        assert!(told_line.ends_with(expected), "{told_line}");
+        let whole = told(Some(place(None, None, false)));
+        assert!(whole.ends_with("in function 12"), "{whole}");
+        assert!(told(None).ends_with("in the call of tick"));
     }
 
     #[test]

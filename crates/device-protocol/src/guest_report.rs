@@ -4,6 +4,8 @@
 //! is said again in every report.
 
 use minicbor::{Decode, Encode};
+use module_package::ArtifactId;
+use module_traps::TrapKind;
 
 #[derive(Debug, Clone, Default, PartialEq, Encode, Decode)]
 #[cbor(map)]
@@ -37,6 +39,25 @@ pub struct InboxReport {
     pub received: u64,
     #[n(3)]
     pub dropped: u64,
+}
+
+/// How a module trapped the last time.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct TrapReport {
+    #[n(0)]
+    pub export: String,
+    #[n(1)]
+    pub kind: Option<TrapKind>,
+    /// Where, as its code left it; the gateway reads it by the module
+    /// (`aot_compiler::trap_place`).
+    #[n(2)]
+    pub place: Option<u32>,
+    /// Whose code.
+    #[n(3)]
+    pub artifact: ArtifactId,
+    #[n(4)]
+    pub detail: String,
 }
 
 /// Messages of a module on one channel that it publishes on.

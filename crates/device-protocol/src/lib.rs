@@ -30,7 +30,7 @@ pub use enrol::{
     RenewResponse, Renewal, decode_sealed, encode_sealed, fingerprint, parse_fingerprint,
 };
 pub use guest_report::{
-    GuestReport, HostCallReport, InboxReport, MetricReport, OutletReport, StorageReport,
+    GuestReport, HostCallReport, InboxReport, MetricReport, OutletReport, StorageReport, TrapReport,
 };
 pub use message::{
     AppReport, AppState, BLOCK_MESSAGE_BYTES_MAX, Bitmap, ClockTrust, DeviceUsage, LOG_LINES_MAX,

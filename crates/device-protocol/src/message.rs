@@ -1,5 +1,6 @@
 //! The MQTT messages.
 
+use crate::guest_report::TrapReport;
 use crate::{
     BuildReport, Capabilities, GuestReport, OutletReport, RefusalCode, SiteName, SystemReport,
 };
@@ -238,6 +239,9 @@ pub struct AppReport {
     /// Of a program, once it was started.
     #[n(60)]
     pub program: Option<ProgramReport>,
+    /// The last one since the agent's start.
+    #[n(74)]
+    pub last_trap: Option<TrapReport>,
 }
 
 /// How a module does that runs to its end.

@@ -1,7 +1,7 @@
 //! Devices, and what they report.
 
 use module_limits::{Limit, LimitAction};
-use module_traps::TrapCount;
+use module_traps::{TrapCount, TrapKind};
 use scheduling::TickReport;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -241,6 +241,9 @@ pub struct AppStatus {
     /// How punctual it was; `None` without `tick`, and from older agents.
     #[serde(default)]
     pub ticks: Option<TickReport>,
+    /// How it trapped the last time since the agent's start.
+    #[serde(default)]
+    pub last_trap: Option<TrapStatus>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -288,6 +291,31 @@ pub struct InboxStatus {
     pub received: u64,
     /// The oldest, because more than 16 waited, and what the worker had no time for.
     pub dropped: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrapStatus {
+    /// The export that was called.
+    pub export: String,
+    pub kind: Option<TrapKind>,
+    /// The runtime's words.
+    pub detail: String,
+    /// None where the device cannot tell, and until somebody has asked for the device.
+    pub place: Option<TrapPlaceStatus>,
+}
+
+/// In the module as it was uploaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrapPlaceStatus {
+    /// By its index among all functions, imported ones first.
+    pub function: u32,
+    /// From the module's name section, else what it is exported as.
+    pub name: Option<String>,
+    /// Of the instruction in the file; None where it is the function's as a whole.
+    pub offset: Option<u64>,
+    /// It is the first of several accesses to memory in a straight line, of which one
+    /// trapped.
+    pub is_line: bool,
 }
 
 /// Messages on one channel that a module publishes on.

@@ -93,6 +93,7 @@ pub use device::{
     LogLine, MetricStatus, OutletStatus, PendingEnrolment, PendingEnrolments, ProgramStatus,
     Published, Refusal, StorageStatus, SystemStatus,
 };
+pub use device::{TrapPlaceStatus, TrapStatus};
 pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacle, TableNeeds};
 pub use event::Event;
 pub use message::{NewMessage, SentMessage};

@@ -16,10 +16,13 @@ use wamrx_sys as sys;
 
 /// Why a module's code stopped, such as `unreachable` or
 /// `out of bounds memory access`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Eq)]
 pub struct Trap {
     pub kind: TrapKind,
     pub reason: String,
+    /// Where, as the code left it; `aot_compiler::trap_place` reads it. None where code
+    /// left nothing: a host function's refusal, a fault under hardware checks.
+    pub place: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,17 +35,24 @@ pub enum TrapKind {
     Interrupted,
 }
 
+/// Two are the same that say the same, wherever they come from.
+impl PartialEq for Trap {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind, &self.reason) == (other.kind, &other.reason)
+    }
+}
+
 impl Trap {
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { kind: TrapKind::Guest, reason: reason.into() }
+        Self { kind: TrapKind::Guest, reason: reason.into(), place: None }
     }
 
     pub fn out_of_gas() -> Self {
-        Self { kind: TrapKind::OutOfGas, reason: "out of gas".to_owned() }
+        Self { kind: TrapKind::OutOfGas, ..Self::new("out of gas") }
     }
 
     pub fn interrupted() -> Self {
-        Self { kind: TrapKind::Interrupted, reason: "interrupted by the host".to_owned() }
+        Self { kind: TrapKind::Interrupted, ..Self::new("interrupted by the host") }
     }
 }
 
@@ -106,6 +116,14 @@ impl Default for InstanceConfig {
 
 /// Of `WASMExecEnv.suspend_flags`.
 const SUSPEND_FLAGS_OFFSET: usize = 5 * size_of::<usize>();
+
+/// Of the word that compiled code leaves: `abi::instance::TRAP_WORD` of the compiler. What
+/// WAMR raises is shorter and does not reach it; what a host function raises is our own
+/// word.
+const TRAP_WORD_OFFSET: usize = 104 + 124;
+
+/// The rest is the number of the exception.
+const TRAP_PLACE_MASK: u32 = (1 << 26) - 1;
 
 /// WAMR's text for `EXCE_UNREACHABLE` (common/wasm_runtime_common.c).
 const UNREACHABLE: &str = "unreachable";
@@ -406,16 +424,30 @@ impl<'m> Instance<'m> {
     fn clear_trap(&mut self) {
         self.data_mut().host_trap = None;
         // SAFETY: the instance is alive.
-        unsafe { sys::wasm_runtime_clear_exception(self.raw.as_ptr()) };
+        unsafe {
+            sys::wasm_runtime_clear_exception(self.raw.as_ptr());
+            self.trap_word().write(0);
+        }
+    }
+
+    /// The last word of `cur_exception`, which is an array of 128 characters at 104.
+    fn trap_word(&self) -> NonNull<u32> {
+        // SAFETY: inside of the instance, which is alive (static assertions in
+        // aot/aot_runtime.c), and aligned to 4.
+        unsafe { self.raw.byte_add(TRAP_WORD_OFFSET).cast() }
     }
 
     fn take_trap(&mut self) -> Trap {
         // SAFETY: the instance is alive; the text is copied before it is cleared.
         let reason = unsafe { text(sys::wasm_runtime_get_exception(self.raw.as_ptr())) };
+        // SAFETY: see `trap_word`; code that runs no more has written it.
+        let word = unsafe { self.trap_word().read() };
         let host_trap = self.data_mut().host_trap.take();
         self.clear_trap();
         let reason = reason.strip_prefix("Exception: ").unwrap_or(&reason);
-        host_trap.unwrap_or_else(|| self.explain(reason))
+        let is_code_aot = MODE == Mode::Aot;
+        let place = Some(word).filter(|word| is_code_aot && *word & TRAP_PLACE_MASK != 0);
+        host_trap.unwrap_or_else(|| Trap { place, ..self.explain(reason) })
     }
 
     /// Gas that runs out and an interruption are `unreachable` in the code; a module's

@@ -270,6 +270,9 @@ pub enum Event {
         restart_in_ms: u32,
         #[n(70)]
         kind: Option<TrapKind>,
+        /// Where, as compiled code left it (`aot_compiler::trap_place`).
+        #[n(71)]
+        place: Option<u32>,
     },
     /// A call runs longer than its limit. Compiled code cannot be stopped from
     /// inside, so the starter ends the process.

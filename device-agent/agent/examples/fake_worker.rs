@@ -129,7 +129,13 @@ impl Worker {
             "traps" => {
                 self.usage.activity = Activity::BackingOff;
                 let (export, detail) = ("tick".into(), "unreachable".into());
-                self.say(&Event::Trapped { export, detail, restart_in_ms: 60_000, kind: None });
+                self.say(&Event::Trapped {
+                    export,
+                    detail,
+                    restart_in_ms: 60_000,
+                    kind: None,
+                    place: None,
+                });
             }
             _ => {}
         }

@@ -12,10 +12,9 @@ use crate::guests::Request;
 use crate::program;
 use crate::shared::{Shared, to_ms};
 use crate::ticks::{Tick, Ticks};
-use crate::trap_kind::kind_of;
+use crate::trap_kind::{Sort, sort_of};
 use known_answer::Step;
 use module_limits::{Limit, LimitAction, LimitActions};
-use module_traps::TrapKind as TrapSort;
 use scheduling::RealTime;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -363,12 +362,12 @@ impl Guest<'_> {
                 }
             }
             Err(error) => {
-                let kind = match &error {
-                    InstantiateError::Failed(trap) => kind_of(trap),
-                    InstantiateError::OutOfGas { .. } => TrapSort::OutOfGas,
-                    _ => TrapSort::Other,
+                let sort = match &error {
+                    InstantiateError::Failed(trap) => sort_of(trap),
+                    InstantiateError::OutOfGas { .. } => Sort::of(module_traps::TrapKind::OutOfGas),
+                    _ => Sort::of(module_traps::TrapKind::Other),
                 };
-                self.report_trap(START_FUNCTION, error.to_string(), kind);
+                self.report_trap(START_FUNCTION, error.to_string(), sort);
             }
         }
     }
@@ -418,7 +417,11 @@ impl Guest<'_> {
             Err(CallError::Trap(trap)) => self.end_by_trap(export, trap),
             // Name and type were checked when the module was loaded.
             other => {
-                self.discard(export, format!("call {export}: {other:?}"), TrapSort::Other);
+                self.discard(
+                    export,
+                    format!("call {export}: {other:?}"),
+                    Sort::of(module_traps::TrapKind::Other),
+                );
             }
         }
         None
@@ -462,7 +465,7 @@ impl Guest<'_> {
     /// A call has ended in a trap: its own, or because a limit was reached.
     pub fn end_by_trap(&mut self, export: &str, trap: &Trap) {
         let by_host = self.meters.take_ended_by();
-        let kind = kind_of(trap);
+        let sort = sort_of(trap);
         let (limit, detail) = match (trap.kind, by_host) {
             (TrapKind::OutOfGas, _) => {
                 let limit = self.gas.reached();
@@ -472,13 +475,13 @@ impl Guest<'_> {
                 (Limit::CallTime, "ran longer than its time and was interrupted".to_owned())
             }
             (TrapKind::Guest, Some(limit)) => (limit, trap.reason.clone()),
-            (TrapKind::Guest, None) => return self.discard(export, trap.reason.clone(), kind),
+            (TrapKind::Guest, None) => return self.discard(export, trap.reason.clone(), sort),
         };
         match self.actions.at(limit) {
             LimitAction::Stop => self.halt(limit, format!("{export}: {detail}")),
             _ => {
                 self.shared.note_hit(limit, LimitAction::Restart);
-                self.discard(export, detail, kind);
+                self.discard(export, detail, sort);
             }
         }
     }
@@ -514,13 +517,13 @@ impl Guest<'_> {
     }
 
     /// Throws the instance away after a trap.
-    pub fn discard(&mut self, export: &str, detail: String, kind: TrapSort) {
+    pub fn discard(&mut self, export: &str, detail: String, sort: Sort) {
         self.take_away();
         if self.is_given_up_by_trap() {
-            self.count_trap(kind);
+            self.count_trap(sort.kind);
             return self.finish(None, format!("trapped: {detail}"));
         }
-        self.report_trap(export, detail, kind);
+        self.report_trap(export, detail, sort);
     }
 
     pub fn take_away(&mut self) {
@@ -531,17 +534,18 @@ impl Guest<'_> {
         self.is_initialised = false;
     }
 
-    fn report_trap(&mut self, export: &str, detail: String, kind: TrapSort) {
+    fn report_trap(&mut self, export: &str, detail: String, sort: Sort) {
         let now = Instant::now();
         let delay = self.backoff.after_trap(now);
         self.resume_at = now + delay;
-        self.count_trap(kind);
+        self.count_trap(sort.kind);
         self.set_activity(Activity::BackingOff);
         let (export, restart_in_ms) = (export.to_owned(), to_ms(delay));
-        self.shared.send(&Event::Trapped { export, detail, restart_in_ms, kind: Some(kind) });
+        let (kind, place) = (Some(sort.kind), sort.place);
+        self.shared.send(&Event::Trapped { export, detail, restart_in_ms, kind, place });
     }
 
-    fn count_trap(&self, kind: TrapSort) {
+    fn count_trap(&self, kind: module_traps::TrapKind) {
         self.shared.update_usage(|usage| {
             usage.traps += 1;
             usage.trap_kinds.get_or_insert_default().note(kind);

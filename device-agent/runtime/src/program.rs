@@ -6,6 +6,7 @@
 
 use crate::guest::Guest;
 use crate::shared::to_ms;
+use crate::trap_kind::Sort;
 use module_traps::TrapKind;
 use std::time::Instant;
 use wamr::{CallError, FuncType, Instance, InstantiateError, Module, Trap};
@@ -50,7 +51,9 @@ impl Guest<'_> {
             (Ok(_), _) => self.end_program(0),
             (Err(CallError::Trap(_)), Some(code)) => self.end_program(code),
             (Err(CallError::Trap(trap)), None) => self.end_by_trap(WASI_START, &trap),
-            (Err(other), _) => self.discard(WASI_START, other.to_string(), TrapKind::Other),
+            (Err(other), _) => {
+                self.discard(WASI_START, other.to_string(), Sort::of(TrapKind::Other))
+            }
         }
     }
 
@@ -66,7 +69,7 @@ impl Guest<'_> {
             }
             _ => {
                 self.shared.update_usage(|usage| usage.error_returns += 1);
-                self.discard(WASI_START, detail, TrapKind::Other);
+                self.discard(WASI_START, detail, Sort::of(TrapKind::Other));
             }
         }
     }

@@ -3,8 +3,26 @@
 use module_traps::TrapKind;
 use wamr::{Trap, TrapKind as Cause};
 
+/// Why and where, as it is counted and told.
+#[derive(Debug, Clone, Copy)]
+pub struct Sort {
+    pub kind: TrapKind,
+    /// As compiled code left it.
+    pub place: Option<u32>,
+}
+
+impl Sort {
+    pub fn of(kind: TrapKind) -> Self {
+        Self { kind, place: None }
+    }
+}
+
+pub fn sort_of(trap: &Trap) -> Sort {
+    Sort { kind: kind_of(trap), place: trap.place }
+}
+
 /// Words that are not WAMR's come from a host function.
-pub fn kind_of(trap: &Trap) -> TrapKind {
+fn kind_of(trap: &Trap) -> TrapKind {
     match trap.kind {
         Cause::OutOfGas => TrapKind::OutOfGas,
         Cause::Interrupted => TrapKind::Interrupted,

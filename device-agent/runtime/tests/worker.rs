@@ -11,6 +11,7 @@ mod support;
 #[path = "worker/ticks.rs"]
 mod ticks;
 
+use aot_compiler::trap_place;
 use known_answer::{Step, Value};
 use module_traps::TrapKind;
 use simulated_sensor::SimulatedSensor;
@@ -273,15 +274,55 @@ fn a_module_that_trapped_goes_on_as_a_fresh_instance() {
     for restart_in_ms in [100, 200] {
         let (export, detail) = ("tick".into(), "unreachable".into());
         let kind = Some(TrapKind::Unreachable);
-        let trap = Event::Trapped { export, detail, restart_in_ms, kind };
-        assert_eq!(worker.find(is_trap), trap);
+        let mut trap = worker.find(is_trap);
+        if let Event::Trapped { place, .. } = &mut trap {
+            assert!(place.take().is_some());
+        }
+        let place = None;
+        assert_eq!(trap, Event::Trapped { export, detail, restart_in_ms, kind, place });
         assert_eq!(worker.usage().activity, Activity::BackingOff);
         worker.find(is_init);
     }
     let usage = worker.usage();
     assert_eq!((usage.traps, usage.restarts), (2, 2));
     assert_eq!(usage.trap_kinds.unwrap().of(TrapKind::Unreachable), 2);
+    let usage = worker.usage_when(|usage| usage.overhead_bytes.is_some());
     assert!(usage.overhead_bytes.is_some_and(|bytes| (1_000..1_000_000).contains(&bytes)));
+}
+
+/// That what code left leads to the instruction that trapped.
+fn check_place(
+    wasm: &[u8],
+    is_metered: bool,
+    kind: TrapKind,
+    place: Option<u32>,
+    is_hardware: bool,
+) {
+    let is_by_fault =
+        is_hardware && matches!(kind, TrapKind::MemoryOutOfBounds | TrapKind::StackOverflow);
+    if is_by_fault || kind == TrapKind::HostRefused {
+        assert_eq!(place, None, "{kind}: nothing of the code ran");
+        return;
+    }
+    let found =
+        trap_place::find(wasm, is_metered, place.expect("code leaves it")).unwrap().unwrap();
+    let name = if kind == TrapKind::StackOverflow { "deeper" } else { "tick" };
+    assert_eq!(
+        (found.function, found.name.as_deref()),
+        (1 + u32::from(name == "tick"), Some(name))
+    );
+    let operator = match kind {
+        TrapKind::Unreachable => 0x00,
+        TrapKind::MemoryOutOfBounds => 0x28,
+        TrapKind::DivideByZero | TrapKind::IntegerOverflow => 0x6d,
+        TrapKind::InvalidConversion => 0xa8,
+        TrapKind::StackOverflow => {
+            return assert_eq!(found.offset, None, "the function as a whole");
+        }
+        _ => 0x11,
+    };
+    let offset = found.offset.expect("an instruction") as usize;
+    assert_eq!(wasm[offset], operator, "{kind} at {offset:#x}");
 }
 
 #[test]
@@ -313,11 +354,22 @@ fn a_trap_is_counted_by_its_kind() {
                  (func $deeper (call $deeper) (global.set $zero (i32.const 0)))
                  (func (export "tick") (result i32) {body} (i32.const 0)))"#
         );
+        let wasm = wat::parse_str(&module).unwrap();
+        // A metered module's places lead back to the module without charges.
+        let metered = Worker::metered(&module, limits());
+        metered.send(&START);
+        let trap = metered.find(|event| matches!(event, Event::Trapped { .. }));
+        let Event::Trapped { kind: told, place, .. } = trap else { unreachable!() };
+        assert_eq!(told, Some(kind), "{body}");
+        let is_hardware = metered.hello.bounds_checks == "hardware";
+        check_place(&wasm, true, kind, place, is_hardware);
+        drop(metered);
         let worker = Worker::with(&module, limits());
         worker.send(&START);
         let trap = worker.find(|event| matches!(event, Event::Trapped { .. }));
-        let Event::Trapped { kind: told, detail, .. } = trap else { unreachable!() };
+        let Event::Trapped { kind: told, detail, place, .. } = trap else { unreachable!() };
         assert_eq!(told, Some(kind), "{body}: {detail}");
+        check_place(&wasm, false, kind, place, is_hardware);
         let counts = worker.usage().trap_kinds.unwrap();
         assert!(counts.iter().all(|count| count.kind == kind), "{body}: {counts:?}");
         assert!(counts.of(kind) > 0, "{body}");

@@ -302,6 +302,7 @@ impl App {
     }
 
     pub fn devices(&self) -> Vec<Device> {
+        self.find_trap_places(|_| true);
         let state = self.state();
         let telemetry = self.telemetry();
         let mut devices: Vec<_> = state.model.devices.values().collect();
@@ -311,6 +312,8 @@ impl App {
     }
 
     pub fn device(&self, reference: &str) -> Result<Device, AppError> {
+        let device = self.state().model.find_device(reference)?.device.clone();
+        self.find_trap_places(|id| *id == device);
         let state = self.state();
         let record = state.model.find_device(reference)?;
         Ok(views::device(&state, &self.telemetry(), record, self.now_ms()))

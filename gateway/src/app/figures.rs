@@ -11,6 +11,7 @@ use gateway_api::{
 
 impl App {
     pub fn ps(&self) -> Vec<AppStatus> {
+        self.find_trap_places(|_| true);
         let state = self.state();
         let telemetry = self.telemetry();
         let mut devices: Vec<_> = state.model.devices.values().collect();

@@ -53,6 +53,7 @@ mod status;
 #[cfg(test)]
 pub(crate) mod tests;
 mod transfer;
+mod trap_places;
 mod trust;
 mod views;
 mod wasi;

@@ -12,6 +12,7 @@ use crate::store::record::{
     ModuleRecord,
 };
 use crate::telemetry::{AppFigures, DeviceTelemetry, StoredLog, StoredPublished, Telemetry};
+use device_protocol::TrapReport;
 use device_protocol::{
     AppReport, AppState, BuildReport, Capabilities, HostCallReport, InboxReport, LoadReport,
     MetricReport, OutletReport, RefusalCode, StorageReport, SystemReport,
@@ -20,7 +21,7 @@ use gateway_api::{
     AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, Device, DeviceProgress,
     DeviceSample, DeviceSelector, Event, HostCallStatus, InboxStatus, LimitHit, LimitLast,
     LinkedInput, LogLine, MetricStatus, Module, ModuleExtern, ModuleLimits, ModuleMemory,
-    OutletStatus, ProgramStatus, Provisions, Published, StorageStatus, SystemStatus,
+    OutletStatus, ProgramStatus, Provisions, Published, StorageStatus, SystemStatus, TrapStatus,
 };
 use module_limits::{Limit, LimitAction, LimitHits};
 use module_package::{CompilePolicy, DeviceId, NO_POLICY};
@@ -425,6 +426,16 @@ fn app_status(
         worker_cpu_us: app.worker_cpu_us,
         outlets: app.outlets.iter().flatten().map(outlet).collect(),
         ticks: app.ticks.clone(),
+        last_trap: app.last_trap.as_ref().map(|trap| last_trap(trap, of_device)),
+    }
+}
+
+fn last_trap(trap: &TrapReport, of_device: &DeviceTelemetry) -> TrapStatus {
+    TrapStatus {
+        export: trap.export.clone(),
+        kind: trap.kind,
+        detail: trap.detail.clone(),
+        place: of_device.trap_places.get(trap).cloned(),
     }
 }
 

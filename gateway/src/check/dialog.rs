@@ -335,6 +335,7 @@ mod tests {
                 detail: "unreachable".into(),
                 restart_in_ms: 0,
                 kind: None,
+                place: None,
             }],
             other => good(other, 0),
         });

@@ -1,6 +1,6 @@
 //! One device: its last report, what follows from the last two, and its past.
 
-use super::{LOG_LINES_KEPT, OFFLINE_AFTER_MS, POINTS_MAX, PUBLISHED_KEPT, Ring, cpu};
+use super::{LOG_LINES_KEPT, OFFLINE_AFTER_MS, POINTS_MAX, PUBLISHED_KEPT, Ring, TrapPlaces, cpu};
 use device_protocol::{BuildReport, GuestReport, Report};
 use module_package::{MANIFEST_APPS_MAX, SUBSCRIPTIONS_MAX};
 use std::collections::HashMap;
@@ -38,6 +38,7 @@ pub struct DeviceTelemetry {
     app_cpu_percent: HashMap<String, Option<f64>>,
     points: Ring<DevicePoint>,
     app_points: HashMap<String, Ring<AppPoint>>,
+    pub trap_places: TrapPlaces,
     pub logs: Ring<StoredLog>,
     pub published: Ring<StoredPublished>,
 }
@@ -105,6 +106,7 @@ impl Default for DeviceTelemetry {
             app_cpu_percent: HashMap::new(),
             points: Ring::new(POINTS_MAX),
             app_points: HashMap::new(),
+            trap_places: TrapPlaces::default(),
             logs: Ring::new(LOG_LINES_KEPT),
             published: Ring::new(PUBLISHED_KEPT),
         }
@@ -275,6 +277,10 @@ fn bound(report: &mut Report) {
             outlets.truncate(OUTLETS_MAX);
             outlets.iter_mut().for_each(|outlet| cut(&mut outlet.channel, NAME_BYTES_MAX));
         }
+        if let Some(trap) = &mut app.last_trap {
+            cut(&mut trap.export, NAME_BYTES_MAX);
+            cut(&mut trap.detail, DETAIL_BYTES_MAX);
+        }
         if let Some(confinement) = &mut app.confinement {
             confinement.truncate(CONFINEMENT_NAMES_MAX);
             confinement.iter_mut().for_each(|name| cut(name, NAME_BYTES_MAX));
@@ -351,6 +357,7 @@ mod tests {
             overhead_bytes: None,
             worker_cpu_us: None,
             outlets: None,
+            last_trap: None,
             fallback: false,
             guest: None,
         }

@@ -9,6 +9,7 @@ mod cpu;
 mod device;
 mod increase;
 mod ring;
+mod trap_places;
 
 pub(crate) use device::cut;
 pub use device::{
@@ -16,6 +17,7 @@ pub use device::{
 };
 pub use increase::Increase;
 pub use ring::Ring;
+pub use trap_places::TrapPlaces;
 
 use module_package::DeviceId;
 use std::collections::HashMap;

@@ -11,10 +11,10 @@
 ;;     0  stp x29, x30, [sp, #-0x10]!
 ;;     4  mov x29, sp
 ;;     8  sub sp, sp, #0x10
-;;     c  mov x14, sp
-;;    10  sub x14, x14, #4, lsl #12
-;;    14  ldr x15, [x0, #0x20]
-;;    18  cmp x14, x15
+;;     c  mov x15, sp
+;;    10  sub x15, x15, #4, lsl #12
+;;    14  ldr x3, [x0, #0x20]
+;;    18  cmp x15, x3
 ;;    1c  b.lo #0x54
 ;;    20  mov x3, sp
 ;;    24  stur w1, [sp]
@@ -23,16 +23,19 @@
 ;;    30  mov w2, #3
 ;;    34  bl aot_invoke_native
 ;;    38  tst w0, #0xff
-;;    3c  b.eq #0x60
+;;    3c  b.eq #0x68
 ;;    40  ldur w0, [sp]
 ;;    44  add sp, sp, #0x10
 ;;    48  ldp x29, x30, [sp], #0x10
 ;;    4c  ret
-;;    50  b #0x60
+;;    50  b #0x68
 ;;    54  ldr x0, [x0, #0x10]
-;;    58  mov w1, #0xb
-;;    5c  bl aot_set_exception_with_id
-;;    60  mov w0, #0
-;;    64  add sp, sp, #0x10
-;;    68  ldp x29, x30, [sp], #0x10
-;;    6c  ret
+;;    58  mov w1, #0x2c000000
+;;    5c  str w1, [x0, #0xe4]
+;;    60  mov w1, #0xb
+;;    64  bl aot_set_exception_with_id
+;;    68  mov w0, #0
+;;    6c  add sp, sp, #0x10
+;;    70  ldp x29, x30, [sp], #0x10
+;;    74  ret
+;;    78  .zero 8

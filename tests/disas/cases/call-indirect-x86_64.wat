@@ -55,7 +55,7 @@
 ;;    9c  call rax
 ;;    9e  movzx rcx, byte ptr [rbx + 0x68]
 ;;    a3  test cl, cl
-;;    a5  jne 0x103
+;;    a5  jne 0x10c
 ;;    ab  mov rbx, qword ptr [rsp]
 ;;    af  mov r12, qword ptr [rsp + 8]
 ;;    b4  mov r13, qword ptr [rsp + 0x10]
@@ -64,27 +64,29 @@
 ;;    c2  mov rsp, rbp
 ;;    c5  pop rbp
 ;;    c6  ret
-;;    c7  jmp 0x103
+;;    c7  jmp 0x10c
 ;;    cc  mov rdi, r12
-;;    cf  mov eax, 6
+;;    cf  mov eax, 0x1800004a
 ;;    d4  jmp 0xf8
 ;;    d9  mov rdi, r12
-;;    dc  mov eax, 9
+;;    dc  mov eax, 0x2400004a
 ;;    e1  jmp 0xf8
 ;;    e6  mov rdi, r12
-;;    e9  mov eax, 8
+;;    e9  mov eax, 0x2000004a
 ;;    ee  jmp 0xf8
-;;    f3  mov eax, 0xb
+;;    f3  mov eax, 0x2c00003d
 ;;    f8  mov rdi, qword ptr [rdi + 0x10]
-;;    fc  mov esi, eax
-;;    fe  call aot_set_exception_with_id
-;;   103  xor eax, eax
-;;   105  mov rbx, qword ptr [rsp]
-;;   109  mov r12, qword ptr [rsp + 8]
-;;   10e  mov r13, qword ptr [rsp + 0x10]
-;;   113  mov r14, qword ptr [rsp + 0x18]
-;;   118  add rsp, 0x20
-;;   11c  mov rsp, rbp
-;;   11f  pop rbp
-;;   120  ret
-;;   121  .zero 15
+;;    fc  mov dword ptr [rdi + 0xe4], eax
+;;   102  shr eax, 0x1a
+;;   105  mov esi, eax
+;;   107  call aot_set_exception_with_id
+;;   10c  xor eax, eax
+;;   10e  mov rbx, qword ptr [rsp]
+;;   112  mov r12, qword ptr [rsp + 8]
+;;   117  mov r13, qword ptr [rsp + 0x10]
+;;   11c  mov r14, qword ptr [rsp + 0x18]
+;;   121  add rsp, 0x20
+;;   125  mov rsp, rbp
+;;   128  pop rbp
+;;   129  ret
+;;   12a  .zero 6

@@ -9,7 +9,7 @@
 ;;     4  c.sdsp s0, 0(sp)
 ;;     6  c.mv s0, sp
 ;;     8  sext.w a3, a2
-;;     c  beqz a3, 0x5a
+;;     c  beqz a3, 0x60
 ;;    10  lui a3, 0x80000
 ;;    14  sext.w a4, a1
 ;;    18  c.addiw a3, 0
@@ -36,15 +36,20 @@
 ;;    5c  c.ldsp s0, 0(sp)
 ;;    5e  c.addi16sp sp, 0x10
 ;;    60  c.jr ra
-;;    62  c.li a1, 3
-;;    64  c.j 4
-;;    66  c.li a1, 4
-;;    68  c.ld a0, 0x10(a0)
-;;    6a  c.slli a1, 0x20
-;;    6c  c.srai a1, 0x20
-;;    6e  call aot_set_exception_with_id
-;;    76  c.li a0, 0
-;;    78  c.ldsp ra, 8(sp)
-;;    7a  c.ldsp s0, 0(sp)
-;;    7c  c.addi16sp sp, 0x10
-;;    7e  c.jr ra
+;;    62  lui a1, 0xc000
+;;    66  addi a1, a1, 0x27
+;;    6a  c.j 0xa
+;;    6c  lui a1, 0x10000
+;;    70  addi a1, a1, 0x27
+;;    74  c.ld a0, 0x10(a0)
+;;    76  sw a1, 0xe4(a0)
+;;    7a  srliw a1, a1, 0x1a
+;;    7e  c.slli a1, 0x20
+;;    80  c.srai a1, 0x20
+;;    82  call aot_set_exception_with_id
+;;    8a  c.li a0, 0
+;;    8c  c.ldsp ra, 8(sp)
+;;    8e  c.ldsp s0, 0(sp)
+;;    90  c.addi16sp sp, 0x10
+;;    92  c.jr ra
+;;    94  .zero 12

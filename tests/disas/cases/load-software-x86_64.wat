@@ -18,11 +18,12 @@
 ;;    2c  pop rbp
 ;;    2d  ret
 ;;    2e  mov rdi, qword ptr [rdi + 0x10]
-;;    32  mov eax, 2
-;;    37  mov esi, eax
-;;    39  call aot_set_exception_with_id
-;;    3e  xor eax, eax
-;;    40  mov rsp, rbp
-;;    43  pop rbp
-;;    44  ret
-;;    45  .zero 11
+;;    32  mov dword ptr [rdi + 0xe4], 0x8000029
+;;    3c  mov eax, 2
+;;    41  mov esi, eax
+;;    43  call aot_set_exception_with_id
+;;    48  xor eax, eax
+;;    4a  mov rsp, rbp
+;;    4d  pop rbp
+;;    4e  ret
+;;    4f  .zero 1

@@ -40,20 +40,22 @@
 ;;    7f  mov rsp, rbp
 ;;    82  pop rbp
 ;;    83  ret
-;;    84  mov eax, 2
+;;    84  mov eax, 0x800002f
 ;;    89  mov rdi, r12
 ;;    8c  jmp 0x99
 ;;    91  mov r12, rdi
-;;    94  mov eax, 0xb
+;;    94  mov eax, 0x2c000027
 ;;    99  mov rdi, qword ptr [rdi + 0x10]
-;;    9d  mov esi, eax
-;;    9f  call aot_set_exception_with_id
-;;    a4  xor eax, eax
-;;    a6  mov rbx, qword ptr [rsp]
-;;    aa  mov r12, qword ptr [rsp + 8]
-;;    af  mov r13, qword ptr [rsp + 0x10]
-;;    b4  add rsp, 0x20
-;;    b8  mov rsp, rbp
-;;    bb  pop rbp
-;;    bc  ret
-;;    bd  .zero 3
+;;    9d  mov dword ptr [rdi + 0xe4], eax
+;;    a3  shr eax, 0x1a
+;;    a6  mov esi, eax
+;;    a8  call aot_set_exception_with_id
+;;    ad  xor eax, eax
+;;    af  mov rbx, qword ptr [rsp]
+;;    b3  mov r12, qword ptr [rsp + 8]
+;;    b8  mov r13, qword ptr [rsp + 0x10]
+;;    bd  add rsp, 0x20
+;;    c1  mov rsp, rbp
+;;    c4  pop rbp
+;;    c5  ret
+;;    c6  .zero 10

@@ -271,7 +271,13 @@ fn begin(live: &mut FakeWorker, stored: &[StoredValue]) -> Vec<Message> {
             let (export, detail) = ("tick".into(), "unreachable".into());
             let kind = Some(TrapKind::Unreachable);
             live.usage.trap_kinds.get_or_insert_default().note(TrapKind::Unreachable);
-            said.push(Message::Trapped { export, detail, restart_in_ms: 100, kind });
+            said.push(Message::Trapped {
+                export,
+                detail,
+                restart_in_ms: 100,
+                kind,
+                place: Some(77),
+            });
         }
         // Counts its starts.
         "stores" => {

@@ -145,6 +145,7 @@ impl Agent {
         let rss_bytes = serving.map_or(0, |worker| self.meter.worker_rss_bytes(worker));
         let mut report = app_report(app, wanted, fetch, &usage, rss_bytes, now);
         let worker = serving.or(wanted.worker());
+        report.last_trap = self.counters.last_trap(name);
         report.worker_cpu_us = serving.and_then(|worker| self.meter.worker_cpu_us(worker));
         let outlets = usage.outlets.as_deref().unwrap_or_default();
         report.outlets = outlets_report(outlets, name, &self.outbox);

@@ -6,12 +6,13 @@ use crate::install::{Figures, Input, WorkerId, WorkerInput};
 use crate::refusal::{Refusal, of_limit, of_load_failure, shorten};
 use crate::store::StoreError;
 use crate::workers::{WorkerNews, info_of};
-use device_protocol::{LogLine, MESSAGE_VERSION, PublishedMessage, RefusalCode};
+use device_protocol::{LogLine, MESSAGE_VERSION, PublishedMessage, RefusalCode, TrapReport};
 use module_limits::{Limit, LimitAction};
 use module_package::{AppEntry, Release};
 use worker_protocol::{
     Activity, ClockTrust, Command, ConfigEntry, Event as Message, Grants, Hello,
-    LOG_LINE_BYTES_MAX, Limits, Load, LogLevel, PUBLISH_BYTES_MAX, Published, Usage, WallClock,
+    LOG_LINE_BYTES_MAX, Limits, Load, LogLevel, NAME_BYTES_MAX, PUBLISH_BYTES_MAX, Published,
+    Usage, WallClock,
 };
 
 const CONFINEMENT_NAMES_MAX: usize = 24;
@@ -170,7 +171,14 @@ impl Agent {
                 self.publish_value(app, is_granted, value, now);
                 None
             }
-            Message::Trapped { export, detail, restart_in_ms, .. } => {
+            Message::Trapped { export, detail, restart_in_ms, kind, place } => {
+                if let Some(release) = &slot.release {
+                    let artifact = release.artifact;
+                    let (export, detail) =
+                        (shorten(export.clone(), NAME_BYTES_MAX), shorten(detail.clone(), 300));
+                    let trap = TrapReport { export, kind, place, artifact, detail };
+                    self.counters.note_trap(&app, trap);
+                }
                 let text = format!("{export} trapped: {detail}; restart in {restart_in_ms} ms");
                 self.log_line(app, "error", text, now);
                 Some(WorkerInput::Trapped(shorten(format!("{export}: {detail}"), 300)))

@@ -6,6 +6,7 @@
 
 use super::{guest, outlets};
 use crate::install::WorkerId;
+use device_protocol::TrapReport;
 use module_limits::{Limit, LimitAction, LimitHits};
 use std::collections::BTreeMap;
 use worker_protocol::{GuestUsage, Usage};
@@ -24,6 +25,7 @@ struct AppCounters {
     /// Of these, by channel.
     outlets_dropped: BTreeMap<String, u64>,
     worker_restarts: u64,
+    last_trap: Option<TrapReport>,
     /// Limits for which a worker was ended.
     limits: LimitHits,
 }
@@ -55,6 +57,14 @@ impl Counters {
         if let Some(channel) = channel {
             *app.outlets_dropped.entry(channel.to_owned()).or_default() += 1;
         }
+    }
+
+    pub fn note_trap(&mut self, app: &str, trap: TrapReport) {
+        self.apps.entry(app.to_owned()).or_default().last_trap = Some(trap);
+    }
+
+    pub fn last_trap(&self, app: &str) -> Option<TrapReport> {
+        self.apps.get(app)?.last_trap.clone()
     }
 
     /// A limit was reached for which a worker is ended, who cannot say so any more.

@@ -233,6 +233,7 @@ fn empty_report(entry: &AppEntry) -> AppReport {
         worker_cpu_us: None,
         outlets: None,
         program: None,
+        last_trap: None,
     }
 }
 

@@ -3,10 +3,12 @@
 use super::fleet::{FakeDevice, Fleet, app_report, plain_wasm};
 use crate::app::{LogQuery, PageRequest, PublishedQuery, UpRefusal};
 use device_protocol::{
-    AppState, Bitmap, LogLine, LogMessage, PublishedMessage, RefusalCode, Refused, Topic, Want,
+    AppState, Bitmap, LogLine, LogMessage, PublishedMessage, RefusalCode, Refused, Topic,
+    TrapReport, Want,
 };
 use gateway_api::{Connection, Event, ProgressState};
-use module_package::{BlobId, ReleaseId};
+use module_package::{ArtifactId, BlobId, ReleaseId};
+use module_traps::TrapKind;
 
 fn encode(message: impl minicbor::Encode<()>) -> Vec<u8> {
     minicbor::to_vec(message).unwrap()
@@ -161,4 +163,49 @@ fn a_device_gets_only_blobs_that_its_manifests_name_and_only_blocks_that_exist()
     fleet.work(|_| Ok(vec![8; 40_000]), |_| Ok(0));
     assert_ne!(fleet.release(&device).artifact, artifact);
     want(&device, artifact.into(), None).unwrap();
+}
+
+#[test]
+fn a_trap_is_told_by_function_and_offset_of_the_module_that_was_uploaded() {
+    let fleet = Fleet::new();
+    let pi = FakeDevice::new(1, "aarch64-linux");
+    fleet.enrol(&pi);
+    let text = r#"(module
+        (func $update (param i32) (result i32) (i32.div_u (i32.const 1) (local.get 0)))
+        (func (export "tick") (result i32) (call $update (i32.const 0))))"#;
+    let wasm = wat::parse_str(text).unwrap();
+    fleet.upload("filter", &wasm);
+    fleet.deploy("filter");
+    fleet.work_well();
+    let manifest = fleet.manifest(&pi).unwrap();
+    let artifact = fleet.release(&pi).artifact;
+    // The operator in the body of the first function: locals, two operands before it.
+    let offset = wasm.windows(2).position(|bytes| bytes == [0x6e, 0x0b]).unwrap();
+    let report = |counter, place, of| {
+        let mut app = app_report("filter", manifest.apps[0].release, AppState::Running);
+        app.artifact = Some(artifact);
+        let (export, kind) = ("tick".into(), Some(TrapKind::DivideByZero));
+        let detail = "integer divide by zero".into();
+        app.last_trap = Some(TrapReport { export, kind, place, artifact: of, detail });
+        fleet.report(&pi, &pi.report(counter, manifest.seq, vec![app]));
+    };
+    let told = || fleet.app.device(&pi.name).unwrap().apps.remove(0).last_trap.unwrap();
+    report(1, Some(4 << 26 | offset as u32), artifact);
+    let trap = told();
+    assert_eq!(
+        (trap.kind, trap.detail.as_str()),
+        (Some(TrapKind::DivideByZero), "integer divide by zero")
+    );
+    let place = trap.place.unwrap();
+    assert_eq!((place.function, place.name.as_deref()), (0, Some("update")));
+    assert_eq!((place.offset, place.is_line), (Some(offset as u64), false));
+    // The same from `ps`, and from a listing.
+    assert_eq!(fleet.app.ps()[0].last_trap.as_ref().unwrap().place, Some(place));
+    // A device may say anything: beyond the code, and of code that is not its own.
+    report(2, Some(u32::MAX), artifact);
+    assert_eq!(told().place, None);
+    report(3, Some(9), ArtifactId([9; 32]));
+    assert_eq!(told().place, None);
+    report(4, None, artifact);
+    assert_eq!(told().place, None);
 }
