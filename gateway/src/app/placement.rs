@@ -31,7 +31,10 @@ impl App {
         let mut state = self.state();
         let Some(record) = state.model.devices.get(device) else { return };
         let is_soon = |at_ms: u64| now_ms.saturating_sub(at_ms) < CHANGED_AGAIN_MS_MIN;
-        if record.capabilities.as_ref() == Some(told)
+        // Most devices have nothing that their enrolment has not told: ten thousand of them
+        // need no record more each.
+        let enrolled = Capabilities { sensors: record.sensors.clone(), ..Capabilities::default() };
+        if record.capabilities.as_ref().unwrap_or(&enrolled) == told
             || record.capabilities_at_ms.is_some_and(is_soon)
         {
             return;

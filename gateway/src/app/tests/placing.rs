@@ -120,7 +120,12 @@ fn what_is_declared_and_not_there_is_refused_with_the_reason() {
 fn a_flood_of_changes_makes_no_flood_of_records() {
     let (fleet, hall, _) = fleet_of_two();
     let records = || fleet.app.audit(0, Some(500)).unwrap().records.len();
+    let plain = FakeDevice::new(3, "x86_64-linux");
+    fleet.enrol(&plain);
     let before = records();
+    let enrolled = Capabilities { sensors: plain.sensors.clone(), ..Capabilities::default() };
+    tell(&fleet, &plain, 1, &enrolled);
+    assert_eq!(records(), before, "it has told nothing new");
     for counter in 2..50 {
         let name = format!("npu:{counter}");
         tell(&fleet, &hall, counter, &has(&[], &[&name]));
