@@ -24,7 +24,7 @@ pub fn read(sysfs: &Path, device: &str, channel: &str) -> Result<f64, HardwareEr
         }
         input => input?,
     };
-    Ok(number * unit(kind))
+    Ok(number / per_unit(kind))
 }
 
 /// The channel's own, or that of all channels of its kind.
@@ -50,9 +50,10 @@ fn kind_of(channel: &str) -> &str {
     channel[..end].trim_end_matches(|c: char| c.is_ascii_digit())
 }
 
-fn unit(kind: &str) -> f64 {
+/// The kernel tells thousandths of these.
+fn per_unit(kind: &str) -> f64 {
     match kind {
-        "in_temp" | "in_voltage" | "in_current" | "in_humidityrelative" => 1e-3,
+        "in_temp" | "in_voltage" | "in_current" | "in_humidityrelative" => 1_000.0,
         _ => 1.0,
     }
 }
