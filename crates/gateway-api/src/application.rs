@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 /// An application file, and what it needs to be read elsewhere than beside its modules.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewApplication {
     /// The file's text: docs/application-file.md.
@@ -24,6 +25,7 @@ pub struct NewApplication {
 
 /// What applying a file would change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ApplicationPlan {
     pub application: String,
     /// The version that is there, 0 if there is none.
@@ -40,6 +42,7 @@ pub struct ApplicationPlan {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModulePlan {
     pub module: String,
     pub action: PlanAction,
@@ -51,6 +54,7 @@ pub struct ModulePlan {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PlanAction {
     Add,
@@ -71,6 +75,7 @@ impl PlanAction {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlanDifference {
     /// The field, such as `memory_bytes_max` or `sensor`.
     pub what: String,
@@ -83,6 +88,7 @@ pub struct PlanDifference {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PlanBuild {
     pub target: String,
     pub device_count: u32,
@@ -95,6 +101,7 @@ pub struct PlanBuild {
 
 /// Something wrong with the file's text, or with what it asks for at that place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileProblem {
     /// Both count from 1.
     pub line: u32,
@@ -104,6 +111,7 @@ pub struct FileProblem {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Application {
     pub name: String,
     /// Counts the files that changed anything, from 1.
@@ -117,12 +125,14 @@ pub struct Application {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ApplicationModule {
     pub name: String,
     pub deployment: Deployment,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AppliedApplication {
     pub application: Application,
     /// What was changed.

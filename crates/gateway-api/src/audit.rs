@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Some records behind one, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditPage {
     /// The oldest record that is kept.
     pub first_seq: u64,
@@ -13,6 +14,7 @@ pub struct AuditPage {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditRecord {
     pub seq: u64,
     pub time_ms: u64,
@@ -28,12 +30,14 @@ pub struct AuditRecord {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditAction {
     pub what: String,
     pub subject: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AuditSignature {
     /// `root`, `release` or `manifest`.
     pub document: String,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// What a user asks for. A later deployment of the same application replaces an
 /// earlier one on the devices that it names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewDeployment {
     /// An id, `name@version`, or `name` for its newest.
@@ -50,6 +51,7 @@ pub struct NewDeployment {
 
 /// Limits beside those that every module has, and what follows where one is reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ModuleLimits {
     /// Gas of one call, 1 to 2^63 - 1. This and the next make the module metered.
@@ -73,6 +75,7 @@ impl ModuleLimits {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DeviceSelector {
     /// Every device, also those that enrol later.
@@ -82,6 +85,7 @@ pub enum DeviceSelector {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Deployment {
     pub id: String,
     /// The module's name, under which it runs on devices.
@@ -138,6 +142,7 @@ pub fn earlier_deployment<'a>(
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DeploymentState {
     /// No device is concerned yet.
@@ -152,6 +157,7 @@ pub enum DeploymentState {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeviceProgress {
     pub device: String,
     pub device_name: String,
@@ -169,6 +175,7 @@ pub struct DeviceProgress {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ProgressState {
     /// The artifact for its target is queued, compiled or checked.

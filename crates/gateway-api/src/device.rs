@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Device {
     pub id: String,
     pub name: String,
@@ -88,6 +89,7 @@ pub struct DeviceCapabilities {
 
 /// What cannot be measured on a device is absent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SystemStatus {
     /// Processes that run or want to, over 1, 5 and 15 minutes.
     pub load: Option<[f64; 3]>,
@@ -102,6 +104,7 @@ pub struct SystemStatus {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BuildStatus {
     pub agent: String,
     /// The first 16 digits of the SHA-256 of the program's file.
@@ -117,6 +120,7 @@ pub struct BuildStatus {
 
 /// Something about a device that is no refusal and may be an attack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Alarm {
     /// `frozen`, `cloned` or `forged-reports`.
     pub kind: String,
@@ -124,6 +128,7 @@ pub struct Alarm {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Connection {
     /// Enrolled, no report yet.
@@ -145,6 +150,7 @@ impl Connection {
 
 /// A numbered refusal of a device, in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Refusal {
     pub code: u16,
     pub title: String,
@@ -155,6 +161,7 @@ pub struct Refusal {
 
 /// One application on one device, as the device reported it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AppStatus {
     pub device: String,
     pub device_name: String,
@@ -247,18 +254,21 @@ pub struct AppStatus {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LimitHit {
     pub limit: Limit,
     pub hits: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LimitLast {
     pub limit: Limit,
     pub action: LimitAction,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HostCallStatus {
     /// As `farrier.publish`; `farrier.#` and a number where the device is newer than
     /// the gateway.
@@ -270,12 +280,14 @@ pub struct HostCallStatus {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MetricStatus {
     pub name: String,
     pub value: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StorageStatus {
     pub used_bytes: u64,
     pub quota_bytes: u64,
@@ -283,6 +295,7 @@ pub struct StorageStatus {
 
 /// Messages on one channel that a module subscribes to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InboxStatus {
     pub channel: String,
     /// That wait for the module now.
@@ -320,6 +333,7 @@ pub struct TrapPlaceStatus {
 
 /// Messages on one channel that a module publishes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct OutletStatus {
     pub channel: String,
     /// That wait on the device for the connection.
@@ -332,12 +346,14 @@ pub struct OutletStatus {
 
 /// What a device's charts are drawn from, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct History {
     pub device: Vec<DeviceSample>,
     pub apps: Vec<AppSample>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeviceSample {
     pub device: String,
     pub time_ms: u64,
@@ -347,6 +363,7 @@ pub struct DeviceSample {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AppSample {
     pub device: String,
     pub app: String,
@@ -357,6 +374,7 @@ pub struct AppSample {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogLine {
     pub device: String,
     pub device_name: String,
@@ -369,6 +387,7 @@ pub struct LogLine {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Published {
     pub device: String,
     pub device_name: String,
@@ -383,6 +402,7 @@ pub struct Published {
 
 /// Devices that ask to be let in without a claim token, who waits longest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PendingEnrolments {
     pub items: Vec<PendingEnrolment>,
     /// A full list turns newcomers away.
@@ -393,6 +413,7 @@ pub struct PendingEnrolments {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PendingEnrolment {
     /// To be compared with what the device's agent says in its log.
     pub fingerprint: String,
@@ -407,6 +428,7 @@ pub struct PendingEnrolment {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AcceptedEnrolment {
     pub fingerprint: String,
     /// `None`: it has not asked yet, and gets in when it does so within an hour.
@@ -415,6 +437,7 @@ pub struct AcceptedEnrolment {
 
 /// How a module does that runs to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ProgramStatus {
     /// Since its worker started.
     pub runs: u64,

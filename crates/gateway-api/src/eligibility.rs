@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModuleEligibility {
     pub module: String,
     pub name: String,
@@ -14,6 +15,7 @@ pub struct ModuleEligibility {
 
 /// The census of a module, as far as a device must meet it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModuleNeeds {
     /// As `farrier.log`.
     pub imports: Vec<String>,
@@ -33,12 +35,14 @@ pub struct ModuleNeeds {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TableNeeds {
     pub min_slots: u32,
     pub max_slots: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeviceEligibility {
     pub device: String,
     pub device_name: String,
@@ -57,6 +61,7 @@ pub struct DeviceEligibility {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Obstacle {
     /// The number with which the device would refuse; absent for what may change by
     /// itself, such as free memory.

@@ -6,6 +6,7 @@ use crate::{AppSample, Artifact, Deployment, Device, DeviceSample, LogLine, Modu
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Event {
     /// Events were lost: read everything again.

@@ -54,6 +54,9 @@
 //! | `GET /api/v1/published?device=&app=&channel=&limit=&cursor=` | [`Page`] of [`Published`], likewise |
 //! | `GET /api/v1/events` | server-sent events, each an [`Event`] |
 //!
+//! All of it is also in the OpenAPI document `docs/openapi.json`, served as
+//! `/api/v1/openapi.json`.
+//!
 //! Lists of modules, deployments, applications, devices and of what runs come as a
 //! [`Page`]: `?limit=` (1 to 1,000) makes it one of several, `next` of its answer is the
 //! `cursor` of the following one, and `fields=id,name` leaves all other fields of the
@@ -119,12 +122,14 @@ use serde::{Deserialize, Serialize};
 
 /// Every list is an object, so that paging can be added to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct List<T> {
     pub items: Vec<T>,
 }
 
 /// A piece of a list; who reads only `items` can read it as a [`List`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Page<T> {
     pub items: Vec<T>,
     /// The `cursor` of the next one, if there is more.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Provisions {
     /// Text that the module can look up by its key: at most 32 entries, 64 bytes a key,
@@ -27,6 +28,7 @@ pub struct Provisions {
 /// What is not given is denied. A module that imports the clocks or random bytes is
 /// deployed only where it is said, by `true` or `false`, whether it gets them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Wasi {
     /// After the module's name: at most 32, 512 bytes each, 4,096 bytes in all.
@@ -48,6 +50,7 @@ pub struct Wasi {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum WasiStdout {
     /// Line by line into the module's log.
@@ -55,6 +58,7 @@ pub enum WasiStdout {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum WasiRestart {
     /// Run again after a delay if its exit code was not 0 or it trapped.

@@ -4,6 +4,7 @@ use crate::TrustSummary;
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Session {
     /// `farrier-gateway` and its version.
     pub gateway: String,
@@ -17,12 +18,14 @@ pub struct Session {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoginLink {
     pub url: String,
     pub expires_at_ms: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewClaimToken {
     /// How long it is good, 1 to 86,400; 3,600 unless given.
@@ -31,6 +34,7 @@ pub struct NewClaimToken {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ClaimToken {
     /// Shown once; the gateway keeps its hash.
     pub token: String,
@@ -38,6 +42,7 @@ pub struct ClaimToken {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Overview {
     pub devices_online: u32,
     pub devices_offline: u32,
@@ -64,6 +69,7 @@ pub struct Overview {
 
 /// Blocks of releases and artifacts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Delivery {
     /// Published once for all who listen.
     pub shared_blocks: u64,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The newest root document in short. A root of one key beside the gateway is for
 /// demonstrations, and every page says so.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrustSummary {
     /// Empty, and `root_version` 0, while the gateway waits for its first root document.
     pub root_id: String,
@@ -28,6 +29,7 @@ pub struct TrustSummary {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ReleaseKeyPlace {
     #[default]
@@ -99,6 +101,7 @@ impl TrustSummary {
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Trust {
     pub summary: TrustSummary,
     /// Not to be accepted after this time by a device that knows the time.
@@ -121,6 +124,7 @@ pub struct Trust {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrustKey {
     pub id: String,
     pub public_key: String,
@@ -129,6 +133,7 @@ pub struct TrustKey {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrustFloor {
     pub app: String,
     /// The lowest version that devices accept.
@@ -136,6 +141,7 @@ pub struct TrustFloor {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SignerStatus {
     pub socket: String,
     /// Why it cannot be used at the moment.
@@ -143,6 +149,7 @@ pub struct SignerStatus {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrustDeveloper {
     pub name: String,
     pub id: String,
@@ -151,12 +158,14 @@ pub struct TrustDeveloper {
 
 /// A further key of the gateway, for the next root document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NewGatewayKey {
     pub role: GatewayKeyRole,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum GatewayKeyRole {
     Assign,
@@ -166,6 +175,7 @@ pub enum GatewayKeyRole {
 /// A release that waits for its signature: compiled, checked, and not yet accepted by
 /// any device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WaitingRelease {
     /// SHA-256 of `payload`.
     pub id: String,
@@ -185,6 +195,7 @@ pub struct WaitingRelease {
 
 /// What became of a signed release that was handed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AcceptedRelease {
     /// SHA-256 of the sealed release.
     pub release: String,

@@ -12,6 +12,7 @@ const UTILIZATION_PERCENT_MAX: u16 = 10_000;
 /// The table `[scheduling]` of an agent's configuration, and what its report says of it.
 /// Nothing is allowed unless it is given, but to weigh less than others.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cbor(map)]
 #[serde(default, deny_unknown_fields)]
 pub struct Allowance {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Of a module with `tick`. Times are in microseconds on the monotonic clock, from the
 /// moment when a tick was due.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cbor(array)]
 pub struct TickReport {
     /// Between two ticks.
@@ -34,6 +35,7 @@ pub struct TickReport {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cbor(array)]
 pub struct TickWindow {
     #[n(0)]
@@ -53,6 +55,7 @@ pub struct TickWindow {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cbor(array)]
 pub struct Spread {
     #[n(0)]

@@ -145,7 +145,8 @@ async fn present_tag(
         Changed::Application => to_tag(app.application(&reference)),
         Changed::Device => to_tag(app.device(&reference)),
         Changed::Several => Err(crate::app::AppError::bad_request(
-            "If-Match is for a change of one thing. Apply a file by its name's plan, or leave it out.",
+            "If-Match is for a change of one thing that has an ETag. An application file says by \
+             `expected_version` what it changes.",
         )),
     });
     tag.await

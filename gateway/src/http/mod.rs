@@ -34,10 +34,13 @@ use crate::metrics::Metrics;
 use crate::store::note::as_actor;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::header::{CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{any, get, post, put};
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, any, get, post, put};
 use gateway_api::ProblemCode;
 use idempotency::Idempotency;
 use module_package::BlobId;
@@ -109,54 +112,90 @@ impl HttpState {
     }
 }
 
+type Route = (&'static str, MethodRouter<HttpState>);
+
+/// Tables and not calls, so that the contract test can hold them against the document.
+fn routes_behind_login() -> Vec<Route> {
+    vec![
+        ("/session", get(session::show)),
+        ("/login-links", post(session::new_link)),
+        ("/logout", post(session::logout)),
+        ("/claim-tokens", post(enrol::new_claim_token)),
+        ("/enrolments", get(enrol::pending)),
+        ("/enrolments/{fingerprint}/accept", post(enrol::accept)),
+        ("/enrolments/{fingerprint}/reject", post(enrol::reject)),
+        ("/overview", get(telemetry::overview)),
+        ("/audit", get(audit::page)),
+        ("/trust", get(trust::show)),
+        ("/trust/keys", post(trust::new_key)),
+        ("/roots", post(trust::publish_root)),
+        ("/roots/{version}", get(trust::show_root)),
+        ("/releases/waiting", get(trust::waiting_releases)),
+        ("/releases", post(trust::submit_release)),
+        ("/artifacts/{id}/provenance", get(trust::provenance)),
+        ("/modules", get(modules::list).post(modules::upload)),
+        ("/linked-modules", post(modules::upload_linked)),
+        ("/modules/{reference}", get(modules::show)),
+        ("/modules/{reference}/compiles", get(modules::compiles)),
+        ("/modules/{reference}/eligibility", get(modules::eligibility)),
+        ("/modules/{reference}/known-answers", put(modules::put_known_answers)),
+        ("/deployments", get(deployments::list).post(deployments::create)),
+        ("/deployments/{id}", get(deployments::show).delete(deployments::remove)),
+        ("/deployments/{id}/repeat", post(deployments::repeat)),
+        ("/application-plans", post(applications::plan)),
+        ("/applications", get(applications::list).post(applications::apply)),
+        ("/applications/{name}", get(applications::show).delete(applications::remove)),
+        ("/devices", get(devices::list)),
+        ("/devices/{reference}", get(devices::show).delete(devices::remove)),
+        ("/devices/{reference}/revoke", post(devices::revoke)),
+        ("/devices/{reference}/messages", post(messages::send)),
+        ("/devices/{reference}/history", get(devices::history)),
+        ("/ps", get(telemetry::ps)),
+        ("/logs", get(telemetry::logs)),
+        ("/published", get(telemetry::published)),
+        ("/events", get(events::stream)),
+    ]
+}
+
+/// Below `/api/v1` and without a login: the right to them is in the request itself.
+fn open_routes() -> Vec<Route> {
+    vec![
+        ("/enroll", post(enrol::enrol)),
+        ("/renew", post(enrol::renew)),
+        ("/openapi.json", get(openapi)),
+    ]
+}
+
+/// Beside the API.
+fn root_routes() -> Vec<Route> {
+    vec![
+        ("/healthz", get(operations::healthz)),
+        ("/readyz", get(operations::readyz)),
+        ("/version", get(operations::version)),
+        ("/metrics", get(operations::read_metrics)),
+        ("/login", get(session::login)),
+    ]
+}
+
+/// The document of the API, as docs/openapi.json; the contract test makes it.
+async fn openapi() -> impl IntoResponse {
+    const DOCUMENT: &str = include_str!("../../../docs/openapi.json");
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT)
+}
+
 /// Everything that the gateway answers. Needs no port, so tests call it directly.
 pub fn router(state: HttpState) -> Router {
     let metrics = state.app.metrics().clone();
-    let behind_login = Router::new()
-        .route("/session", get(session::show))
-        .route("/login-links", post(session::new_link))
-        .route("/logout", post(session::logout))
-        .route("/claim-tokens", post(enrol::new_claim_token))
-        .route("/enrolments", get(enrol::pending))
-        .route("/enrolments/{fingerprint}/accept", post(enrol::accept))
-        .route("/enrolments/{fingerprint}/reject", post(enrol::reject))
-        .route("/overview", get(telemetry::overview))
-        .route("/audit", get(audit::page))
-        .route("/trust", get(trust::show))
-        .route("/trust/keys", post(trust::new_key))
-        .route("/roots", post(trust::publish_root))
-        .route("/roots/{version}", get(trust::show_root))
-        .route("/releases/waiting", get(trust::waiting_releases))
-        .route("/releases", post(trust::submit_release))
-        .route("/artifacts/{id}/provenance", get(trust::provenance))
-        .route("/modules", get(modules::list).post(modules::upload))
-        .route("/linked-modules", post(modules::upload_linked))
-        .route("/modules/{reference}", get(modules::show))
-        .route("/modules/{reference}/compiles", get(modules::compiles))
-        .route("/modules/{reference}/eligibility", get(modules::eligibility))
-        .route("/modules/{reference}/known-answers", put(modules::put_known_answers))
-        .route("/deployments", get(deployments::list).post(deployments::create))
-        .route("/deployments/{id}", get(deployments::show).delete(deployments::remove))
-        .route("/deployments/{id}/repeat", post(deployments::repeat))
-        .route("/application-plans", post(applications::plan))
-        .route("/applications", get(applications::list).post(applications::apply))
-        .route("/applications/{name}", get(applications::show).delete(applications::remove))
-        .route("/devices", get(devices::list))
-        .route("/devices/{reference}", get(devices::show).delete(devices::remove))
-        .route("/devices/{reference}/revoke", post(devices::revoke))
-        .route("/devices/{reference}/messages", post(messages::send))
-        .route("/devices/{reference}/history", get(devices::history))
-        .route("/ps", get(telemetry::ps))
-        .route("/logs", get(telemetry::logs))
-        .route("/published", get(telemetry::published))
-        .route("/events", get(events::stream))
+    let behind_login = routes_behind_login()
+        .into_iter()
+        .fold(Router::new(), |router, (path, handlers)| router.route(path, handlers))
         .route("/{*rest}", any(unknown_path))
         .layer(from_fn_with_state(state.clone(), conditional::tag_and_compare))
         .layer(from_fn_with_state(state.clone(), idempotency::once))
         .layer(from_fn_with_state(state.clone(), guard::require_login));
-    let api = Router::new()
-        .route("/enroll", post(enrol::enrol))
-        .route("/renew", post(enrol::renew))
+    let open = open_routes().into_iter();
+    let api = open
+        .fold(Router::new(), |router, (path, handlers)| router.route(path, handlers))
         .merge(behind_login);
     let sessions = SessionManagerLayer::new(MemoryStore::default())
         .with_name(SESSION_COOKIE)
@@ -167,12 +206,9 @@ pub fn router(state: HttpState) -> Router {
         .with_expiry(Expiry::OnInactivity(tower_sessions::cookie::time::Duration::hours(
             SESSION_IDLE_HOURS,
         )));
-    let all = Router::new()
-        .route("/healthz", get(operations::healthz))
-        .route("/readyz", get(operations::readyz))
-        .route("/version", get(operations::version))
-        .route("/metrics", get(operations::read_metrics))
-        .route("/login", get(session::login))
+    let all = root_routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, handlers)| router.route(path, handlers))
         .nest("/api/v1", api)
         .route("/api", any(unknown_path))
         .route("/api/", any(unknown_path))
@@ -201,6 +237,6 @@ fn set_header(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<H
 async fn unknown_path() -> ApiError {
     ApiError::new(
         ProblemCode::NotFound,
-        "There is nothing at this path. The API is described at the crate gateway-api.",
+        "There is nothing at this path. The API is described by /api/v1/openapi.json and docs/http-api.md.",
     )
 }

@@ -1,5 +1,6 @@
 //! The API as its users see it, without a port.
 
+mod contract;
 mod operations;
 mod paging;
 mod safety;

@@ -1,0 +1,295 @@
+//! Every operation, in an order in which each sample finds what those before have made.
+
+use super::document::{Anything, Operation, operation as op};
+use crate::app::tests::fleet::{FakeDevice, plain_wasm};
+use device_protocol::fingerprint;
+use ed25519_dalek::SigningKey;
+use gateway_api::{
+    AcceptedEnrolment, AcceptedRelease, AppStatus, Application, ApplicationPlan,
+    AppliedApplication, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History, List,
+    LogLine, LoginLink, Module, ModuleEligibility, NewApplication, NewClaimToken, NewDeployment,
+    NewGatewayKey, NewMessage, Overview, Page, PendingEnrolments, Published, SentMessage, Session,
+    Trust, TrustKey, WaitingRelease,
+};
+use module_package::Signer;
+use serde_json::json;
+
+const KNOWN_ANSWERS: &str = "format = 1\n[[step]]\ncall = \"answer\"\nexpect = [\"i32:2\"]\n";
+const APPLICATION: &str = "format = 1\nname = \"climate\"\ndevices = \"all\"\n\
+                           [[module]]\nname = \"filter\"\nversion = 1\n";
+
+fn waiting(number: u8) -> String {
+    let key: SigningKey = FakeDevice::new(number, "x86_64-linux").key;
+    fingerprint(&key.public_key())
+}
+
+pub fn all() -> Vec<Operation> {
+    [beside(), access(), fleet(), code(), trusting(), ending()].into_iter().flatten().collect()
+}
+
+fn v1(method: &'static str, path: &str, id: &'static str, summary: &'static str) -> Operation {
+    op(method, &format!("/api/v1{path}"), id, summary)
+}
+
+fn beside() -> Vec<Operation> {
+    vec![
+        op("GET", "/healthz", "healthz", "Whether the process serves")
+            .open()
+            .gives_other("text/plain"),
+        op(
+            "GET",
+            "/readyz",
+            "readyz",
+            "Whether it can do all of its work; else 503 with `reasons`",
+        )
+        .open()
+        .gives::<Anything>(200),
+        op("GET", "/version", "version", "Which gateway this is").open().gives::<Anything>(200),
+        op("GET", "/metrics", "metrics", "Figures as OpenMetrics text: docs/metrics.md")
+            .gives_other("application/openmetrics-text"),
+        op("GET", "/login", "openLoginLink", "Opens a login link in a browser")
+            .open()
+            .text("token", "Of the link; good once.")
+            .required()
+            .not_sent()
+            .gives_nothing(303),
+        v1("GET", "/openapi.json", "openapi", "This document")
+            .open()
+            .gives_other("application/json"),
+        v1("POST", "/enroll", "enrol", "A device asks to be let in: crate device-protocol")
+            .open()
+            .not_sent()
+            .json::<Anything>(json!({ "statement": "base64url" }))
+            .gives::<Anything>(200)
+            .gives::<Anything>(202),
+        v1("POST", "/renew", "renew", "A device asks for a new certificate: crate device-protocol")
+            .open()
+            .not_sent()
+            .json::<Anything>(json!({ "request": "base64url" }))
+            .gives::<Anything>(200),
+    ]
+}
+
+fn access() -> Vec<Operation> {
+    vec![
+        v1("GET", "/session", "session", "Who is logged in, to what").gives::<Session>(200),
+        v1("POST", "/login-links", "createLoginLink", "A link that logs a browser in, once")
+            .gives::<LoginLink>(200),
+        v1("POST", "/claim-tokens", "createClaimToken", "A token that lets one device in")
+            .json::<NewClaimToken>(json!({ "valid_s": 3600 }))
+            .gives::<ClaimToken>(201),
+        v1("GET", "/enrolments", "enrolments", "Devices that wait to be accepted")
+            .gives::<PendingEnrolments>(200),
+        v1("POST", "/enrolments/{fingerprint}/accept", "acceptEnrolment", "Lets a device in")
+            .at(&waiting(8))
+            .gives::<AcceptedEnrolment>(200),
+        v1("POST", "/enrolments/{fingerprint}/reject", "rejectEnrolment", "Sends a device away")
+            .at(&waiting(9))
+            .gives_nothing(204),
+        v1("GET", "/audit", "audit", "Who changed what, and what was signed for it")
+            .number("after", "The record behind which the page begins; 0 unless given.")
+            .number("limit", "So many records at most.")
+            .at("?limit=2")
+            .gives::<AuditPage>(200),
+    ]
+}
+
+fn fleet() -> Vec<Operation> {
+    vec![
+        v1("GET", "/overview", "overview", "Figures of the whole fleet").gives::<Overview>(200),
+        v1("GET", "/devices", "devices", "Devices")
+            .text("q", "Which: `status:offline arch:riscv64 module:filter@2 kitchen`.")
+            .text("sort", "`name`, `status`, `target`, `last_seen`, `enrolled`, `cpu` or `memory`; `-` turns it.")
+            .paged()
+            .at("?q=status:online&limit=1")
+            .gives::<Page<Device>>(200),
+        v1("GET", "/devices/{reference}", "device", "A device, by id or name")
+            .at("device-1")
+            .gives::<Device>(200),
+        v1("GET", "/devices/{reference}/history", "deviceHistory", "What its charts are drawn from")
+            .at("device-1")
+            .gives::<History>(200),
+        v1("POST", "/devices/{reference}/messages", "sendMessage", "A message for one module on a device")
+            .not_sent()
+            .json::<NewMessage>(json!({ "app": "fan", "channel": "speed", "payload": "3830" }))
+            .gives::<SentMessage>(202),
+        v1("GET", "/ps", "ps", "Every module on every device").paged().gives::<Page<AppStatus>>(200),
+        v1("GET", "/logs", "logs", "Log lines, oldest first")
+            .text("device", "Of this device, by id or name.")
+            .text("app", "Of this module.")
+            .newest()
+            .at("?device=device-1")
+            .gives::<Page<LogLine>>(200),
+        v1("GET", "/published", "published", "Values that modules published, oldest first")
+            .text("device", "Of this device, by id or name.")
+            .text("app", "Of this module.")
+            .text("channel", "On this channel.")
+            .newest()
+            .gives::<Page<Published>>(200),
+        v1("GET", "/events", "events", "Server-sent events, as they happen")
+            .stream()
+            .gives_other("text/event-stream"),
+    ]
+}
+
+fn code() -> Vec<Operation> {
+    vec![
+        v1("GET", "/modules", "modules", "Modules, by name and version")
+            .paged()
+            .gives::<Page<Module>>(200),
+        v1(
+            "POST",
+            "/modules",
+            "uploadModule",
+            "Takes a Wasm file in; the same bytes are the same module",
+        )
+        .text("name", "What it is called: lower-case letters, digits and `-`.")
+        .required()
+        .text("signature", "A developer's sealed statement, in hexadecimal.")
+        .other("application/wasm", "The Wasm file.", plain_wasm(2))
+        .at("?name=filter")
+        .gives::<Module>(201)
+        .gives::<Module>(200),
+        v1(
+            "GET",
+            "/modules/{reference}",
+            "module",
+            "A module, by id, `name@version`, or `name` for its newest",
+        )
+        .at("filter@1")
+        .gives::<Module>(200),
+        v1(
+            "PUT",
+            "/modules/{reference}/known-answers",
+            "putKnownAnswers",
+            "Replaces its known-answer steps",
+        )
+        .other("text/plain", "TOML.", KNOWN_ANSWERS.into())
+        .at("filter@2")
+        .gives::<Module>(200),
+        v1(
+            "GET",
+            "/modules/{reference}/compiles",
+            "compiles",
+            "What became of its compilations, newest first",
+        )
+        .at("filter@1")
+        .gives::<List<CompileRecord>>(200),
+        v1(
+            "GET",
+            "/modules/{reference}/eligibility",
+            "eligibility",
+            "What it needs, and which devices can run it",
+        )
+        .number("memory_bytes_max", "With this limit; the usual one unless given.")
+        .at("filter@1")
+        .gives::<ModuleEligibility>(200),
+        v1("POST", "/deployments", "createDeployment", "Has devices run a module")
+            .json::<NewDeployment>(
+                json!({ "module": "filter@1", "devices": "all", "interval_ms": 1000 }),
+            )
+            .gives::<Deployment>(201),
+        v1("GET", "/deployments", "deployments", "Deployments, the oldest first")
+            .paged()
+            .at("?limit=1")
+            .gives::<Page<Deployment>>(200),
+        v1(
+            "GET",
+            "/deployments/{id}",
+            "deployment",
+            "A deployment, with its progress on each device",
+        )
+        .at("filter-1")
+        .gives::<Deployment>(200),
+        v1(
+            "POST",
+            "/deployments/{id}/repeat",
+            "repeatDeployment",
+            "The same again, to go back to it",
+        )
+        .at("filter-1")
+        .gives::<Deployment>(201),
+        v1("DELETE", "/deployments/{id}", "removeDeployment", "Takes its module from the devices")
+            .at("filter-1")
+            .gives_nothing(204),
+        v1("POST", "/application-plans", "planApplication", "What applying a file would change")
+            .json::<NewApplication>(json!({ "file": APPLICATION }))
+            .gives::<ApplicationPlan>(200),
+        v1(
+            "POST",
+            "/applications",
+            "applyApplication",
+            "Applies an application file by one commit",
+        )
+        .json::<NewApplication>(json!({ "file": APPLICATION, "accept_more": true }))
+        .gives::<AppliedApplication>(201)
+        .gives::<AppliedApplication>(200),
+        v1("GET", "/applications", "applications", "Applications, by name")
+            .paged()
+            .gives::<Page<Application>>(200),
+        v1("GET", "/applications/{name}", "application", "An application")
+            .at("climate")
+            .gives::<Application>(200),
+        v1(
+            "DELETE",
+            "/applications/{name}",
+            "removeApplication",
+            "Takes its modules from the devices",
+        )
+        .at("climate")
+        .gives_nothing(204),
+    ]
+}
+
+fn trusting() -> Vec<Operation> {
+    vec![
+        v1("GET", "/trust", "trust", "What devices accept from whom").gives::<Trust>(200),
+        v1("POST", "/trust/keys", "createGatewayKey", "One more key, for the next root document")
+            .json::<NewGatewayKey>(json!({ "role": "assign" }))
+            .gives::<TrustKey>(201),
+        v1("POST", "/roots", "publishRoot", "Hands a signed root document in")
+            .not_sent()
+            .other("application/cose", "The signed root document.", Vec::new())
+            .gives::<Trust>(201)
+            .gives::<Trust>(200),
+        v1("GET", "/roots/{version}", "root", "A signed root document")
+            .at("1")
+            .gives_other("application/cose"),
+        v1("GET", "/releases/waiting", "waitingReleases", "Releases that wait for their signature")
+            .gives::<List<WaitingRelease>>(200),
+        v1("POST", "/releases", "submitRelease", "Hands a sealed release in")
+            .not_sent()
+            .other("application/cose", "The sealed release.", Vec::new())
+            .gives::<AcceptedRelease>(201),
+        v1(
+            "GET",
+            "/artifacts/{id}/provenance",
+            "provenance",
+            "Where an artifact came from: docs/provenance.md",
+        )
+        .not_sent()
+        .gives_other("application/vnd.dsse.envelope.v1+json"),
+    ]
+}
+
+fn ending() -> Vec<Operation> {
+    vec![
+        v1(
+            "POST",
+            "/devices/{reference}/revoke",
+            "revokeDevice",
+            "Ends its session and its rights",
+        )
+        .at("device-2")
+        .gives::<Device>(200),
+        v1(
+            "DELETE",
+            "/devices/{reference}",
+            "removeDevice",
+            "Forgets a device; it is a stranger then",
+        )
+        .at("device-2")
+        .gives_nothing(204),
+        v1("POST", "/logout", "logout", "Ends the session of a browser").gives_nothing(204),
+    ]
+}
