@@ -14,12 +14,16 @@
 //! not exist is refused, because a misspelt limit would otherwise not hold.
 
 mod trust;
+mod webhook;
 
 pub use trust::{
     Developer, DeveloperConfig, NamedReleaseSigner, ReleaseSignerConfig, RootSource, SignerSocket,
     TrustConfig,
 };
 
+pub use webhook::WebhookConfig;
+
+use crate::webhooks::Webhook;
 use device_protocol::SiteName;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -29,7 +33,7 @@ use target_spec::{BoundsChecks, Registry, TargetId};
 /// Some seconds, for tests, to ten years.
 const CERTIFICATE_VALID_S: std::ops::RangeInclusive<u64> = 5..=315_360_000;
 
-const METRICS_TOKEN_CHARS_MIN: usize = 16;
+const SECRET_CHARS_MIN: usize = 16;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -103,6 +107,9 @@ pub struct Config {
     pub compress_blocks: bool,
     #[serde(default)]
     pub trust: TrustConfig,
+    /// Who is told of what happens: docs/webhooks.md.
+    #[serde(default, rename = "webhook")]
+    pub webhooks: Vec<WebhookConfig>,
 }
 
 /// TLS of the embedded broker.
@@ -231,6 +238,7 @@ impl Config {
         if !(1..=3_650).contains(&self.manifest_valid_days) {
             return refuse("manifest_valid_days must be 1 to 3650".into());
         }
+        webhook::check(&self.webhooks).map_err(ConfigError::Value)?;
         for (index, site) in self.sites.iter().enumerate() {
             if site.bytes_per_s_max == 0 {
                 return refuse(format!("site {} needs at least 1 in bytes_per_s_max", site.name));
@@ -283,17 +291,16 @@ impl Config {
 
     /// The secret that opens `/metrics`.
     pub fn metrics_token(&self) -> Result<Option<String>, ConfigError> {
-        let Some(path) = &self.metrics_token_file else { return Ok(None) };
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
-        let token = text.trim();
-        if token.len() < METRICS_TOKEN_CHARS_MIN || token.contains(char::is_whitespace) {
-            return Err(ConfigError::Value(format!(
-                "{} should hold one secret of at least {METRICS_TOKEN_CHARS_MIN} characters",
-                path.display()
-            )));
-        }
-        Ok(Some(token.to_owned()))
+        self.metrics_token_file.as_deref().map(read_secret).transpose()
+    }
+
+    /// The receivers of notices, with their secrets.
+    pub fn read_webhooks(&self) -> Result<Vec<Webhook>, ConfigError> {
+        let read = |config: &WebhookConfig| {
+            let secret = read_secret(&config.secret_file)?.into_bytes();
+            Ok(Webhook { config: config.clone(), secret })
+        };
+        self.webhooks.iter().map(read).collect()
     }
 
     /// Where the embedded broker listens.
@@ -309,6 +316,20 @@ impl Config {
             count => count,
         }
     }
+}
+
+/// One word of a file, long enough that nobody guesses it.
+fn read_secret(path: &Path) -> Result<String, ConfigError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let secret = text.trim();
+    if secret.len() < SECRET_CHARS_MIN || secret.contains(char::is_whitespace) {
+        return Err(ConfigError::Value(format!(
+            "{} should hold one secret of at least {SECRET_CHARS_MIN} characters",
+            path.display()
+        )));
+    }
+    Ok(secret.to_owned())
 }
 
 /// Processors that this process may use.

@@ -14,6 +14,7 @@
 //! | [`metrics`] | what is counted, for `/metrics` |
 //! | [`mqtt`] | the gateway as a client of its broker |
 //! | [`store`] | records and blobs that survive a power cut |
+//! | [`webhooks`] | tells other systems what happens |
 //! | [`telemetry`] | what devices reported, bounded and in memory |
 //!
 //! [`startup`] puts them together. The binary is thin: it reads the command line.
@@ -32,5 +33,6 @@ pub mod startup;
 pub mod store;
 pub mod surroundings;
 pub mod telemetry;
+pub mod webhooks;
 
 pub use compile_worker::confinement;

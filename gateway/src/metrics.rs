@@ -47,6 +47,7 @@ pub struct Metrics {
     compile_seconds: Histograms<1>,
     cache_lookups: Counters<1>,
     resyncs: Counter,
+    webhooks: Counters<1>,
     event_streams: Gauge,
     broker_connected: Gauge,
     broker_connects: Counter,
@@ -99,6 +100,31 @@ impl JobEnd {
             Self::Compiled => "compiled",
             Self::Refused => "refused",
             Self::Fault => "fault",
+        }
+    }
+}
+
+/// What became of an attempt to tell a receiver something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookEnd {
+    Delivered,
+    /// It will be sent again.
+    Repeated,
+    /// It was given up.
+    Dead,
+    /// It made room for a newer one.
+    Dropped,
+}
+
+impl WebhookEnd {
+    const ALL: [Self; 4] = [Self::Delivered, Self::Repeated, Self::Dead, Self::Dropped];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Repeated => "repeated",
+            Self::Dead => "dead",
+            Self::Dropped => "dropped",
         }
     }
 }
@@ -173,6 +199,12 @@ impl Default for Metrics {
                 r,
                 "artifact_cache_lookups",
                 "Builds that were asked for, by whether the artifact was there",
+                Family::default(),
+            ),
+            webhooks: add(
+                r,
+                "webhook_deliveries",
+                "Notices to the receivers of webhooks",
                 Family::default(),
             ),
             resyncs: add(
@@ -277,6 +309,9 @@ impl Metrics {
             drop(self.module_messages.get_or_create(&[("result", result.to_owned())]));
             drop(self.log_lines.get_or_create(&[("result", result.to_owned())]));
         }
+        for result in WebhookEnd::ALL {
+            drop(self.webhooks.get_or_create(&[("result", result.as_str().to_owned())]));
+        }
         for result in ["hit", "miss"] {
             drop(self.cache_lookups.get_or_create(&[("result", result.to_owned())]));
         }
@@ -357,6 +392,10 @@ impl Metrics {
     pub fn note_cache_lookup(&self, is_hit: bool) {
         let result = if is_hit { "hit" } else { "miss" };
         self.cache_lookups.get_or_create(&[("result", result.to_owned())]).inc();
+    }
+
+    pub fn note_webhook(&self, end: WebhookEnd) {
+        self.webhooks.get_or_create(&[("result", end.as_str().to_owned())]).inc();
     }
 
     pub fn note_resync(&self) {

@@ -12,6 +12,7 @@ use crate::signing::Signing;
 use crate::store::data_dir::{DataDir, write_private};
 use crate::store::{FileBlobs, LocalStore, Store};
 use crate::surroundings::Surroundings;
+use crate::webhooks::Pace;
 use anyhow::Context;
 use embedded_broker::{Broker, BrokerConfig, Limits};
 use module_package::BlobId;
@@ -76,6 +77,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let ticking = tokio::spawn(tick(app.clone()));
     let signing = tokio::spawn(crate::signing_desk::run(app.clone()));
     let (end, ending) = watch::channel(false);
+    let webhooks = crate::webhooks::start(&app, config.read_webhooks()?, Pace::default())?;
     let http_state = HttpState::new(app.clone(), ending.clone())
         .with_metrics_token(config.metrics_token()?.as_deref());
     let serving = tokio::spawn(serve(listener, http_state, ending));
@@ -93,6 +95,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     ticking.abort();
     signing.abort();
+    drop(webhooks);
     drop(workers);
     drop(client);
     ending_sessions.abort();
