@@ -34,7 +34,7 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// Their answers are shown once.
 const SECRET_ROUTES: [&str; 2] = ["/api/v1/claim-tokens", "/api/v1/login-links"];
-const UPLOAD_ROUTE: &str = "/api/v1/modules";
+const UPLOAD_ROUTES: [&str; 2] = ["/api/v1/modules", "/api/v1/linked-modules"];
 
 type Owner = (String, String);
 type Print = [u8; 32];
@@ -175,7 +175,7 @@ pub async fn once(
     let Some(key) = request.headers().get(KEY).cloned() else {
         return Ok(next.run(request).await);
     };
-    if *request.method() != Method::POST || route.as_str() == UPLOAD_ROUTE {
+    if *request.method() != Method::POST || UPLOAD_ROUTES.contains(&route.as_str()) {
         return Ok(next.run(request).await);
     }
     let key = read_key(&key)?;

@@ -46,7 +46,7 @@ pub fn answer<T: Serialize>(page: Page<T>, fields: Option<&str>) -> Result<Respo
         !name.is_empty()
             && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit())
     };
-    if names.len() > FIELDS_MAX || !names.iter().all(|name| is_name(name)) {
+    if names.len() > FIELDS_MAX || !names.iter().all(is_name) {
         let what = format!(
             "fields should be at most {FIELDS_MAX} names with commas between them, as fields=id,name."
         );

@@ -199,7 +199,7 @@ impl Operation {
     }
 
     fn takes_key(&self) -> bool {
-        self.method == "POST" && !self.is_open && self.path != "/api/v1/modules"
+        self.method == "POST" && !self.is_open && !self.path.ends_with("modules")
     }
 
     fn takes_condition(&self) -> bool {

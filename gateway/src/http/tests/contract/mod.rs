@@ -90,12 +90,11 @@ async fn take_samples(operations: &[Operation]) -> Vec<Option<Value>> {
             Some(content) => {
                 let kind = kind.unwrap_or_default();
                 assert!(kind.starts_with(content.kind), "{name} gives {kind}");
-                let example = content.check.map(|check| {
+                content.check.map(|check| {
                     let value: Value = serde_json::from_str(&text).unwrap();
                     check(&value).unwrap_or_else(|e| panic!("{name}: {e}: {text}"));
                     value
-                });
-                example
+                })
             }
         });
         client.fleet.work_well();

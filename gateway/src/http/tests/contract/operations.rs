@@ -151,6 +151,20 @@ fn code() -> Vec<Operation> {
         .gives::<Module>(201)
         .gives::<Module>(200),
         v1(
+            "POST",
+            "/linked-modules",
+            "uploadLinkedModule",
+            "Links modules into one, and takes it in",
+        )
+        .not_sent()
+        .other(
+            "application/octet-stream",
+            "A `LinkedUpload` as one line of JSON, and behind it the Wasm files that it names.",
+            Vec::new(),
+        )
+        .gives::<Module>(201)
+        .gives::<Module>(200),
+        v1(
             "GET",
             "/modules/{reference}",
             "module",
