@@ -79,6 +79,7 @@ pub struct Device {
 
 /// What modules can be placed by, beside the target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DeviceCapabilities {
     pub actuators: Vec<String>,
     pub accelerators: Vec<String>,

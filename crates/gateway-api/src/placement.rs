@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 /// With `devices: all` it selects the devices that have all of it; a device that is named
 /// and lacks something refuses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Placement {
     /// Labels of the agent's configuration, with their values.
@@ -24,6 +25,7 @@ impl Placement {
 
 /// What else a module would be deployed with, for the question which devices can run it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AskedOfDevices {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
