@@ -308,6 +308,7 @@ pub struct InboxStatus {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrapStatus {
     /// The export that was called.
     pub export: String,
@@ -320,6 +321,7 @@ pub struct TrapStatus {
 
 /// In the module as it was uploaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrapPlaceStatus {
     /// By its index among all functions, imported ones first.
     pub function: u32,
