@@ -34,6 +34,7 @@ fn device(id: &str, name: &str, generation: u64) -> Device {
         system: None,
         builds: None,
         capabilities: None,
+        scheduling: None,
         revoked_at_ms: None,
         fingerprint: String::new(),
         refused_messages: 0,

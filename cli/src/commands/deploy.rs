@@ -130,6 +130,7 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
         },
         limits,
         placement: placement_of(args.labels, args.accelerators)?,
+        scheduling: Default::default(),
     };
     warn_of_obstacles(client, &new, console).await;
     let format = args.output.format();

@@ -7,13 +7,13 @@ use crate::names::{
     CAPABILITY_RULE, GRANT_NAME_RULE, LINK_NAME_RULE, NAME_RULE, is_capability, is_grant_name,
     is_link_name, is_name,
 };
-use crate::{BUILDS_MAX, MODULES_MAX, not_yet, shape, steps, wasi};
+use crate::{BUILDS_MAX, MODULES_MAX, class as scheduling, not_yet, shape, steps, wasi};
 use module_limits::{Limit, LimitAction, LimitActions};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 
-const INTERVAL_MS: RangeInclusive<u32> = 10..=3_600_000;
+const INTERVAL_MS_MAX: u32 = 3_600_000;
 const CALL_MS: RangeInclusive<u32> = 1..=60_000;
 const HEALTH_WINDOW_MS: RangeInclusive<u32> = 0..=86_400_000;
 const MEMORY_BYTES: RangeInclusive<u64> = 0..=4 * 1024 * 1024 * 1024;
@@ -78,11 +78,13 @@ fn to_module(module: &Spanned<shape::Module>, of_all: &OfAll, errors: &mut Error
     let span = module.span();
     let module = module.get_ref();
     check_name(&module.name, "module", errors);
-    check_range("interval_ms", module.interval_ms.as_ref(), INTERVAL_MS, errors);
+    let scheduling = scheduling::read(module, errors);
+    let shortest_ms = scheduling::shortest_interval_ms(&scheduling);
+    let interval = shortest_ms..=INTERVAL_MS_MAX;
+    check_range("interval_ms", module.interval_ms.as_ref(), interval, errors);
     let window = module.health_window_ms.as_ref();
     check_range("health_window_ms", window, HEALTH_WINDOW_MS, errors);
     check_range("storage_bytes", module.storage_bytes.as_ref(), STORAGE_BYTES, errors);
-    check_class(module.class.as_ref(), errors);
     let limits = module.limits.as_ref().map(|limits| limits.get_ref().clone()).unwrap_or_default();
     let memory = limits.memory_bytes_max.as_ref();
     check_range("memory_bytes_max", memory, MEMORY_BYTES, errors);
@@ -111,6 +113,7 @@ fn to_module(module: &Spanned<shape::Module>, of_all: &OfAll, errors: &mut Error
         memory_bytes_max: get(memory),
         call_ms_max: get(limits.call_ms_max.as_ref()),
         storage_bytes: get(module.storage_bytes.as_ref()),
+        scheduling,
         config: to_config(module.config.as_ref(), errors),
         gas_per_call_max: get(limits.gas_per_call_max.as_ref()),
         gas_per_s_max: get(limits.gas_per_s_max.as_ref()),
@@ -123,7 +126,7 @@ fn to_module(module: &Spanned<shape::Module>, of_all: &OfAll, errors: &mut Error
     }
 }
 
-fn get<T: Copy>(value: Option<&Spanned<T>>) -> Option<T> {
+pub fn get<T: Copy>(value: Option<&Spanned<T>>) -> Option<T> {
     value.map(|value| *value.get_ref())
 }
 
@@ -142,16 +145,6 @@ fn check_range<T: PartialOrd + Copy + std::fmt::Display>(
         );
         errors.add(&value.span(), what);
     }
-}
-
-fn check_class(class: Option<&Spanned<String>>, errors: &mut Errors<'_>) {
-    let Some(class) = class else { return };
-    let what = match class.get_ref().as_str() {
-        "best-effort" => return,
-        "real-time" => "class \"real-time\" is not supported yet; there is \"best-effort\"".into(),
-        other => format!("there is no class {:?}; there is \"best-effort\"", excerpt(other)),
-    };
-    errors.add(&class.span(), what);
 }
 
 fn to_actions(limits: &shape::Limits, errors: &mut Errors<'_>) -> LimitActions {

@@ -27,6 +27,7 @@
 
 mod channels;
 mod check;
+mod class;
 mod error;
 mod model;
 mod names;

@@ -3,6 +3,7 @@
 use crate::error::Place;
 use known_answer::Step;
 use module_limits::LimitActions;
+use scheduling::Scheduling;
 use std::collections::BTreeMap;
 
 /// A value, and where it stands, for whoever finds something wrong with it later.
@@ -57,6 +58,7 @@ pub struct Module {
     pub gas_per_s_max: Option<u64>,
     pub actions: LimitActions,
     pub storage_bytes: Option<u32>,
+    pub scheduling: Scheduling,
     /// By key.
     pub config: BTreeMap<String, String>,
     pub sensors: Vec<Located<String>>,

@@ -3,8 +3,7 @@
 
 const FIELDS: &[(&str, &str)] = &[
     ("prefer", "placement says what a device has to have; there are no preferences"),
-    ("priority", "every module runs as best-effort in a process of its own"),
-    ("cpu_weight", "every module runs as best-effort in a process of its own"),
+    ("priority", "a real-time module has one, in [module.real_time]"),
     ("network", "modules have no network"),
     ("stack_bytes", "every call has 256 KiB of native stack"),
     ("log_lines_per_s_max", "every module may log 20 lines a second"),

@@ -83,7 +83,8 @@ pub struct Module {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Placement>")]
     pub placement: Option<Spanned<Placement>>,
-    /// Time between two ticks in milliseconds, 10 to 3,600,000; 1,000 unless given.
+    /// Time between two ticks in milliseconds, 10 to 3,600,000, of a real-time module from 1
+    /// on; 1,000 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u32>")]
     pub interval_ms: Option<Spanned<u32>>,
@@ -98,10 +99,23 @@ pub struct Module {
     /// Whether NaNs have the same bits on every architecture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canonical_nans: Option<bool>,
-    /// The class that it runs in: "best-effort".
+    /// The class that it runs in: "best-effort", which is so unless given, or "real-time"
+    /// with the table `real_time`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub class: Option<Spanned<String>>,
+    /// Of the class "real-time".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<RealTime>")]
+    pub real_time: Option<Spanned<RealTime>>,
+    /// The only processors that it runs on, by number in ascending order; any unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<u16>>")]
+    pub cpus: Option<Spanned<Vec<u16>>>,
+    /// Against other best-effort modules, 1 to 10,000; 100 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u16>")]
+    pub cpu_weight: Option<Spanned<u16>>,
     /// Sensors that it may open, by the devices' names for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]
@@ -173,6 +187,30 @@ pub struct Build {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub id: Option<Spanned<String>>,
+}
+
+/// The class "real-time" of a module.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RealTime {
+    /// "fifo" or "deadline".
+    #[schemars(with = "String")]
+    pub policy: Spanned<String>,
+    /// Processor time of one period at most, in microseconds.
+    #[schemars(with = "u32")]
+    pub runtime_us: Spanned<u32>,
+    /// From the moment when a tick is due until it has to be over; the period unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u32>")]
+    pub deadline_us: Option<Spanned<u32>>,
+    /// Of "deadline": how often it gets its run time; the interval of its ticks unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u32>")]
+    pub period_us: Option<Spanned<u32>>,
+    /// Of "fifo": 1 to 98, the highest first; 10 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u8>")]
+    pub priority: Option<Spanned<u8>>,
 }
 
 /// What a module may use at most.

@@ -145,7 +145,7 @@ any_of = [{ version = 1 }, { version = 1 }, {}]
         expect![[r#"
             3:11: "none" is neither "all" nor a list; write devices = ["none"] for one device
             5:1: give one of file, version and id, and not several
-            9:9: class "real-time" is not supported yet; there is "best-effort"
+            9:9: the class "real-time" needs a table [module.real_time] with policy and runtime_us (docs/real-time.md)
             10:22: sensor "a" is there already, at 10:12
             17:8: channel "average" is there already, at 13:8
             19:9: scope "local" is not supported yet for what a module publishes: it goes to the gateway and to the modules of its device that subscribe. Leave scope out
@@ -467,5 +467,74 @@ fn placement_is_of_the_application_unless_a_module_has_its_own() {
             6:27: "" is no accelerator: use 1 to 64 letters, digits, '-', '_', '.', '/' or ':'
             7:1: "prefer" is not supported yet: placement says what a device has to have; there are no preferences
         "#]],
+    );
+}
+
+fn scheduled(module: &str) -> String {
+    format!(
+        "format = 1\nname = \"a\"\ndevices = \"all\"\n[[module]]\nname = \"b\"\nversion = 1\n{module}"
+    )
+}
+
+#[test]
+fn a_real_time_module_says_its_policy_and_its_times() {
+    let file = read(&scheduled(
+        "interval_ms = 5\nclass = \"real-time\"\ncpus = [1, 3]\n[module.real_time]\n\
+         policy = \"fifo\"\nruntime_us = 400\ndeadline_us = 2000\npriority = 20\n",
+    ))
+    .unwrap();
+    let words = file.modules[0].scheduling.words(5);
+    assert_eq!(words, "fifo 20, 400 us by 2000 us of 5000 us, cpus 1, 3");
+    let file = read(&scheduled("cpu_weight = 50\nclass = \"best-effort\"\n")).unwrap();
+    assert_eq!(file.modules[0].scheduling.words(1_000), "weight 50");
+    assert!(read(&scheduled("")).unwrap().modules[0].scheduling.is_usual());
+}
+
+#[test]
+fn what_of_a_class_does_not_fit_together_is_told_where_it_stands() {
+    refused(
+        &scheduled("interval_ms = 5\n"),
+        expect![[r#"
+        7:15: interval_ms is 5; it has to be 10 to 3600000
+    "#]],
+    );
+    refused(
+        &scheduled("class = \"real-time\"\n[module.real_time]\npolicy = \"rr\"\nruntime_us = 5\n"),
+        expect![[r#"
+            9:10: there is no policy "rr"; there are "fifo" and "deadline"
+        "#]],
+    );
+    refused(
+        &scheduled("[module.real_time]\npolicy = \"fifo\"\nruntime_us = 5\n"),
+        expect![[r#"
+            7:1: the table real_time belongs to class = "real-time"; give that too
+        "#]],
+    );
+    refused(
+        &scheduled(
+            "interval_ms = 10\nclass = \"real-time\"\n[module.real_time]\npolicy = \"deadline\"\n\
+             runtime_us = 3000\ndeadline_us = 2000\nruntime = 1\n",
+        ),
+        expect![[r#"
+            11:14: runtime_us is 3000; it has to be 2 to the deadline, 2000 us
+            13:1: there is no field "runtime" here; take it out. There are policy, runtime_us, deadline_us, period_us, priority
+        "#]],
+    );
+    refused(
+        &scheduled(
+            "class = \"real-time\"\ncpus = [0]\n[module.real_time]\npolicy = \"deadline\"\n\
+             runtime_us = 3000\n",
+        ),
+        expect![[r#"
+            8:8: cpus do not go with the policy deadline: Linux moves such a module between all processors to keep its deadlines. Leave them out, or take fifo
+        "#]],
+    );
+    refused(
+        &scheduled("cpu_weight = 0\ncpus = []\npriority = 5\n"),
+        expect![[r#"
+        7:14: cpu_weight is 0; it has to be 1 to 10000, and 100 is the usual
+        8:8: the list of processors is empty; leave it out for any
+        9:1: "priority" is not supported yet: a real-time module has one, in [module.real_time]
+    "#]],
     );
 }

@@ -10,6 +10,7 @@ impl Report {
             return;
         }
         self.builds = self.builds.take().or_else(|| before.builds.clone());
+        self.scheduling = self.scheduling.take().or_else(|| before.scheduling.clone());
         for app in &mut self.apps {
             let is_it = |told: &&AppReport| told.app == app.app && told.release == app.release;
             if let Some(told) = before.apps.iter().find(is_it) {
@@ -23,6 +24,7 @@ fn fill_in_app(app: &mut AppReport, told: &AppReport) {
     app.module = app.module.or(told.module);
     app.artifact = app.artifact.or(told.artifact);
     app.confinement = app.confinement.take().or_else(|| told.confinement.clone());
+    app.scheduling = app.scheduling.take().or_else(|| told.scheduling.clone());
     let (Some(guest), Some(told)) = (&mut app.guest, &told.guest) else { return };
     for call in &told.host_calls {
         if !guest.host_calls.iter().any(|newer| newer.number == call.number) {

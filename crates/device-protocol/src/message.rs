@@ -8,7 +8,7 @@ use minicbor::{Decode, Encode};
 use module_limits::LimitHits;
 use module_package::{ArtifactId, BlobId, DeviceId, ManifestId, ModuleId, NONCE_BYTES, ReleaseId};
 use module_traps::TrapCounts;
-use scheduling::TickReport;
+use scheduling::{Allowance, InForce, TickReport};
 
 /// Longest sealed report.
 pub const REPORT_BYTES_MAX: usize = 64 * 1024;
@@ -77,6 +77,9 @@ pub struct Report {
     /// With some reports only; none from older agents.
     #[n(80)]
     pub capabilities: Option<Capabilities>,
+    /// What the device's owner lets modules ask for, if anything.
+    #[n(50)]
+    pub scheduling: Option<Allowance>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
@@ -242,6 +245,9 @@ pub struct AppReport {
     /// The last one since the agent's start.
     #[n(74)]
     pub last_trap: Option<TrapReport>,
+    /// Of a module that asked for more than the usual: what the kernel says that it has.
+    #[n(50)]
+    pub scheduling: Option<InForce>,
 }
 
 /// How a module does that runs to its end.
@@ -462,6 +468,7 @@ mod tests {
             builds: None,
             brief: None,
             capabilities: None,
+            scheduling: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{Placement, Provisions};
 use module_limits::LimitActions;
+use scheduling::Scheduling;
 use serde::{Deserialize, Serialize};
 
 /// What a user asks for. A later deployment of the same application replaces an
@@ -47,6 +48,10 @@ pub struct NewDeployment {
     /// What a device has to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
+    /// Its class, processors and weight where they are not the usual, docs/real-time.md. A
+    /// real-time module can have an interval from 1 ms on.
+    #[serde(default, skip_serializing_if = "Scheduling::is_usual")]
+    pub scheduling: Scheduling,
 }
 
 /// Limits beside those that every module has, and what follows where one is reached.
@@ -108,6 +113,8 @@ pub struct Deployment {
     pub provisions: Provisions,
     #[serde(default)]
     pub limits: ModuleLimits,
+    #[serde(default, skip_serializing_if = "Scheduling::is_usual")]
+    pub scheduling: Scheduling,
     pub created_at_ms: u64,
     pub state: DeploymentState,
     /// One for each device that it concerns.

@@ -2,7 +2,7 @@
 
 use module_limits::{Limit, LimitAction};
 use module_traps::{TrapCount, TrapKind};
-use scheduling::TickReport;
+use scheduling::{Allowance, InForce, TickReport};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,6 +21,9 @@ pub struct Device {
     /// Figures include the emulator that runs the worker.
     pub emulated: bool,
     pub sensors: Vec<String>,
+    /// What its owner lets modules ask for, if anything.
+    #[serde(default)]
+    pub scheduling: Option<Allowance>,
     pub enrolled_at_ms: u64,
     pub connection: Connection,
     /// Time of the last report by the gateway's clock.
@@ -252,6 +255,10 @@ pub struct AppStatus {
     /// How it trapped the last time since the agent's start.
     #[serde(default)]
     pub last_trap: Option<TrapStatus>,
+    /// What the kernel says that its thread has, of a module that asked for more than the
+    /// usual.
+    #[serde(default)]
+    pub scheduling: Option<InForce>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -22,6 +22,7 @@ fn deployment() -> NewDeployment {
         provisions: Provisions::default(),
         limits: ModuleLimits::default(),
         placement: None,
+        scheduling: Default::default(),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
 use known_answer::Step;
 use minicbor::{Decode, Encode};
 use module_limits::LimitActions;
+use scheduling::Scheduling;
 
 /// Longest sealed manifest: it is one retained MQTT message.
 pub const MANIFEST_BYTES_MAX: usize = 16 * 1024;
@@ -168,7 +169,7 @@ pub struct AppEntry {
     /// Channels that the module may publish on.
     #[n(5)]
     pub channels: Vec<String>,
-    /// `best-effort`: other classes are refused by this version.
+    /// `best-effort` or `real-time`.
     #[n(6)]
     pub class: String,
     /// The number of the deployment that this entry is from. What was stopped for
@@ -181,6 +182,9 @@ pub struct AppEntry {
     pub health_window_ms: Option<u32>,
     #[n(9)]
     pub provisions: Option<Provisions>,
+    /// What it asks for beside the usual; it says the class once more.
+    #[n(20)]
+    pub scheduling: Option<Scheduling>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -253,11 +257,23 @@ fn check_apps(apps: &[AppEntry]) -> Result<(), DocumentError> {
         if apps[..index].iter().any(|other| other.app == entry.app) {
             return inconsistent(format!("{} is listed twice", entry.app));
         }
-        if entry.class != "best-effort" {
-            return inconsistent(format!("{} has the unknown class {:?}", entry.app, entry.class));
+        let class = entry.scheduling.as_ref().map_or(scheduling::BEST_EFFORT, Scheduling::class);
+        if entry.class != class {
+            return inconsistent(format!(
+                "{} has the class {:?} and is scheduled as {class:?}",
+                entry.app, entry.class
+            ));
         }
         if entry.interval_ms == 0 {
             return inconsistent(format!("{} has an interval of 0 ms", entry.app));
+        }
+        if let Some(scheduling) = &entry.scheduling {
+            if scheduling.is_usual() {
+                return inconsistent(format!("{} asks for nothing at length", entry.app));
+            }
+            if let Err((_, why)) = scheduling.check(entry.interval_ms) {
+                return inconsistent(format!("{}: {why}", entry.app));
+            }
         }
         if let Some(Err(why)) = entry.provisions.as_ref().map(Provisions::check) {
             return inconsistent(format!("{}: {why}", entry.app));

@@ -86,6 +86,7 @@ fn manifest() -> Manifest {
             interval_ms: 1_000,
             sensors: vec!["temperature".into()],
             channels: vec!["average".into()],
+            scheduling: None,
             class: "best-effort".into(),
             deployment: 1,
             health_window_ms: None,

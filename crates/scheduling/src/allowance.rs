@@ -1,8 +1,6 @@
 //! What a device's owner allows, and whether what is asked for fits into it.
 
-use crate::{
-    CPU_WEIGHT, CPU_WEIGHT_USUAL, PRIORITY, Policy, RealTime, Scheduling, check_cpus, numbers,
-};
+use crate::{CPU_WEIGHT, PRIORITY, Policy, RealTime, Scheduling, check_cpus, numbers};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +8,7 @@ use serde::{Deserialize, Serialize};
 const UTILIZATION_PERCENT_MAX: u16 = 10_000;
 
 /// The table `[scheduling]` of an agent's configuration, and what its report says of it.
-/// Nothing is allowed unless it is given, but to weigh less than others.
+/// Nothing is allowed unless it is given.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cbor(map)]
@@ -27,6 +25,7 @@ pub struct Allowance {
     /// Processors that a module may choose by number.
     #[cbor(n(3), skip_if = "Vec::is_empty")]
     pub cpus: Vec<u16>,
+    /// 100 is the usual; 0 for no weights at all.
     #[n(4)]
     pub cpu_weight_max: u16,
 }
@@ -38,7 +37,7 @@ impl Default for Allowance {
             utilization_percent_max: 50,
             priority_max: 50,
             cpus: Vec::new(),
-            cpu_weight_max: CPU_WEIGHT_USUAL,
+            cpu_weight_max: 0,
         }
     }
 }
@@ -96,14 +95,17 @@ impl Allowance {
                 PRIORITY.end()
             ));
         }
-        if !CPU_WEIGHT.contains(cpu_weight_max) {
+        if cpu_weight_max > CPU_WEIGHT.end() {
             return Err(format!(
-                "scheduling.cpu_weight_max needs {} to {}",
-                CPU_WEIGHT.start(),
+                "scheduling.cpu_weight_max is {cpu_weight_max}; the most is {}",
                 CPU_WEIGHT.end()
             ));
         }
         check_cpus(cpus).map_err(|what| format!("scheduling.{what}"))
+    }
+
+    pub fn is_nothing(&self) -> bool {
+        self.policies.is_empty() && self.cpus.is_empty() && self.cpu_weight_max == 0
     }
 
     /// Whether a module may have this beside others that take `in_use`.

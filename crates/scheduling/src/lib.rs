@@ -86,6 +86,7 @@ impl FromStr for Policy {
 
 /// The real-time class of one module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cbor(map)]
 #[serde(deny_unknown_fields)]
 pub struct RealTime {
@@ -112,6 +113,7 @@ pub struct RealTime {
 
 /// What a module asks for beside the usual. Best-effort where `real_time` is not given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cbor(map)]
 #[serde(default, deny_unknown_fields)]
 pub struct Scheduling {
@@ -308,6 +310,7 @@ pub fn check_cpus(cpus: &[u16]) -> Result<(), String> {
 
 /// What the kernel says of a module's thread, read back after it was set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cbor(map)]
 #[serde(default)]
 pub struct InForce {

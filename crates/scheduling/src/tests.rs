@@ -34,7 +34,7 @@ fn the_bytes_are_what_they_have_been() {
     let allowance = Allowance { policies: vec![Policy::Deadline], ..Allowance::default() };
     assert_eq!(
         hex(minicbor::to_vec(allowance).unwrap()),
-        "a40081010118320218320 41864".replace(' ', "")
+        "a400810101183202183204 00".replace(' ', "")
     );
     assert_eq!(hex(minicbor::to_vec(InForce::default()).unwrap()), "a0");
     let report = TickReport { last: Some(TickWindow::default()), ..TickReport::default() };
@@ -84,10 +84,11 @@ fn nothing_is_allowed_unless_it_is_given_and_sums_are_told_in_numbers() {
     };
     assert!(why.contains("allows []") && why.contains("scheduling.policies"), "{why}");
     assert_eq!(nothing.admit(None, 10, Utilization(u64::MAX)), Ok(()));
-    let lighter = Scheduling { cpu_weight: Some(50), ..Scheduling::default() };
-    assert_eq!(nothing.admit(Some(&lighter), 10, Utilization(0)), Ok(()));
-    let heavier = Scheduling { cpu_weight: Some(101), ..Scheduling::default() };
-    assert!(nothing.admit(Some(&heavier), 10, Utilization(0)).is_err());
+    let weight = |weight| Scheduling { cpu_weight: Some(weight), ..Scheduling::default() };
+    assert!(nothing.is_nothing() && nothing.admit(Some(&weight(1)), 10, Utilization(0)).is_err());
+    let weights = Allowance { cpu_weight_max: 100, ..Allowance::default() };
+    assert_eq!(weights.admit(Some(&weight(100)), 10, Utilization(0)), Ok(()));
+    assert!(weights.admit(Some(&weight(101)), 10, Utilization(0)).is_err());
     let pinned = Scheduling { cpus: vec![0], ..Scheduling::default() };
     assert!(nothing.admit(Some(&pinned), 10, Utilization(0)).is_err());
 
@@ -121,7 +122,7 @@ fn an_owners_table_is_checked() {
     assert!(refuse(|a| a.policies = vec![Policy::Fifo; 2]).contains("twice"));
     assert!(refuse(|a| a.utilization_percent_max = 10_001).contains("one processor"));
     assert!(refuse(|a| a.cpus = vec![2, 1]).contains("scheduling.cpus"));
-    assert!(refuse(|a| a.cpu_weight_max = 0).contains("cpu_weight_max"));
+    assert!(refuse(|a| a.cpu_weight_max = 10_001).contains("cpu_weight_max"));
 }
 
 proptest! {

@@ -21,6 +21,13 @@
 //! # cgroups = true
 //! # cpu_percent_max = 100 # of one processor
 //!
+//! # [scheduling]                    # what modules may ask for; docs/real-time.md
+//! # policies = ["fifo", "deadline"]  # none unless given
+//! # utilization_percent_max = 50     # of one processor, all real-time modules together
+//! # priority_max = 50               # of fifo
+//! # cpus = [1]                      # processors that a module may choose; none unless given
+//! # cpu_weight_max = 100            # of best-effort modules, 100 is the usual; none unless given
+//!
 //! [[sensor]]
 //! name = "temperature"
 //! kind = "simulated"
@@ -41,6 +48,7 @@
 
 use crate::fetch::patience::Patience;
 use device_protocol::SiteName;
+use scheduling::Allowance;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -111,6 +119,9 @@ pub struct Config {
     pub sysfs_dir: PathBuf,
     #[serde(default)]
     pub workers: WorkerConfig,
+    /// What modules may ask for beside the usual.
+    #[serde(default)]
+    pub scheduling: Allowance,
     #[serde(default, rename = "sensor")]
     pub sensors: Vec<SensorConfig>,
     #[serde(default, rename = "actuator")]
@@ -357,6 +368,7 @@ impl Config {
             return Err("fetch_patience_s needs at least 1".into());
         }
         self.workers.check()?;
+        self.scheduling.check()?;
         for (index, sensor) in self.sensors.iter().enumerate() {
             let name = sensor.name();
             if name.is_empty() || name.len() > NAME_BYTES_MAX {
@@ -560,6 +572,13 @@ mod tests {
         assert!(workers("cpu_percent_max = 0").is_err());
         assert!(workers("uid_cuont = 1").is_err());
         assert_eq!(workers("uid_count = 0").unwrap().workers.uids().count, 0);
+        let scheduling = |text: &str| Config::parse(&format!("{GOOD}\n[scheduling]\n{text}"));
+        let some = scheduling("policies = [\"fifo\"]\ncpus = [1, 3]").unwrap().scheduling;
+        assert_eq!((some.policies.len(), some.cpus.len(), some.priority_max), (1, 2, 50));
+        assert!(scheduling("policies = [\"rr\"]").unwrap_err().contains("rr"));
+        assert!(scheduling("cpus = [3, 1]").unwrap_err().contains("ascending"));
+        assert!(scheduling("policy = [\"fifo\"]").is_err());
+        assert_eq!(Config::parse(GOOD).unwrap().scheduling, Allowance::default());
     }
 
     #[test]

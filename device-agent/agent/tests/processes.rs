@@ -77,7 +77,12 @@ fn a_runtime_without_a_hello_or_with_another_protocol_or_a_failed_self_test_is_r
     assert!(refusal.detail.contains("load(70000)"), "{}", refusal.detail);
 }
 
-const ROOM: Room = Room { memory_bytes_max: 1 << 20, artifact_bytes: 1 << 20 };
+const ROOM: Room = Room {
+    memory_bytes_max: 1 << 20,
+    artifact_bytes: 1 << 20,
+    is_real_time: false,
+    cpu_weight: None,
+};
 
 struct Floor {
     workers: ProcessWorkers,

@@ -97,6 +97,7 @@ fn enrolled_device(data: &Path, artifact: &str) -> State {
         interval_ms: 1_000,
         sensors: vec![],
         channels: vec![],
+        scheduling: None,
         class: "best-effort".into(),
         deployment: 1,
         health_window_ms: None,

@@ -13,6 +13,7 @@ use module_package::{
     CompilePolicy, ConfigEntry, DeviceId, METERING_GAS, NAN_CANONICAL, NO_POLICY, Provisions,
     ReleaseLimits,
 };
+use scheduling::{REAL_TIME_INTERVAL_MS_MIN, Scheduling};
 use std::sync::atomic::Ordering;
 use target_spec::metering::{GAS_LIMIT_MAX, RESERVED_EXPORTS};
 
@@ -133,6 +134,7 @@ impl App {
             builds: None,
             targets: None,
             placement: placement_of(new.placement.as_ref()),
+            scheduling: scheduling_of(new)?,
         })
     }
 
@@ -233,7 +235,11 @@ fn check_unowned(model: &Model, app: &str) -> Result<(), AppError> {
 
 /// The ranges and lists that do not depend on the module.
 pub(super) fn check_deployment(new: &NewDeployment) -> Result<(), AppError> {
-    check_range("interval_ms", new.interval_ms, INTERVAL_MS)?;
+    let interval_ms = match new.scheduling.real_time {
+        Some(_) => REAL_TIME_INTERVAL_MS_MIN..=*INTERVAL_MS.end(),
+        None => INTERVAL_MS,
+    };
+    check_range("interval_ms", new.interval_ms, interval_ms)?;
     check_range("call_ms_max", new.call_ms_max, CALL_MS)?;
     check_range("health_window_ms", new.health_window_ms, HEALTH_WINDOW_MS)?;
     check_grants("sensors", &new.sensors)?;
@@ -278,6 +284,13 @@ fn policy_of(new: &NewDeployment) -> CompilePolicy {
         metering: choose(new.metering || new.limits.has_gas(), METERING_GAS),
         nan_canonicalization: choose(new.canonical_nans, NAN_CANONICAL),
     }
+}
+
+fn scheduling_of(new: &NewDeployment) -> Result<Option<Scheduling>, AppError> {
+    let interval_ms = new.interval_ms.unwrap_or(INTERVAL_MS_DEFAULT);
+    let checked = new.scheduling.check(interval_ms);
+    checked.map_err(|(_, why)| AppError::bad_request(format!("Not deployed: {why}.")))?;
+    Ok(new.scheduling.clone().non_usual())
 }
 
 fn provisions_of(new: &gateway_api::Provisions) -> Result<Option<Provisions>, AppError> {

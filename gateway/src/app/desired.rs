@@ -16,6 +16,7 @@ use module_package::{
     ArtifactId, BLOCK_BYTES, BlobId, CompilePolicy, DOCUMENT_VERSION, KeyId, Mismatch, Provisions,
     Release, ReleaseLimits, ReleaseTarget, RuntimeProfile,
 };
+use scheduling::{Excess, Utilization};
 use std::collections::BTreeMap;
 use target_spec::{Registry, TargetError};
 
@@ -198,6 +199,7 @@ pub fn obstacles(
         check_hardware(deployment, device),
         check_placement(deployment, device),
         check_memory(module, deployment),
+        check_scheduling(deployment, device),
     ];
     checks.into_iter().filter_map(Result::err).collect()
 }
@@ -265,6 +267,33 @@ fn check_sensors(deployment: &DeploymentRecord, device: &DeviceRecord) -> Result
     let detail = format!("{} has no sensor {lacking:?}; {has}", device.name);
     let advice = "Deploy without that sensor, or declare it in the agent's configuration.";
     refuse(RefusalCode::NotGranted, detail, advice)
+}
+
+/// What the device would refuse, and what an older one could not read. Whether there is
+/// room beside its other modules, only the device knows.
+fn check_scheduling(
+    deployment: &DeploymentRecord,
+    device: &DeviceRecord,
+) -> Result<(), Ineligible> {
+    let Some(asked) = &deployment.scheduling else { return Ok(()) };
+    let (code, detail) = match &device.scheduling {
+        None => {
+            let detail = format!(
+                "{} is asked for, and {} has not said that its owner allows anything of the kind",
+                asked.words(deployment.interval_ms),
+                device.name
+            );
+            (RefusalCode::SchedulingNotAllowed, detail)
+        }
+        Some(allowance) => {
+            match allowance.admit(Some(asked), deployment.interval_ms, Utilization::default()) {
+                Ok(()) => return Ok(()),
+                Err(Excess::NotAllowed(detail)) => (RefusalCode::SchedulingNotAllowed, detail),
+                Err(Excess::NoRoom(detail)) => (RefusalCode::RealTimeFull, detail),
+            }
+        }
+    };
+    refuse(code, detail, code.advice())
 }
 
 fn check_memory(module: &ModuleRecord, deployment: &DeploymentRecord) -> Result<(), Ineligible> {

@@ -480,5 +480,6 @@ fn to_record(
         admission: Some(admission),
         capabilities: None,
         capabilities_at_ms: None,
+        scheduling: None,
     }
 }

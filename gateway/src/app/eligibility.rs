@@ -43,6 +43,7 @@ impl App {
             provisions: Provisions::default(),
             limits: ModuleLimits::default(),
             placement: None,
+            scheduling: Default::default(),
         };
         let actuators = asked.actuators.clone();
         let provisions = module_package::Provisions { actuators, ..Default::default() };
@@ -66,6 +67,7 @@ impl App {
             builds: None,
             targets: None,
             placement: placement_of(Some(&asked.placement)),
+            scheduling: None,
         };
         let telemetry = self.telemetry();
         let on_device = |device| on_device(&state, &telemetry, module, &deployment, device);

@@ -205,6 +205,8 @@ struct State {
     /// When a device last got a manifest above one that only it knew, by
     /// [`App::steady_ms`].
     overtaken_ms: HashMap<DeviceId, u64>,
+    /// When it was last written what a device's owner allows, by [`App::steady_ms`].
+    allowance_ms: HashMap<DeviceId, u64>,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -166,10 +166,11 @@ fn to_entry(deployment: &DeploymentRecord, release: &ReleaseRecord) -> AppEntry 
         interval_ms: deployment.interval_ms,
         sensors: deployment.sensors.clone(),
         channels: deployment.channels.clone(),
-        class: "best-effort".into(),
+        class: deployment.scheduling.clone().unwrap_or_default().class().into(),
         deployment: deployment.number,
         health_window_ms: deployment.health_window_ms,
         provisions: deployment.provisions.clone(),
+        scheduling: deployment.scheduling.clone(),
     }
 }
 

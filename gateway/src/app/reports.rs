@@ -8,6 +8,8 @@ use super::ahead::Seen;
 use super::audit::as_device;
 use super::paging::Pages;
 use super::{App, AppError, PageRequest, State, views};
+use crate::store::record::DeviceRecord;
+use crate::store::{Change, StoreError};
 use crate::telemetry::{DeviceTelemetry, Increase, ReportRefusal, StoredLog, StoredPublished, cut};
 use device_protocol::{
     LOG_LINES_MAX, LogMessage, MESSAGE_VERSION, PublishedMessage, REPORT_BYTES_MAX, Report, Topic,
@@ -15,8 +17,11 @@ use device_protocol::{
 };
 use gateway_api::{Event, LogLine, Page, Published};
 use module_package::{BlobId, DeviceId, Domain, SealError, open};
+use scheduling::Allowance;
 
 const NAME_BYTES_MAX: usize = 64;
+/// Shortest time between two changes of what one device allows.
+const ALLOWANCE_EVERY_MS: u64 = 10_000;
 const LINE_BYTES_MAX: usize = 1_024;
 const PAYLOAD_BYTES_MAX: usize = 1_024;
 const LIST_DEFAULT: usize = 200;
@@ -146,6 +151,7 @@ impl App {
             return Err(UpRefusal::OtherDevice(report.device));
         }
         let now_ms = self.now_ms();
+        let allowance = (report.brief != Some(true)).then(|| report.scheduling.clone());
         let seen = Seen { epoch: report.epoch, seq: report.seq, manifest: report.manifest };
         let mut state = self.state();
         let mut telemetry = self.telemetry();
@@ -165,6 +171,12 @@ impl App {
             self.events.send(samples);
         }
         drop(telemetry);
+        if let Some(allowance) = allowance
+            && let Err(error) =
+                as_device(device, || self.learn_allowance(&mut state, device, allowance))
+        {
+            tracing::error!(device.id = %device, %error, "what the device allows was not written");
+        }
         if let Err(error) = as_device(device, || self.overtake(&mut state, device, seen)) {
             tracing::error!(device.id = %device, %error, "a device that is ahead waits for its manifest");
         }
@@ -174,6 +186,30 @@ impl App {
         }
         self.note_deployments_changed();
         Ok(())
+    }
+
+    /// Deployments go by it. It changes with the device's configuration only, so one that
+    /// changes more often is not followed at once.
+    fn learn_allowance(
+        &self,
+        state: &mut State,
+        device: &DeviceId,
+        allowance: Option<Allowance>,
+    ) -> Result<(), StoreError> {
+        let Some(record) = state.model.devices.get(device) else { return Ok(()) };
+        if record.scheduling == allowance || allowance.as_ref().is_some_and(|a| a.check().is_err())
+        {
+            return Ok(());
+        }
+        let now_ms = self.steady_ms();
+        let last_ms = state.allowance_ms.get(device);
+        if last_ms.is_some_and(|last| last + ALLOWANCE_EVERY_MS > now_ms) {
+            return Ok(());
+        }
+        let record = DeviceRecord { scheduling: allowance, ..record.clone() };
+        state.allowance_ms.insert(device.clone(), now_ms);
+        self.commit(state, vec![Change::Device(record)])?;
+        self.reconcile_all(state)
     }
 
     fn take_log(&self, device: &DeviceId, message: LogMessage) -> Result<(), UpRefusal> {

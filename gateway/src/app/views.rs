@@ -268,6 +268,7 @@ pub fn deployment(record: &DeploymentRecord, progress: Vec<DeviceProgress>) -> D
         interval_ms: record.interval_ms,
         call_ms_max: record.limits.call_ms_max,
         memory_bytes_max: record.limits.memory_bytes_max,
+        scheduling: record.scheduling.clone().unwrap_or_default(),
         sensors: record.sensors.clone(),
         channels: record.channels.clone(),
         provisions: provisions(record.provisions.clone().unwrap_or_default()),
@@ -308,6 +309,7 @@ pub fn device(state: &State, telemetry: &Telemetry, record: &DeviceRecord, now_m
         agent: record.agent.clone(),
         runtime: record.runtime.clone(),
         emulated: report.map_or(record.emulated, |r| r.emulated),
+        scheduling: record.scheduling.clone(),
         sensors: record.sensors.clone(),
         enrolled_at_ms: record.enrolled_at_ms,
         connection: connection(of_device, record, now_ms),
@@ -426,6 +428,7 @@ fn app_status(
         worker_cpu_us: app.worker_cpu_us,
         outlets: app.outlets.iter().flatten().map(outlet).collect(),
         ticks: app.ticks.clone(),
+        scheduling: app.scheduling.clone(),
         last_trap: app.last_trap.as_ref().map(|trap| last_trap(trap, of_device)),
     }
 }

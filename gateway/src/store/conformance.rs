@@ -23,6 +23,7 @@ pub fn device(number: u8) -> DeviceRecord {
         sensors: vec!["temperature".into()],
         revoked_at_ms: None,
         admission: None,
+        scheduling: None,
         enrolled_at_ms: 5,
         capabilities: None,
         capabilities_at_ms: None,

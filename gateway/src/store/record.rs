@@ -11,6 +11,7 @@ use module_package::{
     AppEntry, ArtifactId, BlobId, CompilePolicy, DeviceId, KeyId, ModuleId, Provisions, PublicKey,
     ReleaseId, ReleaseLimits,
 };
+use scheduling::{Allowance, Scheduling};
 use std::collections::BTreeMap;
 
 /// Names a compile job or a build: the SHA-256 of all that decides its result.
@@ -149,6 +150,9 @@ pub struct DeviceRecord {
     pub capabilities: Option<Capabilities>,
     #[n(81)]
     pub capabilities_at_ms: Option<u64>,
+    /// What its owner lets modules ask for, by its last report that said it.
+    #[n(50)]
+    pub scheduling: Option<Allowance>,
 }
 
 impl DeviceRecord {
@@ -227,6 +231,8 @@ pub struct DeploymentRecord {
     /// What a device has to have; `None` for nothing.
     #[n(43)]
     pub placement: Option<PlacementRecord>,
+    #[n(50)]
+    pub scheduling: Option<Scheduling>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]

@@ -352,6 +352,7 @@ mod tests {
             throttled: None,
             ticks: None,
             program: None,
+            scheduling: None,
             confinement: None,
             trap_kinds: None,
             overhead_bytes: None,
@@ -388,6 +389,7 @@ mod tests {
             builds: None,
             brief: None,
             capabilities: None,
+            scheduling: None,
         }
     }
 

@@ -139,13 +139,13 @@ async fn a_bad_file_is_refused_by_line_and_column() -> anyhow::Result<()> {
     let path = folder.join("climate.toml");
     let file = path.to_str().context("a path of text")?.to_owned();
     let bad = "format = 1\nname = \"climate\"\ndevices = \"all\"\n\n[[module]]\n\
-               name = \"xxhash\"\nfile = \"xxhash.wasm\"\ncolour = \"red\"\nclass = \"real-time\"\n";
+               name = \"xxhash\"\nfile = \"xxhash.wasm\"\ncolour = \"red\"\nclass = \"hard\"\n";
     std::fs::write(&path, bad)?;
     for arguments in [&["app", "validate", &file][..], &["app", "apply", &file]] {
         let ran = farrier(&mut fleet, arguments)?;
         ensure!(ran.code == 1, "{arguments:?} ended with {}", ran.code);
         ensure!(ran.stderr.contains(&format!("{file}:8:1: there is no field \"colour\"")));
-        ensure!(ran.stderr.contains(&format!("{file}:9:9: class \"real-time\" is not supported")));
+        ensure!(ran.stderr.contains(&format!("{file}:9:9: there is no class")));
     }
     let json = farrier(&mut fleet, &["app", "validate", &file, "-o", "json"])?;
     let verdict: serde_json::Value = serde_json::from_str(&json.stdout)?;
@@ -160,8 +160,7 @@ async fn a_bad_file_is_refused_by_line_and_column() -> anyhow::Result<()> {
     ensure!(fleet.client().applications().await?.items.is_empty());
 
     // What only the gateway knows has its place, too.
-    let stranger =
-        bad.replace("colour = \"red\"\nclass = \"real-time\"\n", "devices = [\"attic\"]\n");
+    let stranger = bad.replace("colour = \"red\"\nclass = \"hard\"\n", "devices = [\"attic\"]\n");
     std::fs::write(&path, stranger)?;
     farrier(&mut fleet, &["app", "validate", &file])?.ok()?;
     let ran = farrier(&mut fleet, &["app", "apply", &file])?;

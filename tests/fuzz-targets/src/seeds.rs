@@ -174,6 +174,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
         interval_ms: 1_000,
         sensors: vec!["temperature".into()],
         channels: vec!["average".into()],
+        scheduling: None,
         class: "best-effort".into(),
         deployment: 1,
         health_window_ms: None,

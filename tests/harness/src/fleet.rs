@@ -231,6 +231,7 @@ impl Fleet {
             provisions: Provisions::default(),
             limits: ModuleLimits::default(),
             placement: None,
+            scheduling: Default::default(),
         }
     }
 

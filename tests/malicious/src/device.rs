@@ -238,6 +238,7 @@ fn put(store: &mut Store, program: &Program) -> anyhow::Result<AppEntry> {
         interval_ms: program.interval_ms,
         sensors: vec![],
         channels: vec![CHANNEL.into()],
+        scheduling: None,
         class: "best-effort".into(),
         deployment: 1,
         health_window_ms: None,

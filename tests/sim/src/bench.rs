@@ -164,6 +164,7 @@ fn deployment() -> NewDeployment {
         provisions: Provisions::default(),
         limits: ModuleLimits::default(),
         placement: None,
+        scheduling: Default::default(),
     }
 }
 

@@ -1,8 +1,11 @@
 //! Workers that say what a good module's worker says, and load nothing. When one is
 //! given an artifact, the agent has verified it: that moment is noted.
 
+use device_protocol::RefusalCode;
 use farrier_agent::install::WorkerId;
-use farrier_agent::workers::{Room, RuntimeInfo, WorkerNews, Workers};
+use farrier_agent::refusal::Refusal;
+use farrier_agent::workers::{Room, RuntimeInfo, Wanted, WorkerNews, Workers};
+use scheduling::InForce;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -49,6 +52,12 @@ impl SimWorkers {
 }
 
 impl Workers for SimWorkers {
+    /// There is no kernel below that could.
+    fn schedule(&mut self, _: WorkerId, _: Wanted<'_>) -> Result<InForce, Refusal> {
+        let detail = "a simulated device has no threads";
+        Err(Refusal::new(RefusalCode::SchedulingNotGiven, detail))
+    }
+
     fn surroundings(&self, _: WorkerId) -> Vec<String> {
         vec![]
     }

@@ -79,6 +79,7 @@ impl Scene<'_> {
             provisions: Provisions::default(),
             limits: ModuleLimits::default(),
             placement: None,
+            scheduling: Default::default(),
         };
         self.client.create_deployment(&deployment).await.unwrap();
         let began = Instant::now();

@@ -53,6 +53,7 @@ impl Draft {
             provisions: Provisions::default(),
             limits: ModuleLimits::default(),
             placement: None,
+            scheduling: Default::default(),
         })
     }
 }

@@ -83,6 +83,7 @@ fn view(device: &Device, look: &Look) -> String {
     if !device.apps.is_empty() {
         text += &format!("\n{}", ps::view(&device.apps, look));
         text += &confinement(device);
+        text += &scheduling(device);
         text += &ticks::view(&device.apps, look);
         text += &guest::view(&device.apps, look);
     }
@@ -108,6 +109,15 @@ fn capabilities(has: &DeviceCapabilities) -> String {
         );
     }
     text
+}
+
+/// Of those that asked for more than the usual, what the kernel says that they have.
+fn scheduling(device: &Device) -> String {
+    let line = |app: &gateway_api::AppStatus| {
+        let in_force = app.scheduling.as_ref()?;
+        Some(format!("\n{} is scheduled as {in_force}\n", format::printable(&app.app)))
+    };
+    device.apps.iter().filter_map(line).collect()
 }
 
 /// What is around each worker, by the names of docs/confinement.md.

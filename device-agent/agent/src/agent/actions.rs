@@ -35,7 +35,13 @@ impl Agent {
                 let slot = self.installer.as_ref()?.slot(slot)?;
                 let (app, release) = (slot.entry.app.clone(), slot.release.as_ref()?);
                 let memory_bytes_max = release.limits.memory_bytes_max;
-                let room = Room { memory_bytes_max, artifact_bytes: release.artifact_bytes };
+                let scheduling = slot.entry.scheduling.as_ref();
+                let room = Room {
+                    memory_bytes_max,
+                    artifact_bytes: release.artifact_bytes,
+                    is_real_time: scheduling.is_some_and(|asked| asked.real_time.is_some()),
+                    cpu_weight: scheduling.and_then(|asked| asked.cpu_weight),
+                };
                 self.parts.workers.spawn(worker, &app, room);
             }
             Action::Begin { worker, interval_ms } => {
@@ -90,6 +96,7 @@ impl Agent {
         self.check_actuators(entry)?;
         self.check_lines(entry)?;
         self.check_storage(entry)?;
+        self.check_scheduling(entry)?;
         Ok(Rc::new(release))
     }
 

@@ -64,7 +64,12 @@ impl Agent {
         interval_ms: u32,
         now: Moment,
     ) -> Option<Input> {
-        let entry = self.installer.as_ref()?.slot_of(worker)?.entry.clone();
+        let slot = self.installer.as_ref()?.slot_of(worker)?;
+        let call_ms_max = slot.release.as_ref().map_or(0, |release| release.limits.call_ms_max);
+        let entry = slot.entry.clone();
+        if let Err(refusal) = self.schedule(worker, &entry, call_ms_max) {
+            return Some(Input::Worker(worker, WorkerInput::Refused(refusal)));
+        }
         let provisions = entry.provisions.unwrap_or_default();
         let storage_bytes = provisions.storage_bytes.unwrap_or(0) as usize;
         let stored = match self.parts.app_storage.read(&entry.app) {

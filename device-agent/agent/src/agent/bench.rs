@@ -59,6 +59,7 @@ pub fn entry(app: &str) -> AppEntry {
         interval_ms: 1_000,
         sensors: vec!["temperature".into()],
         channels: vec!["average".into()],
+        scheduling: None,
         class: "best-effort".into(),
         deployment: 1,
         health_window_ms: None,
@@ -215,7 +216,7 @@ impl Bench {
         Self::with_all(true, String::new(), report_interval_ms)
     }
 
-    fn with_config(clock_trusted: bool, more_config: String) -> Self {
+    pub fn with_config(clock_trusted: bool, more_config: String) -> Self {
         Self::with_all(clock_trusted, more_config, 1_000)
     }
 

@@ -3,7 +3,9 @@
 
 use crate::install::WorkerId;
 use crate::refusal::Refusal;
-use crate::workers::{Room, WorkerNews, Workers};
+use crate::workers::{Room, Wanted, WorkerNews, Workers};
+use ::scheduling::{InForce, RealTime};
+use device_protocol::RefusalCode;
 use module_limits::Limit;
 use module_traps::TrapKind;
 use std::cell::RefCell;
@@ -97,6 +99,17 @@ impl Workers for FakeWorkers {
 
     fn offer(&mut self, worker: WorkerId, command: Command) {
         self.send(worker, command);
+    }
+
+    /// A kernel with room for all but what wants a whole processor.
+    fn schedule(&mut self, worker: WorkerId, wanted: Wanted<'_>) -> Result<InForce, Refusal> {
+        self.0.borrow_mut().note("schedule", worker);
+        let real_time = wanted.scheduling.real_time;
+        let has_room = |asked: RealTime| asked.utilization_ppm(wanted.interval_ms) < 1_000_000;
+        if real_time.is_some_and(|asked| !has_room(asked)) {
+            return Err(Refusal::new(RefusalCode::SchedulingNotGiven, "EBUSY"));
+        }
+        Ok(InForce { policy: real_time.map(|asked| asked.policy), ..InForce::default() })
     }
 
     fn stop(&mut self, worker: WorkerId) {

@@ -14,6 +14,7 @@ mod manifest;
 mod programs;
 mod reporting;
 mod root;
+mod scheduling;
 mod worker_news;
 
 use crate::Moment;
@@ -101,6 +102,8 @@ pub struct Agent {
     begun: BTreeMap<WorkerId, asks::Begun>,
     /// What confines each, by name.
     confinement: BTreeMap<WorkerId, Vec<String>>,
+    /// How the kernel schedules those that asked for more than the usual.
+    in_force: BTreeMap<WorkerId, ::scheduling::InForce>,
     /// Why a worker is being killed, in place of the signal's number.
     last_words: BTreeMap<WorkerId, String>,
     /// Changes of stored values.
@@ -150,6 +153,7 @@ impl Agent {
             asked: BTreeSet::new(),
             begun: BTreeMap::new(),
             confinement: BTreeMap::new(),
+            in_force: BTreeMap::new(),
             last_words: BTreeMap::new(),
             stores: asks::PerSecond::default(),
             sensor_values: BTreeMap::new(),

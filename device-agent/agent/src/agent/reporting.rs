@@ -73,6 +73,7 @@ impl Agent {
             builds: self.runtime.as_ref().map(|runtime| runtime.builds.clone()),
             brief: None,
             capabilities: tells_capabilities.then(|| self.capabilities()),
+            scheduling: (!config.scheduling.is_nothing()).then(|| config.scheduling.clone()),
         };
         self.abridger.abridge(&mut report, now);
         let Some(sealed) = self.seal_report(report) else { return };
@@ -149,6 +150,7 @@ impl Agent {
         report.worker_cpu_us = serving.and_then(|worker| self.meter.worker_cpu_us(worker));
         let outlets = usage.outlets.as_deref().unwrap_or_default();
         report.outlets = outlets_report(outlets, name, &self.outbox);
+        report.scheduling = worker.and_then(|worker| self.in_force.get(&worker).cloned());
         report.confinement = worker.and_then(|worker| self.confinement.get(&worker).cloned());
         Some(report)
     }

@@ -109,7 +109,7 @@ impl Agent {
             },
             clock: Some(self.wall_clock_of_workers(now)),
             priority: None,
-            real_time: None,
+            real_time: entry.scheduling.as_ref().and_then(|asked| asked.real_time),
         }
     }
 
@@ -252,6 +252,7 @@ impl Agent {
         }
         self.speaking.remove(&worker);
         self.confinement.remove(&worker);
+        self.in_force.remove(&worker);
         self.asked.remove(&worker);
         self.begun.remove(&worker);
         self.counters.end_worker(worker);

@@ -61,6 +61,7 @@ pub fn entry(app: &str, version: u32) -> AppEntry {
         interval_ms: 1_000,
         sensors: vec![],
         channels: vec![],
+        scheduling: None,
         class: "best-effort".into(),
         deployment: 1,
         health_window_ms: None,

@@ -27,7 +27,7 @@ impl Abridger {
         match &self.full {
             Some((at, full)) if now < *at + FULL_EVERY && stands_still(full, report) => {
                 report.brief = Some(true);
-                report.builds = None;
+                (report.builds, report.scheduling) = (None, None);
                 for (app, told) in report.apps.iter_mut().zip(&full.apps) {
                     shorten(app, told);
                 }
@@ -41,15 +41,17 @@ impl Abridger {
 fn stands_still(full: &Report, report: &Report) -> bool {
     let still = |app: &AppReport| {
         let (app, confinement) = (app.clone(), app.confinement.clone());
-        (app.app, app.release, app.module, app.artifact, confinement)
+        (app.app, app.release, app.module, app.artifact, confinement, app.scheduling)
     };
     full.builds == report.builds
+        && full.scheduling == report.scheduling
         && full.apps.len() == report.apps.len()
         && full.apps.iter().zip(&report.apps).all(|(told, app)| still(told) == still(app))
 }
 
 fn shorten(app: &mut AppReport, told: &AppReport) {
     (app.module, app.artifact, app.confinement) = (None, None, None);
+    app.scheduling = None;
     let Some(GuestReport { host_calls, .. }) = &mut app.guest else { return };
     let told = told.guest.as_ref().map(|guest| guest.host_calls.as_slice()).unwrap_or_default();
     host_calls.retain(|call| !told.contains(call));

@@ -227,6 +227,7 @@ fn empty_report(entry: &AppEntry) -> AppReport {
         limits: None,
         throttled: None,
         ticks: None,
+        scheduling: None,
         confinement: None,
         trap_kinds: None,
         overhead_bytes: None,

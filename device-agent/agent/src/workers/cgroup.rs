@@ -29,6 +29,11 @@ pub struct Room {
     /// Of linear memory.
     pub memory_bytes_max: u64,
     pub artifact_bytes: u64,
+    /// It gets no group for processor time: such groups hold real-time threads back, or
+    /// have none, depending on how a kernel was built.
+    pub is_real_time: bool,
+    /// Against other workers; 100 is the usual.
+    pub cpu_weight: Option<u16>,
 }
 
 impl Room {
@@ -82,7 +87,9 @@ impl Cgroups {
     /// Puts a process that has just begun into a group of its own. What is in force.
     pub fn admit(&self, name: &str, pid: u32, room: Room) -> Vec<String> {
         let mut in_force = Vec::new();
-        for parent in &self.parents {
+        let is_wanted =
+            |parent: &&Parent| !(room.is_real_time && parent.controller == Controller::Cpu);
+        for parent in self.parents.iter().filter(is_wanted) {
             let what = parent.controller.name();
             match self.admit_to(parent, name, pid, room) {
                 Ok(()) => {
@@ -112,10 +119,18 @@ impl Cgroups {
             (Controller::Memory, false) => {
                 write("memory.limit_in_bytes", memory_bytes.to_string())?;
             }
-            (Controller::Cpu, true) => write("cpu.max", format!("{quota_us} {CPU_PERIOD_US}"))?,
+            (Controller::Cpu, true) => {
+                write("cpu.max", format!("{quota_us} {CPU_PERIOD_US}"))?;
+                if let Some(weight) = room.cpu_weight {
+                    write("cpu.weight", weight.to_string())?;
+                }
+            }
             (Controller::Cpu, false) => {
                 write("cpu.cfs_period_us", CPU_PERIOD_US.to_string())?;
                 write("cpu.cfs_quota_us", quota_us.to_string())?;
+                if let Some(weight) = room.cpu_weight {
+                    write("cpu.shares", shares_of(weight).to_string())?;
+                }
             }
             (Controller::Pids, _) => write("pids.max", tasks.to_string())?,
         }
@@ -129,6 +144,11 @@ impl Cgroups {
             let _ = fs::remove_dir(parent.dir.join(name));
         }
     }
+}
+
+/// Version 1 counts from 1,024, and takes no less than 2.
+fn shares_of(weight: u16) -> u64 {
+    (u64::from(weight) * 1_024 / 100).max(2)
 }
 
 impl Drop for Cgroups {
@@ -248,7 +268,12 @@ mod tests {
 
     fn admitted(cgroups: &Cgroups, name: &str, script: &str) -> (Child, Vec<String>) {
         let child = shell(script);
-        let room = Room { memory_bytes_max: 0, artifact_bytes: 0 };
+        let room = Room {
+            memory_bytes_max: 0,
+            artifact_bytes: 0,
+            is_real_time: false,
+            cpu_weight: Some(50),
+        };
         let in_force = cgroups.admit(name, child.id(), room);
         (child, in_force)
     }
@@ -276,6 +301,10 @@ mod tests {
         assert_eq!(in_force.iter().any(|name| name.ends_with("-cpu")), limit.is_some());
         go(child);
         if let Some(parent) = limit {
+            let (file, weight) =
+                if parent.is_v2 { ("cpu.weight", "50\n") } else { ("cpu.shares", "512\n") };
+            let found = fs::read_to_string(parent.dir.join("spin").join(file)).unwrap();
+            assert_eq!(found, weight);
             let stat = fs::read_to_string(parent.dir.join("spin/cpu.stat")).unwrap();
             let throttled = stat.lines().find_map(|line| line.strip_prefix("nr_throttled "));
             assert_ne!(

@@ -12,16 +12,19 @@ mod frames;
 mod launcher;
 mod own_uid;
 mod process;
+mod scheduler;
 mod stderr_log;
 
 pub use cgroup::Room;
 pub use launcher::{Launcher, RuntimeInfo, info_of, probe};
 pub use process::Patience;
+pub use scheduler::Wanted;
 
 use crate::agent::Event;
 use crate::config::{Config, WorkerConfig};
 use crate::install::WorkerId;
 use crate::refusal::Refusal;
+use ::scheduling::InForce;
 use cgroup::Cgroups;
 use launcher::Place;
 use own_uid::OwnUids;
@@ -36,6 +39,9 @@ pub trait Workers {
     fn spawn(&mut self, worker: WorkerId, app: &str, room: Room);
     /// What its starter has put around it, by name. It says itself what it has given up.
     fn surroundings(&self, worker: WorkerId) -> Vec<String>;
+    /// Gives a worker that has its module what that asks for, and says what the kernel made
+    /// of it. A refusal leaves it as it was, and it is not to begin.
+    fn schedule(&mut self, worker: WorkerId, wanted: Wanted<'_>) -> Result<InForce, Refusal>;
     fn send(&mut self, worker: WorkerId, command: Command);
     /// The same, unless it has fallen behind: then this is dropped. For what a neighbour or
     /// the gateway can cause, so that neither gets a worker ended.
@@ -123,6 +129,14 @@ impl Workers for ProcessWorkers {
         let news = process::NewsSender { worker, events: self.events.clone() };
         tokio::spawn(process::supervise(started, orders_rx, news));
         self.live.insert(worker, Live { orders: Some(orders), pid, surroundings });
+    }
+
+    fn schedule(&mut self, worker: WorkerId, wanted: Wanted<'_>) -> Result<InForce, Refusal> {
+        let live = self.live.get(&worker);
+        let pid = live.and_then(|live| live.pid).ok_or_else(scheduler::gone)?;
+        let has_group =
+            live.is_some_and(|live| live.surroundings.iter().any(|name| name.ends_with("-cpu")));
+        scheduler::give(pid, wanted, has_group)
     }
 
     fn send(&mut self, worker: WorkerId, command: Command) {

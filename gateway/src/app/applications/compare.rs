@@ -9,6 +9,7 @@ use crate::store::record::{DeploymentRecord, PlacementRecord};
 use gateway_api::PlanDifference;
 use module_limits::Limit;
 use module_package::{DeviceId, ModuleId, NO_POLICY, Provisions, ReleaseLimits, WasiProvisions};
+use scheduling::{BEST_EFFORT, CPU_WEIGHT_USUAL, Policy, Scheduling, Utilization, numbers};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most names of devices in one difference.
@@ -128,6 +129,7 @@ pub fn compare(
     let of_wasi = |d: &DeploymentRecord| d.provisions.as_ref().and_then(|p| p.wasi.clone());
     differences
         .wasi(old.map(|old| of_wasi(old).unwrap_or_default()), of_wasi(new).unwrap_or_default());
+    differences.scheduling(old, new);
     differences.config(old.and_then(|old| old.provisions.as_ref()), new.provisions.as_ref());
     if let Some(old) = old {
         let is_more_often = new.interval_ms < old.interval_ms;
@@ -194,6 +196,60 @@ impl Differences {
             let is_more = height(after) > height(before);
             let text = |limit: Option<u64>| limit.map(|limit| limit.to_string());
             self.add(what, text(before), text(after), is_more);
+        }
+    }
+
+    /// A class is more than another where it takes more of a processor, or goes before what
+    /// went before it.
+    fn scheduling(&mut self, old: Option<&DeploymentRecord>, new: &DeploymentRecord) {
+        let asked = |d: &DeploymentRecord| d.scheduling.clone().unwrap_or_default();
+        let (before, after) = (old.map(asked), asked(new));
+        if before.is_none() && after.is_usual() {
+            return;
+        }
+        let class = |d: &DeploymentRecord| {
+            let asked = d.scheduling.as_ref().and_then(|asked| asked.real_time);
+            asked.map_or_else(
+                || BEST_EFFORT.to_owned(),
+                |real_time| {
+                    let only = Scheduling { real_time: Some(real_time), ..Scheduling::default() };
+                    only.words(d.interval_ms)
+                },
+            )
+        };
+        let rank = |d: &DeploymentRecord| {
+            let real_time = d.scheduling.as_ref().and_then(|asked| asked.real_time);
+            let load = Utilization::of(d.scheduling.as_ref(), d.interval_ms);
+            (
+                load,
+                real_time.map_or(0, |real_time| match real_time.policy {
+                    Policy::Fifo => u16::from(real_time.priority()),
+                    // Deadlines go before every priority.
+                    Policy::Deadline => u16::MAX,
+                }),
+            )
+        };
+        let is_more = old.is_none_or(|old| {
+            let ((load, priority), (old_load, old_priority)) = (rank(new), rank(old));
+            load > old_load || priority > old_priority
+        });
+        self.text("class", old.map(class), class(new), is_more);
+        let cpus = |asked: &Scheduling| match asked.cpus.as_slice() {
+            [] => "any".to_owned(),
+            cpus => numbers(cpus),
+        };
+        let old_cpus = before.as_ref().map(cpus);
+        let is_further = before.as_ref().is_some_and(|before| {
+            !before.cpus.is_empty()
+                && (after.cpus.is_empty() || after.cpus.iter().any(|c| !before.cpus.contains(c)))
+        });
+        if before.is_some() || !after.cpus.is_empty() {
+            self.text("cpus", old_cpus, cpus(&after), is_further);
+        }
+        let weight = |asked: &Scheduling| u64::from(asked.cpu_weight.unwrap_or(CPU_WEIGHT_USUAL));
+        if before.is_some() || after.cpu_weight.is_some() {
+            let old_weight = before.as_ref().map(weight).or(Some(CPU_WEIGHT_USUAL.into()));
+            self.most("cpu_weight", old_weight, weight(&after));
         }
     }
 

@@ -238,6 +238,7 @@ fn to_new_deployment(module: &application_file::Module) -> NewDeployment {
             labels: module.placement.labels.clone(),
             accelerators: values(&module.placement.accelerators),
         }),
+        scheduling: module.scheduling.clone(),
     }
 }
 

@@ -202,6 +202,31 @@ fn a_higher_limit_of_gas_or_a_softer_action_is_more() {
 }
 
 #[test]
+fn a_class_a_higher_priority_and_further_processors_are_more() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one"]);
+    let asks = |rest: &str| file_of(&[module("one", &format!("version = 1\n{rest}"))]);
+    let fifo = |priority: u8, runtime_us: u32| {
+        format!(
+            "class = \"real-time\"\ncpus = [1]\n[module.real_time]\npolicy = \"fifo\"\n\
+             priority = {priority}\nruntime_us = {runtime_us}"
+        )
+    };
+    fleet.app.apply_application(&asks("cpu_weight = 50\ncpus = [1, 2]")).unwrap();
+    let plan = |file: &str| more(&fleet.app.plan_application(&asks(file)).unwrap());
+    assert_eq!(plan("cpu_weight = 40\ncpus = [1]"), [""; 0]);
+    assert_eq!(plan("cpu_weight = 60\ncpus = [1, 3]").len(), 2);
+    assert_eq!(plan(&fifo(5, 100)).len(), 2, "the class, and the usual weight");
+    let mut new = asks(&fifo(5, 100));
+    new.accept_more = true;
+    fleet.app.apply_application(&new).unwrap();
+    let plan = |file: &str| more(&fleet.app.plan_application(&asks(file)).unwrap());
+    assert_eq!(plan(&fifo(4, 90)), [""; 0]);
+    assert_eq!((plan(&fifo(6, 100)).len(), plan(&fifo(5, 101)).len()), (1, 1));
+    assert_eq!(plan("cpus = [1]"), [""; 0], "best-effort again");
+}
+
+#[test]
 fn a_subscription_that_nobody_would_answer_is_refused_by_name() {
     let devices = [1, 2].map(|n| FakeDevice::new(n, "x86_64-linux"));
     let fleet = fleet_with(&[&devices[0], &devices[1]], &["one", "two", "three"]);

@@ -2,12 +2,13 @@
 
 use super::fleet::{FakeDevice, Fleet, app_report, deployment_of, plain_wasm, refusal};
 use crate::store::Change;
-use device_protocol::AppState;
+use device_protocol::{AppState, Report};
 use gateway_api::{
     ArtifactState, DeploymentState, DeviceSelector, Limit, LimitAction, LimitActions, ModuleLimits,
     NewDeployment, ProblemCode, ProgressState,
 };
 use module_package::CompilePolicy;
+use scheduling::{Allowance, Policy, RealTime, Scheduling};
 
 #[test]
 fn a_module_is_compiled_only_for_targets_that_are_there_and_a_later_device_brings_its_own() {
@@ -187,6 +188,50 @@ fn an_earlier_deployment_is_repeated_with_all_that_it_had() {
     let (code, detail) = refusal(fleet.app.repeat_deployment(&first.id));
     assert!(code == ProblemCode::Conflict && detail.contains("None of the devices"), "{detail}");
     assert_eq!(refusal(fleet.app.repeat_deployment("d-9999")).0, ProblemCode::NotFound);
+}
+
+#[test]
+fn a_class_is_deployed_once_the_device_has_said_that_its_owner_allows_it() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(1));
+    let (deadline_us, period_us, priority) = (None, None, None);
+    let policy = Policy::Fifo;
+    let real_time = RealTime { policy, runtime_us: 500, deadline_us, period_us, priority };
+    let scheduling = Scheduling { real_time: Some(real_time), ..Scheduling::default() };
+    let new = NewDeployment { interval_ms: Some(1), scheduling, ..deployment_of("answer") };
+    let deployment = fleet.app.deploy(&new).unwrap();
+    fleet.work_well();
+    let progress = fleet.progress(&deployment.id, &device);
+    assert_eq!(progress.state, ProgressState::Refused);
+    assert!(progress.detail.contains("has not said that its owner allows"), "{}", progress.detail);
+    assert!(fleet.manifest(&device).is_none_or(|manifest| manifest.apps.is_empty()));
+
+    let less =
+        Allowance { policies: vec![policy], utilization_percent_max: 49, ..Default::default() };
+    let report = device.report(1, 0, vec![]);
+    fleet.report(&device, &Report { scheduling: Some(less.clone()), ..report });
+    let progress = fleet.progress(&deployment.id, &device);
+    assert_eq!(progress.refusal.unwrap().code, 66);
+    assert!(progress.detail.contains("50.0 % of a processor is asked for"), "{}", progress.detail);
+
+    fleet.pass_ms(60_000);
+    let enough = Some(Allowance { utilization_percent_max: 50, ..less });
+    let report = device.report(2, 0, vec![]);
+    fleet.report(&device, &Report { scheduling: enough.clone(), ..report });
+    assert_eq!(fleet.app.devices()[0].scheduling, enough);
+    fleet.work_well();
+    let entry = fleet.manifest(&device).unwrap().apps.remove(0);
+    assert_eq!((entry.class.as_str(), entry.interval_ms), ("real-time", 1));
+    assert_eq!(entry.scheduling.unwrap().real_time, Some(real_time));
+
+    let senseless = RealTime { runtime_us: 1_001, ..real_time };
+    let scheduling = Scheduling { real_time: Some(senseless), ..Scheduling::default() };
+    let (code, why) = refusal(fleet.app.deploy(&NewDeployment { scheduling, ..new.clone() }));
+    assert!(code == ProblemCode::BadRequest && why.contains("runtime_us is 1001"), "{why}");
+    let usual = NewDeployment { scheduling: Scheduling::default(), ..new };
+    assert!(refusal(fleet.app.deploy(&usual)).1.contains("it must be 10 to"), "best-effort");
 }
 
 #[test]

@@ -239,6 +239,7 @@ impl FakeDevice {
             builds: None,
             brief: None,
             capabilities: None,
+            scheduling: None,
         }
     }
 
@@ -280,6 +281,7 @@ pub fn app_report(app: &str, release: module_package::ReleaseId, state: AppState
         throttled: None,
         ticks: None,
         program: None,
+        scheduling: None,
         confinement: None,
         trap_kinds: None,
         overhead_bytes: None,
@@ -505,6 +507,7 @@ pub fn deployment_of(module: &str) -> NewDeployment {
         provisions: Provisions::default(),
         limits: ModuleLimits::default(),
         placement: None,
+        scheduling: Default::default(),
     }
 }
 

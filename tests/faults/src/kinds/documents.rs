@@ -69,6 +69,7 @@ pub fn manifest(random: &mut Rng, device: &DeviceId, seq: u64) -> Manifest {
         interval_ms: random.u32(10..3_600_000),
         sensors: vec!["temperature".into()],
         channels: vec!["average".into(); random.usize(0..3)],
+        scheduling: None,
         class: "best-effort".into(),
         deployment: random.u64(1..1_000),
         health_window_ms: Some(random.u32(0..60_000)),
