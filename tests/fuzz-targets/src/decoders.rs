@@ -195,8 +195,7 @@ pub fn worker_protocol(data: &[u8]) -> Outcome {
         let mut frame = Vec::new();
         let written = write_guest_frame(&mut frame, *guest, command);
         written.expect("a frame that was read can be written");
-        let again: (GuestId, Command) =
-            read_guest_frame(frame.as_slice()).expect("and read again");
+        let again: (GuestId, Command) = read_guest_frame(frame.as_slice()).expect("and read again");
         assert_eq!(format!("{:?}", (guest, command)), format!("{again:?}"));
     }
     if let Ok((guest, event)) = &event {

@@ -71,14 +71,14 @@ pub(crate) fn linked() -> Vec<Vec<u8>> {
             (call_indirect (type 0) (i32.const 1))) (elem (i32.const 1) $f) (start $f))"#,
     ];
     let wasm = |text: &str| wat::parse_str(text).expect("a seed is valid");
-    let pairs = mains.map(|main| [&wasm(main), LINK_MARK, &wasm(library)].concat());
+    let pairs = mains.map(|main| [wasm(main).as_slice(), LINK_MARK, &wasm(library)].concat());
     let main = r#"(module (import "lib" "sum" (func $sum (param i32) (result i32)))
         (memory (export "memory") 1) (global $__stack_pointer (mut i32) (i32.const 4096))
         (data (i32.const 4096) "ab") (func (export "tick") (result i32) (call $sum (i32.const 4096))))"#;
     let library = r#"(module (import "env" "memory" (memory 2))
         (global $__stack_pointer (mut i32) (i32.const 66560)) (data (i32.const 65536) "c")
         (func (export "sum") (param i32) (result i32) (i32.load (local.get 0))))"#;
-    let shared = [&wasm(main), LINK_MARK, &wasm(library)].concat();
+    let shared = [wasm(main).as_slice(), LINK_MARK, &wasm(library)].concat();
     pairs.into_iter().chain([shared]).chain(modules()).collect()
 }
 
