@@ -2,7 +2,9 @@
 
 use crate::channels;
 use crate::error::{Errors, excerpt};
-use crate::model::{ApplicationFile, Build, Devices, Located, Module, Placement, Source};
+use crate::model::{
+    ApplicationFile, Build, Devices, Isolation, Located, Module, Placement, Source,
+};
 use crate::names::{
     CAPABILITY_RULE, GRANT_NAME_RULE, LINK_NAME_RULE, NAME_RULE, is_capability, is_grant_name,
     is_link_name, is_name,
@@ -18,6 +20,7 @@ const CALL_MS: RangeInclusive<u32> = 1..=60_000;
 const HEALTH_WINDOW_MS: RangeInclusive<u32> = 0..=86_400_000;
 const MEMORY_BYTES: RangeInclusive<u64> = 0..=4 * 1024 * 1024 * 1024;
 const GAS: RangeInclusive<u64> = 1..=i64::MAX as u64;
+const PRIORITY: RangeInclusive<u8> = 0..=7;
 const VERSION: RangeInclusive<u32> = 1..=u32::MAX;
 const STORAGE_BYTES: RangeInclusive<u32> = 0..=256 * 1024;
 const CONFIG_ENTRIES_MAX: usize = 32;
@@ -85,6 +88,9 @@ fn to_module(module: &Spanned<shape::Module>, of_all: &OfAll, errors: &mut Error
     let window = module.health_window_ms.as_ref();
     check_range("health_window_ms", window, HEALTH_WINDOW_MS, errors);
     check_range("storage_bytes", module.storage_bytes.as_ref(), STORAGE_BYTES, errors);
+    let isolation = to_isolation(module.isolation.as_ref(), errors);
+    check_priority(module.priority.as_ref(), isolation, errors);
+    check_own_scheduling(module, isolation, errors);
     let limits = module.limits.as_ref().map(|limits| limits.get_ref().clone()).unwrap_or_default();
     let memory = limits.memory_bytes_max.as_ref();
     check_range("memory_bytes_max", memory, MEMORY_BYTES, errors);
@@ -108,6 +114,8 @@ fn to_module(module: &Spanned<shape::Module>, of_all: &OfAll, errors: &mut Error
         placement: own_placement.or_else(|| of_all.placement.clone()).unwrap_or_default(),
         interval_ms: get(module.interval_ms.as_ref()),
         health_window_ms: get(window),
+        isolation,
+        priority: get(module.priority.as_ref()),
         metering: module.metering.unwrap_or_default(),
         canonical_nans: module.canonical_nans.unwrap_or_default(),
         memory_bytes_max: get(memory),
@@ -144,6 +152,48 @@ fn check_range<T: PartialOrd + Copy + std::fmt::Display>(
             range.end()
         );
         errors.add(&value.span(), what);
+    }
+}
+
+fn to_isolation(isolation: Option<&Spanned<String>>, errors: &mut Errors<'_>) -> Isolation {
+    let Some(isolation) = isolation else { return Isolation::default() };
+    let found = Isolation::ALL.into_iter().find(|known| known.as_str() == isolation.get_ref());
+    found.unwrap_or_else(|| {
+        let what = format!(
+            "there is no isolation {:?}; there is \"module\" for a process of its own, \
+             \"application\" for one with the modules of this file, and \"shared\" for one with all \
+             modules of the device that share",
+            excerpt(isolation.get_ref())
+        );
+        errors.add(&isolation.span(), what);
+        Isolation::default()
+    })
+}
+
+/// A class, processors and a weight are of a process, and so of all that share it.
+fn check_own_scheduling(module: &shape::Module, isolation: Isolation, errors: &mut Errors<'_>) {
+    let class = module.class.as_ref().filter(|class| class.get_ref() != "best-effort");
+    let asked = [
+        ("class", class.map(Spanned::span)),
+        ("cpus", module.cpus.as_ref().map(Spanned::span)),
+        ("cpu_weight", module.cpu_weight.as_ref().map(Spanned::span)),
+    ];
+    for (name, span) in asked {
+        if let Some(span) = span.filter(|_| isolation != Isolation::Module) {
+            let what = format!(
+                "{name} is for a module with a process of its own; leave it out, or leave isolation out"
+            );
+            errors.add(&span, what);
+        }
+    }
+}
+
+fn check_priority(priority: Option<&Spanned<u8>>, isolation: Isolation, errors: &mut Errors<'_>) {
+    check_range("priority", priority, PRIORITY, errors);
+    if let Some(priority) = priority.filter(|_| isolation == Isolation::Module) {
+        let what = "priority is among the modules of one process, and this one has its own; leave \
+                    it out, or give isolation = \"application\" or \"shared\"";
+        errors.add(&priority.span(), what);
     }
 }
 

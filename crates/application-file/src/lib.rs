@@ -39,8 +39,8 @@ mod wasi;
 
 pub use error::{FileError, Place};
 pub use model::{
-    ApplicationFile, Build, Channel, Devices, Direction, Located, Module, Placement, Scope, Source,
-    Wasi, WasiRestart,
+    ApplicationFile, Build, Channel, Devices, Direction, Isolation, Located, Module, Placement,
+    Scope, Source, Wasi, WasiRestart,
 };
 pub use names::{is_name, nearest};
 

@@ -50,6 +50,9 @@ pub struct Module {
     pub placement: Placement,
     pub interval_ms: Option<u32>,
     pub health_window_ms: Option<u32>,
+    pub isolation: Isolation,
+    /// Only of a module that shares its process.
+    pub priority: Option<u8>,
     pub metering: bool,
     pub canonical_nans: bool,
     pub memory_bytes_max: Option<u64>,
@@ -97,6 +100,30 @@ pub enum WasiRestart {
     OnFailure,
     Never,
     Always,
+}
+
+/// With whom a module shares its process, the strongest first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// With nobody.
+    #[default]
+    Module,
+    /// With the modules of its application that say the same.
+    Application,
+    /// With all modules of its device that say the same.
+    Shared,
+}
+
+impl Isolation {
+    pub const ALL: [Self; 3] = [Self::Module, Self::Application, Self::Shared];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Module => "module",
+            Self::Application => "application",
+            Self::Shared => "shared",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 
 const FIELDS: &[(&str, &str)] = &[
     ("prefer", "placement says what a device has to have; there are no preferences"),
-    ("priority", "a real-time module has one, in [module.real_time]"),
     ("network", "modules have no network"),
     ("stack_bytes", "every call has 256 KiB of native stack"),
     ("log_lines_per_s_max", "every module may log 20 lines a second"),

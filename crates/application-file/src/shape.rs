@@ -116,6 +116,17 @@ pub struct Module {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u16>")]
     pub cpu_weight: Option<Spanned<u16>>,
+    /// With whom it shares its process on a device: "module", with nobody, which is so unless
+    /// given; "application", with the modules of this file that say the same; "shared", with
+    /// all modules of the device that say the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub isolation: Option<Spanned<String>>,
+    /// Of the modules of one process that are due, the highest is called first: 0 to 7, 0
+    /// unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u8>")]
+    pub priority: Option<Spanned<u8>>,
     /// Sensors that it may open, by the devices' names for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Vec<String>")]

@@ -1,8 +1,8 @@
 //! What is read, and what is said of what is wrong.
 
 use application_file::{
-    ApplicationFile, Devices, Direction, ERRORS_MAX, FILE_BYTES_MAX, FileError, Placement, Scope,
-    Source, Wasi, WasiRestart, json_schema, read,
+    ApplicationFile, Devices, Direction, ERRORS_MAX, FILE_BYTES_MAX, FileError, Isolation,
+    Placement, Scope, Source, Wasi, WasiRestart, json_schema, read,
 };
 use expect_test::{Expect, expect};
 
@@ -267,6 +267,31 @@ fn a_module_without_a_place_is_refused() {
         "format = 1\nname = \"a\"\n[[module]]\nname = \"b\"\nversion = 1\n",
         expect![[r#"
         3:1: it is not said where the module runs; give devices = "all", or a list of devices, to the module or to the application
+    "#]],
+    );
+}
+
+#[test]
+fn a_module_has_its_own_process_unless_it_says_with_whom_it_shares() {
+    let of = |rest: &str| {
+        let text = format!(
+            "format = 1\nname = \"a\"\ndevices = \"all\"\n[[module]]\nname = \"b\"\nversion = 1\n{rest}"
+        );
+        let module = read(&text).unwrap().modules.remove(0);
+        (module.isolation, module.priority)
+    };
+    assert_eq!(of(""), (Isolation::Module, None));
+    assert_eq!(of("isolation = \"module\""), (Isolation::Module, None));
+    assert_eq!(of("isolation = \"shared\"\npriority = 7"), (Isolation::Shared, Some(7)));
+    assert_eq!(of("isolation = \"application\""), (Isolation::Application, None));
+    let module =
+        "format = 1\nname = \"a\"\ndevices = \"all\"\n[[module]]\nname = \"b\"\nversion = 1\n";
+    refused(
+        &format!("{module}isolation = \"none\"\npriority = 8\n"),
+        expect![[r#"
+        7:13: there is no isolation "none"; there is "module" for a process of its own, "application" for one with the modules of this file, and "shared" for one with all modules of the device that share
+        8:12: priority is 8; it has to be 0 to 7
+        8:12: priority is among the modules of one process, and this one has its own; leave it out, or give isolation = "application" or "shared"
     "#]],
     );
 }

@@ -6,7 +6,7 @@
 
 use crate::{
     ARTIFACT_BYTES_MAX, ArtifactId, BLOCK_BYTES, BlobId, DOCUMENT_VERSION, DeviceId, Domain, KeyId,
-    ManifestId, ModuleId, Provisions, ReleaseId, SealError, TrustedRoot, open,
+    ManifestId, ModuleId, Provisions, ReleaseId, SealError, Sharing, TrustedRoot, open,
 };
 use known_answer::Step;
 use minicbor::{Decode, Encode};
@@ -185,6 +185,9 @@ pub struct AppEntry {
     /// What it asks for beside the usual; it says the class once more.
     #[n(20)]
     pub scheduling: Option<Scheduling>,
+    /// `None` for a module with a process of its own.
+    #[n(25)]
+    pub sharing: Option<Sharing>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -276,6 +279,16 @@ fn check_apps(apps: &[AppEntry]) -> Result<(), DocumentError> {
             }
         }
         if let Some(Err(why)) = entry.provisions.as_ref().map(Provisions::check) {
+            return inconsistent(format!("{}: {why}", entry.app));
+        }
+        // Its scheduling would be that of all modules of the process.
+        if entry.sharing.is_some() && entry.scheduling.is_some() {
+            return inconsistent(format!(
+                "{} asks for a scheduling of its own and shares its process",
+                entry.app
+            ));
+        }
+        if let Some(Err(why)) = entry.sharing.as_ref().map(Sharing::check) {
             return inconsistent(format!("{}: {why}", entry.app));
         }
     }

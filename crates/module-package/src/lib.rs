@@ -29,6 +29,7 @@ mod provisions;
 mod root;
 mod root_signing;
 mod seal;
+mod sharing;
 mod signers;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,7 @@ pub use provisions::{
 pub use root::{Floor, ROOT_BYTES_MAX, Root, TrustedRoot, seal_root};
 pub use root_signing::{RootDraft, add_root_signature};
 pub use seal::{Domain, PublicKey, SealError, Signer, open, read_unverified, seal};
+pub use sharing::{PRIORITY_MAX, SharedWith, Sharing};
 pub use signers::{payload_of, signers_of};
 pub use wasi::{
     WASI_STRING_BYTES_MAX, WASI_STRINGS_BYTES_MAX, WASI_STRINGS_MAX, WasiProvisions, WasiRestart,

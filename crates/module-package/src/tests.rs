@@ -91,6 +91,7 @@ fn manifest() -> Manifest {
             deployment: 1,
             health_window_ms: None,
             provisions: None,
+            sharing: None,
         }],
     }
 }

@@ -3,18 +3,24 @@
 //! Its first argument says how it behaves before it has a module, the text of
 //! the artifact how it behaves with one. It runs no code of anyone.
 
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::process::exit;
 use std::time::Duration;
 use worker_protocol::{
-    Activity, Command, Event, FailedStep, Hello, Load, LoadFailure, LogLevel, LogLine,
-    PROTOCOL_VERSION, Published, Usage, read_frame, write_frame,
+    Activity, Command, Event, FailedStep, GuestId, Hello, Load, LoadFailure, LogLevel, LogLine,
+    PROTOCOL_VERSION, Published, Usage, read_guest_frame, write_guest_frame,
 };
 
 struct Worker {
     socket: UnixStream,
+    /// Whose command it is obeying, and how that module is.
+    guest: GuestId,
     behaviour: String,
     usage: Usage,
+    /// Of the other modules.
+    others: BTreeMap<GuestId, (String, Usage)>,
+    notes_blame: bool,
 }
 
 fn main() {
@@ -22,7 +28,9 @@ fn main() {
     // Standard input is the socket: a second handle to it, by its name.
     let socket = std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned();
     let socket = UnixStream::from(socket.expect("standard input is open"));
-    let mut worker = Worker { socket, behaviour: String::new(), usage: Usage::default() };
+    let (guest, behaviour, usage, others) = Default::default();
+    let notes_blame = std::env::args().any(|word| word == "--blame");
+    let mut worker = Worker { socket, guest, behaviour, usage, others, notes_blame };
     match mode.as_str() {
         "silent" => std::thread::sleep(Duration::from_secs(60)),
         "dies" => {
@@ -33,7 +41,8 @@ fn main() {
         _ => {}
     }
     worker.say(&Event::Hello(hello(&mode)));
-    while let Ok(command) = read_frame(&worker.socket) {
+    while let Ok((guest, command)) = read_guest_frame(&worker.socket) {
+        worker.turn_to(guest);
         worker.obey(command);
     }
 }
@@ -55,8 +64,18 @@ fn hello(mode: &str) -> Hello {
 
 impl Worker {
     fn say(&mut self, event: &Event) {
-        if write_frame(&self.socket, event).is_err() {
+        if write_guest_frame(&self.socket, self.guest, event).is_err() {
             exit(0);
+        }
+    }
+
+    fn turn_to(&mut self, guest: GuestId) {
+        let next = self.others.remove(&guest).unwrap_or_default();
+        let before = std::mem::replace(&mut self.guest, guest);
+        if before != guest {
+            let behaviour = std::mem::replace(&mut self.behaviour, next.0);
+            let usage = std::mem::replace(&mut self.usage, next.1);
+            self.others.insert(before, (behaviour, usage));
         }
     }
 
@@ -74,8 +93,12 @@ impl Worker {
             }
             Command::Stop if self.behaviour == "does-not-stop" => {}
             Command::Stop => exit(0),
-            Command::Unload
-            | Command::SetClock(_)
+            Command::Unload if self.behaviour == "does-not-stop" => {}
+            Command::Unload => {
+                (self.behaviour, self.usage) = Default::default();
+                self.say(&Event::Unloaded);
+            }
+            Command::SetClock(_)
             | Command::RunTicks { .. }
             | Command::Answer(_)
             | Command::Deliver(_) => {}
@@ -108,6 +131,10 @@ impl Worker {
     }
 
     fn start(&mut self) {
+        if self.notes_blame {
+            let number = self.guest.0.to_le_bytes();
+            rustix::io::pwrite(std::io::stdout(), &number, 0).expect("a file for it");
+        }
         if self.behaviour == "overruns-init" {
             return self.say(&Event::Overrun { export: "init".into(), elapsed_ms: 1_001 });
         }

@@ -150,6 +150,10 @@ pub struct RuntimeConfig {
     pub emulated: Option<bool>,
 }
 
+/// The process itself takes half of the least.
+const SHARED_MIB_MIN: u32 = 64;
+const SHARED_MIB_MAX: u32 = 65_536;
+
 /// What each worker gets, as far as the system lets the agent give it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -162,13 +166,17 @@ pub struct WorkerConfig {
     pub cgroups: bool,
     /// Processor time of one worker, in percent of one processor.
     pub cpu_percent_max: u32,
+    /// Writable memory of one process that several modules share. Where they need more
+    /// together, there is another such process.
+    pub shared_mib_max: u32,
 }
 
 impl Default for WorkerConfig {
     fn default() -> Self {
         // Below the ids that systems give away by themselves, above those of people.
         let (uid_first, uid_count) = (59_000, 512);
-        Self { uid_first, uid_count, cgroups: true, cpu_percent_max: 100 }
+        let (cpu_percent_max, shared_mib_max) = (100, 256);
+        Self { uid_first, uid_count, cgroups: true, cpu_percent_max, shared_mib_max }
     }
 }
 
@@ -184,7 +192,16 @@ impl WorkerConfig {
         WorkerUids { first: self.uid_first, count: self.uid_count }
     }
 
+    pub fn shared_bytes_max(&self) -> u64 {
+        u64::from(self.shared_mib_max) << 20
+    }
+
     fn check(&self) -> Result<(), String> {
+        if !(SHARED_MIB_MIN..=SHARED_MIB_MAX).contains(&self.shared_mib_max) {
+            return Err(format!(
+                "workers.shared_mib_max needs {SHARED_MIB_MIN} to {SHARED_MIB_MAX}"
+            ));
+        }
         if self.uid_count > 0 && (self.uid_first == 0 || self.uid_first > u32::MAX / 2) {
             return Err("workers.uid_first needs 1 to 2147483647: 0 is root".into());
         }

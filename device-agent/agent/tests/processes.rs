@@ -261,3 +261,182 @@ fn a_worker_that_never_says_hello_is_not_started() {
         assert!(matches!(news, WorkerNews::NotStarted(r) if r.code == RefusalCode::WorkerStart));
     });
 }
+
+/// Several modules of one group, each a worker.
+struct Company {
+    workers: ProcessWorkers,
+    events: mpsc::Receiver<Event>,
+}
+
+impl Company {
+    fn new(patience: Patience) -> Self {
+        let (sender, events) = mpsc::channel(64);
+        Self {
+            workers: ProcessWorkers::new(launcher("ok").with_patience(patience), sender),
+            events,
+        }
+    }
+
+    async fn news(&mut self) -> (u64, WorkerNews) {
+        let event = tokio::time::timeout(Duration::from_secs(20), self.events.recv()).await;
+        match event.expect("news in time") {
+            Some(Event::Worker(worker, news)) => (worker.0, news),
+            _ => panic!("news of another kind"),
+        }
+    }
+
+    /// The next news of this worker that is neither a log line nor a message.
+    async fn news_of(&mut self, worker: u64) -> WorkerNews {
+        loop {
+            let (of, news) = self.news().await;
+            let is_talk =
+                matches!(news, WorkerNews::Event(Message::Log(_) | Message::Published(_)));
+            if of == worker && !is_talk {
+                return news;
+            }
+        }
+    }
+
+    async fn running(&mut self, worker: u64, artifact: &str) {
+        self.loaded(worker, artifact).await;
+        let start = Command::Start { interval_ms: 1_000, stored: None };
+        self.workers.send(WorkerId(worker), start);
+        assert!(matches!(self.news_of(worker).await, WorkerNews::Event(Message::Started)));
+    }
+
+    async fn loaded(&mut self, worker: u64, artifact: &str) {
+        self.workers.spawn_in_group(WorkerId(worker), &format!("m{worker}"), ROOM, "shared");
+        assert!(matches!(self.news_of(worker).await, WorkerNews::Hello(_)));
+        self.workers.send(WorkerId(worker), load(artifact));
+        assert!(matches!(self.news_of(worker).await, WorkerNews::Event(Message::Loaded { .. })));
+    }
+
+    fn pid_of(&self, worker: u64) -> u32 {
+        self.workers.seat(WorkerId(worker)).expect("a process").pid
+    }
+
+    async fn answers(&mut self, worker: u64) {
+        self.workers.send(WorkerId(worker), Command::ReportUsage);
+        assert!(matches!(self.news_of(worker).await, WorkerNews::Event(Message::Usage(_))));
+    }
+
+    /// How it ended, and that it is forgotten.
+    async fn ended(&mut self, worker: u64) -> Result<String, String> {
+        let how = match self.news_of(worker).await {
+            WorkerNews::Ended(how) => Ok(how),
+            WorkerNews::Displaced(how) => Err(how),
+            other => panic!("{other:?}"),
+        };
+        self.workers.forget(WorkerId(worker));
+        how
+    }
+}
+
+#[test]
+fn modules_of_one_group_share_a_process_and_each_ends_by_itself() {
+    in_runtime(async {
+        let mut company = Company::new(Patience::default());
+        company.running(1, "ok").await;
+        company.running(2, "ok").await;
+        company.workers.spawn(WorkerId(3), "alone", ROOM);
+        assert!(matches!(company.news_of(3).await, WorkerNews::Hello(_)));
+        assert_eq!(company.pid_of(1), company.pid_of(2));
+        assert_ne!(company.pid_of(1), company.pid_of(3));
+        assert_eq!(company.workers.seat(WorkerId(2)).map(|seat| seat.modules), Some(2));
+        let pid = company.pid_of(2);
+        // The one for which the process was started goes first.
+        company.workers.stop(WorkerId(1));
+        assert_eq!(company.ended(1).await, Ok("it was unloaded".into()));
+        company.answers(2).await;
+        // A kill is for this one alone as well, as long as it does not hold the process.
+        company.running(4, "ok").await;
+        assert_eq!((company.pid_of(4), company.pid_of(2)), (pid, pid));
+        company.workers.kill(WorkerId(4));
+        assert_eq!(company.ended(4).await, Ok("it was unloaded".into()));
+        company.answers(2).await;
+        company.workers.stop(WorkerId(2));
+        assert_eq!(company.ended(2).await, Ok("it ended with status 0".into()));
+        // The next one has a new process.
+        company.running(5, "ok").await;
+        assert_ne!(company.pid_of(5), pid);
+    });
+}
+
+#[test]
+fn a_module_that_holds_its_process_is_blamed_and_its_neighbours_are_not() {
+    in_runtime(async {
+        let mut company = Company::new(Patience::default());
+        company.running(1, "ok").await;
+        company.running(2, "overruns").await;
+        loop {
+            if let WorkerNews::Event(Message::Overrun { .. }) = company.news_of(2).await {
+                break;
+            }
+        }
+        company.workers.kill(WorkerId(2));
+        let displaced = company.ended(1).await.unwrap_err();
+        assert_eq!(displaced, "m2 brought it down: it was ended by signal 9");
+        assert_eq!(company.ended(2).await, Ok("it was ended by signal 9".into()));
+        // They find each other again.
+        company.running(3, "ok").await;
+        company.running(4, "ok").await;
+        assert_eq!(company.pid_of(3), company.pid_of(4));
+    });
+}
+
+#[test]
+fn a_process_that_dies_says_by_its_file_who_was_called_last() {
+    in_runtime(async {
+        let mut company = Company::new(Patience::default());
+        company.running(1, "ok").await;
+        company.running(2, "ok").await;
+        company.running(3, "dies").await;
+        let (first, second) = (company.ended(1).await, company.ended(2).await);
+        for displaced in [first, second] {
+            let displaced = displaced.unwrap_err();
+            assert!(displaced.starts_with("m3 brought it down: "), "{displaced}");
+        }
+        let how = company.ended(3).await.unwrap();
+        assert!(how.contains("ended with status 9"), "{how}");
+        assert!(company.workers.pids().is_empty());
+    });
+}
+
+#[test]
+fn a_module_that_is_not_let_go_in_time_costs_the_process() {
+    in_runtime(async {
+        let unload = Duration::from_millis(300);
+        let mut company = Company::new(Patience { unload, ..Patience::default() });
+        company.running(1, "ok").await;
+        company.running(2, "does-not-stop").await;
+        company.workers.stop(WorkerId(2));
+        let displaced = company.ended(1).await.unwrap_err();
+        assert!(displaced.starts_with("m2 brought it down: it did not answer in time"));
+        assert!(company.ended(2).await.is_ok());
+    });
+}
+
+#[test]
+fn modules_that_do_not_fit_together_have_several_processes() {
+    in_runtime(async {
+        let mut company = Company::new(Patience::default());
+        // Of 256 MiB, which is what a process is given unless the device says otherwise.
+        let room = Room { memory_bytes_max: 100 << 20, ..ROOM };
+        for worker in 1..=3 {
+            company.workers.spawn_in_group(WorkerId(worker), "large", room, "shared");
+            assert!(matches!(company.news_of(worker).await, WorkerNews::Hello(_)));
+        }
+        assert_eq!(company.pid_of(1), company.pid_of(2));
+        assert_ne!(company.pid_of(1), company.pid_of(3));
+        company.workers.spawn_in_group(WorkerId(4), "small", ROOM, "another");
+        assert!(matches!(company.news_of(4).await, WorkerNews::Hello(_)));
+        let others = [1, 2, 3].map(|worker| company.pid_of(worker));
+        assert!(!others.contains(&company.pid_of(4)), "groups are apart");
+        // What leaves makes room.
+        company.workers.kill(WorkerId(2));
+        company.ended(2).await.unwrap();
+        company.workers.spawn_in_group(WorkerId(5), "large", room, "shared");
+        assert!(matches!(company.news_of(5).await, WorkerNews::Hello(_)));
+        assert_eq!(company.pid_of(5), others[0]);
+    });
+}

@@ -102,6 +102,7 @@ fn enrolled_device(data: &Path, artifact: &str) -> State {
         deployment: 1,
         health_window_ms: None,
         provisions: None,
+        sharing: None,
     };
     let manifest = Manifest {
         version: DOCUMENT_VERSION,

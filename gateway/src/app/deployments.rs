@@ -135,6 +135,7 @@ impl App {
             targets: None,
             placement: placement_of(new.placement.as_ref()),
             scheduling: scheduling_of(new)?,
+            sharing: None,
         })
     }
 

@@ -68,6 +68,7 @@ impl App {
             targets: None,
             placement: placement_of(Some(&asked.placement)),
             scheduling: None,
+            sharing: None,
         };
         let telemetry = self.telemetry();
         let on_device = |device| on_device(&state, &telemetry, module, &deployment, device);

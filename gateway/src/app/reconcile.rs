@@ -171,6 +171,7 @@ fn to_entry(deployment: &DeploymentRecord, release: &ReleaseRecord) -> AppEntry 
         health_window_ms: deployment.health_window_ms,
         provisions: deployment.provisions.clone(),
         scheduling: deployment.scheduling.clone(),
+        sharing: deployment.sharing.clone(),
     }
 }
 

@@ -9,7 +9,7 @@ use known_answer::Step;
 use minicbor::{Decode, Encode};
 use module_package::{
     AppEntry, ArtifactId, BlobId, CompilePolicy, DeviceId, KeyId, ModuleId, Provisions, PublicKey,
-    ReleaseId, ReleaseLimits,
+    ReleaseId, ReleaseLimits, Sharing,
 };
 use scheduling::{Allowance, Scheduling};
 use std::collections::BTreeMap;
@@ -233,6 +233,9 @@ pub struct DeploymentRecord {
     pub placement: Option<PlacementRecord>,
     #[n(50)]
     pub scheduling: Option<Scheduling>,
+    /// With whom it shares a process on its devices; `None` for nobody.
+    #[n(55)]
+    pub sharing: Option<Sharing>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]

@@ -9,6 +9,7 @@ use device_protocol::{
 };
 use known_answer::Step;
 use module_package::{
+    SharedWith, Sharing,
     AppEntry, BlobId, ChannelMessage, ConfigEntry, DOCUMENT_VERSION, DeviceId, Manifest,
     Provisions, ReleaseId, Signer, seal_root,
 };
@@ -178,6 +179,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
         class: "best-effort".into(),
         deployment: 1,
         health_window_ms: None,
+        sharing: Some(Sharing { with: SharedWith::Application("climate".into()), priority: 3 }),
         provisions: Some(Provisions {
             config: vec![ConfigEntry { key: "unit".into(), value: "K".into() }],
             storage_bytes: Some(4_096),

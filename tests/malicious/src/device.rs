@@ -243,6 +243,7 @@ fn put(store: &mut Store, program: &Program) -> anyhow::Result<AppEntry> {
         deployment: 1,
         health_window_ms: None,
         provisions: None,
+        sharing: None,
     })
 }
 

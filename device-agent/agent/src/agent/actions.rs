@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 use crate::store::StoreError;
 use crate::workers::Room;
 use device_protocol::RefusalCode;
-use module_package::{AppEntry, RELEASE_BYTES_MAX, Release, open_release};
+use module_package::{AppEntry, RELEASE_BYTES_MAX, Release, Sharing, open_release};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -42,7 +42,10 @@ impl Agent {
                     is_real_time: scheduling.is_some_and(|asked| asked.real_time.is_some()),
                     cpu_weight: scheduling.and_then(|asked| asked.cpu_weight),
                 };
-                self.parts.workers.spawn(worker, &app, room);
+                match slot.entry.sharing.as_ref().map(Sharing::group) {
+                    None => self.parts.workers.spawn(worker, &app, room),
+                    Some(group) => self.parts.workers.spawn_in_group(worker, &app, room, &group),
+                }
             }
             Action::Begin { worker, interval_ms } => {
                 return self.begin(worker, interval_ms, now);

@@ -64,6 +64,7 @@ pub fn entry(app: &str) -> AppEntry {
         deployment: 1,
         health_window_ms: None,
         provisions: None,
+        sharing: None,
     }
 }
 

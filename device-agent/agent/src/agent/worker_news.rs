@@ -32,7 +32,10 @@ impl Agent {
                 self.parts.workers.forget(worker);
                 Some(WorkerInput::NotStarted(refusal))
             }
-            WorkerNews::Ended(how) => Some(self.bury(worker, how)),
+            WorkerNews::Ended(how) => Some(WorkerInput::Ended(self.bury(worker, how, true))),
+            WorkerNews::Displaced(how) => {
+                Some(WorkerInput::Displaced(self.bury(worker, how, false)))
+            }
         };
         if let Some(input) = input {
             self.act(Input::Worker(worker, input), now);
@@ -108,7 +111,7 @@ impl Agent {
                 wasi: provisions.wasi.map(super::programs::to_grants),
             },
             clock: Some(self.wall_clock_of_workers(now)),
-            priority: None,
+            priority: entry.sharing.as_ref().map(|sharing| sharing.priority),
             real_time: entry.scheduling.as_ref().and_then(|asked| asked.real_time),
         }
     }
@@ -242,13 +245,16 @@ impl Agent {
         }
     }
 
-    fn bury(&mut self, worker: WorkerId, how: String) -> WorkerInput {
+    /// Its last words. A death that another module caused is no restart of its own.
+    fn bury(&mut self, worker: WorkerId, how: String, is_own: bool) -> String {
         let how = self.last_words.remove(&worker).unwrap_or(how);
         let slot = self.installer.as_ref().and_then(|installer| installer.slot_of(worker));
         if let Some(slot) = slot {
             let app = slot.entry.app.clone();
             tracing::warn!(worker.id = worker.0, app, "the worker died: {how}");
-            self.counters.note_restart(&app);
+            if is_own {
+                self.counters.note_restart(&app);
+            }
         }
         self.speaking.remove(&worker);
         self.confinement.remove(&worker);
@@ -258,7 +264,7 @@ impl Agent {
         self.counters.end_worker(worker);
         self.meter.end_worker(worker);
         self.parts.workers.forget(worker);
-        WorkerInput::Ended(how)
+        how
     }
 }
 

@@ -99,8 +99,12 @@ pub enum WorkerInput {
     NotStarted(Refusal),
     /// The process has ended, whether it was told to or not.
     Ended(String),
+    /// The process has ended by the fault of another module that shared it.
+    Displaced(String),
 }
 
+// There are a few at a time, and they are carried out at once.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Find the release in the store and open it, or begin to fetch it.
@@ -312,7 +316,10 @@ impl Installer {
         now: Moment,
         actions: &mut Vec<Action>,
     ) {
-        let has_ended = matches!(input, WorkerInput::Ended(_) | WorkerInput::NotStarted(_));
+        let has_ended = matches!(
+            input,
+            WorkerInput::Ended(_) | WorkerInput::Displaced(_) | WorkerInput::NotStarted(_)
+        );
         if self.leaving.contains_key(&worker) {
             if has_ended {
                 self.leaving.remove(&worker);

@@ -41,6 +41,8 @@ pub struct Slot {
     /// Traps and deaths since then.
     pub(super) traps: u64,
     pub(super) restarts: u32,
+    /// How often it was started again for another module's fault.
+    pub displaced: u32,
     /// It ran, and made way because another of its set failed.
     pub(super) made_way: bool,
     /// Traps before `init` has ever returned.
@@ -94,6 +96,7 @@ impl Slot {
             begun: None,
             traps: 0,
             restarts: 0,
+            displaced: 0,
             made_way: false,
             early_traps: 0,
             deaths: VecDeque::new(),
@@ -285,6 +288,12 @@ impl Slot {
                 self.trouble = Some(refusal);
             }
             (WorkerInput::Ended(detail), _) => self.note_death(detail, now),
+            (WorkerInput::Displaced(detail), _) => {
+                // No death of its own: neither counted nor waited for.
+                self.displaced += 1;
+                self.stage = Stage::Waiting(now);
+                self.detail = format!("started again with its worker: {detail}");
+            }
             (WorkerInput::Passed | WorkerInput::Started, _)
             | (WorkerInput::Trapped(_) | WorkerInput::Finished { .. }, _) => return,
         }

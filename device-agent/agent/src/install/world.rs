@@ -66,6 +66,7 @@ pub fn entry(app: &str, version: u32) -> AppEntry {
         deployment: 1,
         health_window_ms: None,
         provisions: None,
+        sharing: None,
     }
 }
 

@@ -16,6 +16,8 @@ const PREFIX: &str = "farrier-agent-";
 const CPU_PERIOD_US: u64 = 100_000;
 /// Beside its linear memory: libraries, heaps, stacks.
 const OWN_BYTES: u64 = 32 << 20;
+/// The same of a module among others: its instance, tables and counters.
+const MODULE_OWN_BYTES: u64 = 64 << 10;
 /// The artifact arrives in a frame, is read from it, and becomes code.
 const ARTIFACT_COPIES: u64 = 3;
 /// The emulator and its translation of everything that runs.
@@ -41,6 +43,12 @@ impl Room {
     pub fn data_bytes_max(self) -> u64 {
         let artifact = self.artifact_bytes.saturating_mul(ARTIFACT_COPIES);
         self.memory_bytes_max.saturating_add(artifact).saturating_add(OWN_BYTES)
+    }
+
+    /// What one module adds to a process that runs others already.
+    pub fn module_bytes(self) -> u64 {
+        let own = self.data_bytes_max() - OWN_BYTES.min(self.data_bytes_max());
+        own.saturating_add(MODULE_OWN_BYTES)
     }
 }
 
@@ -85,13 +93,14 @@ impl Cgroups {
     }
 
     /// Puts a process that has just begun into a group of its own. What is in force.
-    pub fn admit(&self, name: &str, pid: u32, room: Room) -> Vec<String> {
+    /// `data_bytes_max`: of the process, which may be of more modules than the room.
+    pub fn admit(&self, name: &str, pid: u32, room: Room, data_bytes_max: u64) -> Vec<String> {
         let mut in_force = Vec::new();
         let is_wanted =
             |parent: &&Parent| !(room.is_real_time && parent.controller == Controller::Cpu);
         for parent in self.parents.iter().filter(is_wanted) {
             let what = parent.controller.name();
-            match self.admit_to(parent, name, pid, room) {
+            match self.admit_to(parent, name, pid, room, data_bytes_max) {
                 Ok(()) => {
                     let version = if parent.is_v2 { 2 } else { 1 };
                     in_force.push(format!("cgroup-v{version}-{what}"));
@@ -102,7 +111,14 @@ impl Cgroups {
         in_force
     }
 
-    fn admit_to(&self, parent: &Parent, name: &str, pid: u32, room: Room) -> io::Result<()> {
+    fn admit_to(
+        &self,
+        parent: &Parent,
+        name: &str,
+        pid: u32,
+        room: Room,
+        data_bytes_max: u64,
+    ) -> io::Result<()> {
         let dir = parent.dir.join(name);
         match fs::create_dir(&dir) {
             // In version 2 all controllers share one.
@@ -111,7 +127,7 @@ impl Cgroups {
         }
         let quota_us = CPU_PERIOD_US * self.cpu_percent_max / 100;
         let emulator_bytes = if self.is_emulated { EMULATOR_BYTES } else { 0 };
-        let memory_bytes = room.data_bytes_max().saturating_add(emulator_bytes);
+        let memory_bytes = data_bytes_max.saturating_add(emulator_bytes);
         let tasks = if self.is_emulated { EMULATOR_TASKS_MAX } else { TASKS_MAX };
         let write = |file: &str, text: String| fs::write(dir.join(file), text);
         match (parent.controller, parent.is_v2) {
@@ -274,7 +290,7 @@ mod tests {
             is_real_time: false,
             cpu_weight: Some(50),
         };
-        let in_force = cgroups.admit(name, child.id(), room);
+        let in_force = cgroups.admit(name, child.id(), room, room.data_bytes_max());
         (child, in_force)
     }
 

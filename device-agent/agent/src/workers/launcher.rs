@@ -4,7 +4,6 @@
 //! be told that it could. So the launcher is put in front, and a runtime counts
 //! as started only when its hello has come.
 
-use super::cgroup::Room;
 use super::ending::Ending;
 use super::frames::EventReader;
 use super::process::{Patience, said_nothing};
@@ -14,6 +13,8 @@ use crate::refusal::Refusal;
 use crate::report::build;
 use device_protocol::{BuildReport, RefusalCode};
 use module_package::RuntimeProfile;
+use rustix::fs::{MemfdFlags, memfd_create};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -38,13 +39,18 @@ pub struct Started {
     pub app: String,
     pub patience: Patience,
     pub has_own_uid: bool,
+    /// Of a process of several modules: the number of the one that was called last.
+    pub blame: Option<File>,
 }
 
 /// Where a worker is to be started.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Place {
     pub uid: Option<u32>,
-    pub room: Option<Room>,
+    /// Writable memory of the process.
+    pub data_bytes_max: Option<u64>,
+    /// Several modules run there, and it leaves word of whose call runs.
+    pub is_shared: bool,
 }
 
 /// Threads of a worker that is alone under its user id: three, with room for an
@@ -111,23 +117,33 @@ impl Launcher {
             // With it go root's groups.
             command.uid(uid).gid(uid);
         }
+        let blame = place.is_shared.then(blame_file).transpose()?;
+        let stdout = blame.as_ref().map(File::try_clone).transpose()?;
         let mut child = command
             .args(&self.words[1..])
             .args(label_of(app))
             .args(limits_of(place))
+            .args(if place.is_shared { &["--blame", "yes"][..] } else { &[] })
             // A worker needs nothing of the agent's environment, and a launcher
             // would take orders from it.
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
+            .stdout(stdout.map_or_else(Stdio::null, Stdio::from))
             .stderr(Stdio::piped())
             .spawn()?;
         let stderr = child.stderr.take().map(OwnedFd::from);
         let (app, patience) = (app.into(), self.patience);
         let has_own_uid = place.uid.is_some();
-        Ok(Started { child, socket: ours, stderr, app, patience, has_own_uid })
+        Ok(Started { child, socket: ours, stderr, app, patience, has_own_uid, blame })
     }
+}
+
+/// In memory: it has no name, and is gone with the last who has it open.
+fn blame_file() -> io::Result<File> {
+    let file = File::from(memfd_create("farrier-blame", MemfdFlags::CLOEXEC)?);
+    file.set_len(4)?;
+    Ok(file)
 }
 
 /// Tells workers apart in a list of processes.
@@ -137,7 +153,7 @@ fn label_of(app: &str) -> Vec<&str> {
 
 /// Limits of the process, which it gives itself.
 fn limits_of(place: Place) -> Vec<String> {
-    let data = place.room.map(|room| ("--data-bytes-max", room.data_bytes_max()));
+    let data = place.data_bytes_max.map(|bytes| ("--data-bytes-max", bytes));
     let tasks = place.uid.map(|_| ("--tasks-max", TASKS_MAX));
     let words = |(name, value): (&str, u64)| [name.to_owned(), value.to_string()];
     data.into_iter().chain(tasks).flat_map(words).collect()

@@ -8,7 +8,9 @@ use crate::app::model::Model;
 use crate::store::record::{DeploymentRecord, PlacementRecord};
 use gateway_api::PlanDifference;
 use module_limits::Limit;
-use module_package::{DeviceId, ModuleId, NO_POLICY, Provisions, ReleaseLimits, WasiProvisions};
+use module_package::{
+    DeviceId, ModuleId, NO_POLICY, Provisions, ReleaseLimits, SharedWith, Sharing, WasiProvisions,
+};
 use scheduling::{BEST_EFFORT, CPU_WEIGHT_USUAL, Policy, Scheduling, Utilization, numbers};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -130,6 +132,7 @@ pub fn compare(
     differences
         .wasi(old.map(|old| of_wasi(old).unwrap_or_default()), of_wasi(new).unwrap_or_default());
     differences.scheduling(old, new);
+    differences.sharing(old.map(|old| old.sharing.as_ref()), new.sharing.as_ref());
     differences.config(old.and_then(|old| old.provisions.as_ref()), new.provisions.as_ref());
     if let Some(old) = old {
         let is_more_often = new.interval_ms < old.interval_ms;
@@ -250,6 +253,26 @@ impl Differences {
         if before.is_some() || after.cpu_weight.is_some() {
             let old_weight = before.as_ref().map(weight).or(Some(CPU_WEIGHT_USUAL.into()));
             self.most("cpu_weight", old_weight, weight(&after));
+        }
+    }
+
+    /// The more a module shares its process with, the less stands between it and them.
+    fn sharing(&mut self, before: Option<Option<&Sharing>>, after: Option<&Sharing>) {
+        let isolation = |sharing: Option<&Sharing>| match sharing.map(|sharing| &sharing.with) {
+            None => (0, "module"),
+            Some(SharedWith::Application(_)) => (1, "application"),
+            Some(SharedWith::Everybody) => (2, "shared"),
+        };
+        let ((weakness, name), old) = (isolation(after), before.map(isolation));
+        if old.is_some() || after.is_some() {
+            let is_weaker = old.is_none_or(|(old, _)| weakness > old);
+            let before = old.map(|(_, name)| name.to_owned());
+            self.text("isolation", before, name.to_owned(), is_weaker);
+        }
+        let priority = |sharing: Option<&Sharing>| sharing.map_or(0, |sharing| sharing.priority);
+        if before.is_some() || priority(after) > 0 {
+            let old = before.map(|before| priority(before).into());
+            self.most("priority", old, priority(after).into());
         }
     }
 

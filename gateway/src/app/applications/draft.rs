@@ -11,14 +11,14 @@ use crate::app::modules::check_step;
 use crate::app::{App, AppError, State, wasi};
 use crate::store::record::{DeploymentRecord, DeviceRecord, ModuleRecord};
 use application_file::{
-    ApplicationFile, Build, Devices, Direction, Located, Place, Source, nearest,
+    ApplicationFile, Build, Devices, Direction, Isolation, Located, Place, Source, nearest,
 };
 use gateway_api::{
     ApplicationPlan, DeviceSelector, FileProblem, ModuleLimits, ModulePlan, NewApplication,
     NewDeployment, PlanAction, PlanBuild, PlanDifference, Provisions,
 };
 use known_answer::Step;
-use module_package::{DeviceId, ModuleId};
+use module_package::{DeviceId, ModuleId, SharedWith, Sharing};
 use std::collections::{BTreeMap, BTreeSet};
 use target_spec::Registry;
 
@@ -197,11 +197,21 @@ impl App {
             application: Some(file.name.value.clone()),
             builds: (builds.len() > 1).then(ids),
             targets,
+            sharing: sharing_of(module, &file.name.value),
             ..record
         };
         let answered = with_answers(&module.steps, &builds, &stand_ins, problems);
         Some(Resolved { record, paths, stand_ins, answered })
     }
+}
+
+fn sharing_of(module: &application_file::Module, application: &str) -> Option<Sharing> {
+    let with = match module.isolation {
+        Isolation::Module => return None,
+        Isolation::Application => SharedWith::Application(application.to_owned()),
+        Isolation::Shared => SharedWith::Everybody,
+    };
+    Some(Sharing { with, priority: module.priority.unwrap_or_default() })
 }
 
 /// The one place where a file's fields become those of a deployment.

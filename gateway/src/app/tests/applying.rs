@@ -7,7 +7,7 @@ use gateway_api::{
     ApplicationPlan, FileProblem, NewApplication, NewDeployment, PlanAction, ProblemCode,
     ProgressState,
 };
-use module_package::ModuleId;
+use module_package::{ModuleId, SharedWith, Sharing};
 
 const HEAD: &str = "format = 1\nname = \"climate\"\ndevices = \"all\"\n";
 
@@ -273,6 +273,41 @@ fn a_further_subscription_or_actuator_is_more() {
                 direction = \"subscribe\"\nscope = \"remote\"";
     let plan = fleet.app.plan_application(&file_of(&[module("one", rest)])).unwrap();
     assert_eq!(more(&plan), ["subscription", "actuator"]);
+}
+
+#[test]
+fn sharing_a_process_is_more_and_reaches_the_manifest_as_it_was_asked_for() {
+    let device = FakeDevice::new(1, "x86_64-linux");
+    let fleet = fleet_with(&[&device], &["one"]);
+    let with = |rest: &str| file_of(&[module("one", &format!("version = 1\n{rest}"))]);
+    fleet.app.apply_application(&with("")).unwrap();
+    fleet.work_well();
+    let sharing = || fleet.manifest(&device).unwrap().apps.remove(0).sharing;
+    assert_eq!(sharing(), None);
+    // From the stronger to the weaker, and back.
+    let (own, own_app, all) =
+        ("", "isolation = \"application\"", "isolation = \"shared\"\npriority = 3");
+    let take = |rest: &str| {
+        let mut file = with(rest);
+        file.accept_more = true;
+        fleet.app.apply_application(&file).unwrap();
+        fleet.work_well();
+    };
+    assert_eq!(more(&fleet.app.plan_application(&with(own_app)).unwrap()), ["isolation"]);
+    let refused = fleet.app.apply_application(&with(own_app));
+    assert!(matches!(refused, Err(AppError::AsksForMore { .. })));
+    take(own_app);
+    let name = "climate".to_owned();
+    assert_eq!(sharing(), Some(Sharing { with: SharedWith::Application(name), priority: 0 }));
+    assert_eq!(more(&fleet.app.plan_application(&with(all)).unwrap()), ["isolation", "priority"]);
+    take(all);
+    assert_eq!(sharing(), Some(Sharing { with: SharedWith::Everybody, priority: 3 }));
+    for less in [own, own_app] {
+        assert_eq!(more(&fleet.app.plan_application(&with(less)).unwrap()), [""; 0]);
+    }
+    take(own);
+    assert_eq!(sharing(), None);
+    assert!(fleet.restart().manifest(&device).unwrap().apps[0].sharing.is_none());
 }
 
 #[test]
