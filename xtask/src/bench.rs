@@ -45,12 +45,16 @@ pub fn device(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
     for bounds_checks in ["hardware", "software"] {
         let target_dir = workspace.join("target").join(format!("devices-{bounds_checks}"));
         let mut build = run::cargo(workspace);
-        build.args(["build", "--locked", "--profile", "device", "-p", "device-probe"]);
+        build.args(["build", "--locked", "--profile", "device"]);
+        build.args(["-p", "device-probe", "-p", "farrier-runtime"]);
         build.args(["--target", PROBE_TRIPLE]).env("FARRIER_BOUNDS_CHECKS", bounds_checks);
         build.arg("--target-dir").arg(&target_dir);
-        run::step(&format!("build the probe with {bounds_checks} bounds checks"), &mut build)?;
-        let probe = target_dir.join(PROBE_TRIPLE).join("device/device-probe");
-        command.arg(format!("--{bounds_checks}")).arg(probe);
+        run::step(
+            &format!("build probe and runtime with {bounds_checks} bounds checks"),
+            &mut build,
+        )?;
+        let programs = target_dir.join(PROBE_TRIPLE).join("device");
+        command.arg(format!("--{bounds_checks}")).arg(programs);
     }
     command.env("FARRIER_KIT", crate::kit::directory(workspace));
     Err(std::os::unix::process::CommandExt::exec(&mut command)).context("start the benchmark")

@@ -3,12 +3,14 @@
 //! itself takes for the same artifact is measured in turns with it (`device-probe`).
 //!
 //! ```text
-//! device-bench --hardware PROBE --software PROBE [--rounds N] [--runs N] [--write-docs]
+//! device-bench --hardware PROGRAMS --software PROGRAMS [--rounds N] [--runs N] [--write-docs]
 //! ```
 //!
-//! Use `cargo xtask bench device`, which builds the probes and the kit.
+//! Use `cargo xtask bench device`, which builds the kit, and probes and runtimes into a
+//! folder for each kind of bounds checks.
 
 mod agent;
+mod density;
 mod page;
 mod probe;
 mod sizes;
@@ -34,15 +36,22 @@ fn main() -> anyhow::Result<()> {
     let probes = [("hardware", &options.hardware), ("software", &options.software)];
     let mut modes = vec![];
     for (bounds_checks, program) in probes {
-        let probe = probe::Probe::new(program, bounds_checks, folder.path())?;
+        let program = program.join("device-probe");
+        let probe = probe::Probe::new(&program, bounds_checks, folder.path())?;
         modes.push(probe.measure(options.rounds, options.runs)?);
     }
     eprintln!("▸ a worker of its own");
     let worker = worker::measure(&kit, options.runs)?;
+    eprintln!("▸ modules that share a worker");
+    let mut densities = vec![];
+    for (bounds_checks, programs) in probes {
+        densities.push(density::measure(&programs.join("farrier-runtime"), bounds_checks)?);
+    }
     eprintln!("▸ an agent with TLS");
     let agent = agent::measure(&kit, folder.path())?;
     let sizes = sizes::measure(&kit)?;
-    let page = page::write(&modes, &worker, &agent, &sizes, options.rounds, options.runs)?;
+    let page =
+        page::write(&modes, &worker, &densities, &agent, &sizes, (options.rounds, options.runs))?;
     println!("{page}");
     if options.write_docs {
         let path = "docs/benchmark-device.md";

@@ -1,6 +1,7 @@
 //! The figures as a page.
 
 use crate::agent;
+use crate::density;
 use crate::probe::{Density, Measured};
 use crate::sizes::Size;
 use crate::worker;
@@ -36,10 +37,10 @@ and gives host functions their checks. Both are built as for devices.
 pub fn write(
     modes: &[Measured],
     worker: &worker::Measured,
+    densities: &[density::Measured],
     agent: &[agent::Measured],
     sizes: &[Size],
-    rounds: usize,
-    runs: usize,
+    (rounds, runs): (usize, usize),
 ) -> anyhow::Result<String> {
     let mut page = format!(
         "# Device: times, memory and sizes\n\n\
@@ -50,7 +51,7 @@ pub fn write(
         harness::machine()?,
         harness::load()?,
     );
-    goals(&mut page, modes, agent)?;
+    goals(&mut page, modes, densities, agent)?;
     for mode in modes {
         times(&mut page, mode)?;
     }
@@ -64,6 +65,7 @@ pub fn write(
         worker.bytes_to_tick_us,
         megabytes(worker.resident_bytes),
     )?;
+    sharing(&mut page, densities)?;
     writeln!(page, "## An agent with TLS\n")?;
     writeln!(
         page,
@@ -86,7 +88,45 @@ pub fn write(
     Ok(page)
 }
 
-fn goals(page: &mut String, modes: &[Measured], agent: &[agent::Measured]) -> anyhow::Result<()> {
+fn sharing(page: &mut String, densities: &[density::Measured]) -> anyhow::Result<()> {
+    writeln!(
+        page,
+        "## Modules that share a worker\n\n\
+         Small modules as `isolation = \"shared\"` has them, each loaded from its own bytes, \
+         started and ticking once a second, in one `farrier-runtime`; and as many processes of \
+         one module each. Memory of the processes, of what they share the part of each (PSS). \
+         More than a bare instance: each module has its own copy of the code, counters, rates and \
+         tables of the guest API.\n"
+    )?;
+    for density::Measured { bounds_checks, rows } in densities {
+        writeln!(
+            page,
+            "| modules, {bounds_checks} checks | one worker | a worker each |\n|---|---|---|"
+        )?;
+        for row in rows {
+            let own = row.own_bytes.map_or_else(|| "—".to_owned(), |own| megabytes(own as f64));
+            writeln!(page, "| {} | {} | {own} |", row.modules, megabytes(row.shared_bytes as f64))?;
+        }
+        writeln!(page)?;
+    }
+    for measured in densities {
+        writeln!(
+            page,
+            "With {} checks each further module takes {:.1} KB, so {:.0} of them 1 GiB.\n",
+            measured.bounds_checks,
+            measured.bytes_per_module() / 1e3,
+            measured.in_a_gib()
+        )?;
+    }
+    Ok(())
+}
+
+fn goals(
+    page: &mut String,
+    modes: &[Measured],
+    densities: &[density::Measured],
+    agent: &[agent::Measured],
+) -> anyhow::Result<()> {
     writeln!(page, "| goal | limit | measured | |\n|---|---|---|---|")?;
     let verdict = |is_met| if is_met { "met" } else { "**not met**" };
     for mode in modes {
@@ -103,6 +143,14 @@ fn goals(page: &mut String, modes: &[Measured], agent: &[agent::Measured]) -> an
         writeln!(
             page,
             "| instances in 1 GiB, software checks | ≥ {DENSITY_MIN} | {count:.0} | {} |",
+            verdict(count >= DENSITY_MIN)
+        )?;
+    }
+    for measured in densities.iter().filter(|measured| measured.bounds_checks == "software") {
+        let count = measured.in_a_gib();
+        writeln!(
+            page,
+            "| modules in 1 GiB of a shared worker, software checks | ≥ {DENSITY_MIN} | {count:.0} | {} |",
             verdict(count >= DENSITY_MIN)
         )?;
     }

@@ -6,14 +6,18 @@ use aot_compiler::{CompileOptions, compile};
 use harness::{DeviceClass, Kit};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::{Duration, Instant};
 use target_spec::Registry;
-use worker_protocol::{Command, Event, Grants, Limits, Load, read_frame, write_frame};
+use worker_protocol::{
+    Command, Event, GuestId, Limits, Load, read_frame, write_frame, write_guest_frame,
+};
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-const GUEST: &str = r#"(module (memory 1) (func (export "tick") (result i32) (i32.const 0)))"#;
+const GUEST: &str = r#"(module (memory 1) (func (export "tick") (result i32)
+  (i32.store (i32.const 0) (i32.const 1)) (i32.const 0)))"#;
 
 pub struct Measured {
     /// Milliseconds from starting the process to its hello, self-tests and all.
@@ -24,14 +28,20 @@ pub struct Measured {
     pub resident_bytes: f64,
 }
 
+/// Of a module that does as little as a module can.
+pub fn artifact_for(bounds_checks: &str) -> anyhow::Result<Vec<u8>> {
+    let target = Registry::built_in().find("x86_64-linux")?;
+    let options = CompileOptions::new(bounds_checks.parse()?);
+    Ok(compile(&wat::parse_str(GUEST)?, target, &options)?.aot)
+}
+
 pub fn measure(kit: &Kit, runs: usize) -> anyhow::Result<Measured> {
     let target = Registry::built_in().find("x86_64-linux")?;
-    let options = CompileOptions::new(target.default_bounds_checks());
-    let artifact = compile(&wat::parse_str(GUEST)?, target, &options)?.aot;
+    let artifact = artifact_for(target.default_bounds_checks().as_str())?;
     let (mut hellos, mut ticks, mut resident) = (vec![], vec![], vec![]);
     for _ in 0..runs * 4 {
         let began = Instant::now();
-        let mut worker = Worker::start(kit)?;
+        let mut worker = Worker::start(&kit.runtime(DeviceClass::X86_64))?;
         hellos.push(began.elapsed().as_secs_f64() * 1e3);
         let began = Instant::now();
         worker.run_once(artifact.clone())?;
@@ -45,20 +55,21 @@ pub fn measure(kit: &Kit, runs: usize) -> anyhow::Result<Measured> {
     })
 }
 
-struct Worker {
+pub struct Worker {
     child: Child,
     socket: UnixStream,
+    pub modules: u32,
 }
 
 impl Worker {
-    fn start(kit: &Kit) -> anyhow::Result<Self> {
+    pub fn start(runtime: &Path) -> anyhow::Result<Self> {
         let (socket, its_end) = UnixStream::pair()?;
         socket.set_read_timeout(Some(ANSWER_WITHIN))?;
-        let mut process = Process::new(kit.runtime(DeviceClass::X86_64));
+        let mut process = Process::new(runtime);
         process.env_clear().current_dir("/").stdin(Stdio::from(OwnedFd::from(its_end)));
         let child = process.spawn().context("start the runtime")?;
         drop(process);
-        let worker = Self { child, socket };
+        let worker = Self { child, socket, modules: 0 };
         match worker.next()? {
             Event::Hello(hello) => ensure!(hello.self_test_failure.is_none(), "{hello:?}"),
             other => bail!("{other:?}"),
@@ -66,20 +77,29 @@ impl Worker {
         Ok(worker)
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// One more module, which ticks once a second from now on.
+    pub fn begin(&mut self, guest: GuestId, artifact: Vec<u8>) -> anyhow::Result<()> {
+        let load = Command::Load(load_of(artifact));
+        write_guest_frame(&self.socket, guest, &load)?;
+        let start = Command::Start { interval_ms: 1_000, stored: Some(vec![]) };
+        write_guest_frame(&self.socket, guest, &start)?;
+        loop {
+            match self.next()? {
+                Event::Started => break,
+                Event::Loaded { .. } => {}
+                other => bail!("{other:?}"),
+            }
+        }
+        self.modules += 1;
+        Ok(())
+    }
+
     fn run_once(&mut self, artifact: Vec<u8>) -> anyhow::Result<()> {
-        let limits = Limits {
-            memory_bytes_max: 1 << 20,
-            stack_bytes: 64 << 10,
-            call_ms_max: 1_000,
-            log_lines_per_s_max: 20,
-            publishes_per_s_max: 20,
-            gas_per_call_max: None,
-            gas_per_s_max: None,
-            actions: None,
-        };
-        let (app, grants) = ("bench".into(), Grants::default());
-        let load = Load { artifact, app, limits, grants, ..Load::default() };
-        write_frame(&self.socket, &Command::Load(load))?;
+        write_frame(&self.socket, &Command::Load(load_of(artifact)))?;
         write_frame(&self.socket, &Command::RunTicks { ticks: 1 })?;
         loop {
             match self.next()? {
@@ -93,6 +113,20 @@ impl Worker {
     fn next(&self) -> anyhow::Result<Event> {
         read_frame(&self.socket).context("the worker's next word")
     }
+}
+
+fn load_of(artifact: Vec<u8>) -> Load {
+    let limits = Limits {
+        memory_bytes_max: 1 << 20,
+        stack_bytes: 64 << 10,
+        call_ms_max: 1_000,
+        log_lines_per_s_max: 20,
+        publishes_per_s_max: 20,
+        gas_per_call_max: None,
+        gas_per_s_max: None,
+        actions: None,
+    };
+    Load { artifact, app: "bench".into(), limits, ..Load::default() }
 }
 
 impl Drop for Worker {
