@@ -4,8 +4,9 @@ use ed25519_dalek::SigningKey;
 use fastrand::Rng;
 use module_package::{
     AppEntry, ArtifactId, BLOCK_BYTES, BlobId, CompilePolicy, ConfigEntry, DOCUMENT_VERSION,
-    DeviceId, Domain, Manifest, ModuleId, Provisions, Release, ReleaseId, ReleaseLimits,
-    ReleaseTarget, Root, RootId, Signer, TrustedRoot, seal, seal_root,
+    DeviceId, Domain, Manifest, ModuleId, PRIORITY_MAX, Provisions, Release, ReleaseId,
+    ReleaseLimits, ReleaseTarget, Root, RootId, SharedWith, Sharing, Signer, TrustedRoot, seal,
+    seal_root,
 };
 
 /// A gateway's keys and the root that names them.
@@ -50,6 +51,14 @@ pub fn device(random: &mut Rng) -> DeviceId {
     DeviceId::of_key(&std::array::from_fn(|_| random.u8(..)))
 }
 
+fn sharing(random: &mut Rng) -> Sharing {
+    let with = match random.bool() {
+        true => SharedWith::Application("climate".into()),
+        false => SharedWith::Everybody,
+    };
+    Sharing { with, priority: random.u8(0..=PRIORITY_MAX) }
+}
+
 fn provisions(random: &mut Rng) -> Option<Provisions> {
     let entry = |number| ConfigEntry { key: format!("k{number}"), value: "v".into() };
     let config = (0..random.usize(0..3)).map(entry).collect();
@@ -74,6 +83,7 @@ pub fn manifest(random: &mut Rng, device: &DeviceId, seq: u64) -> Manifest {
         deployment: random.u64(1..1_000),
         health_window_ms: Some(random.u32(0..60_000)),
         provisions: random.bool().then(|| provisions(random)).flatten(),
+        sharing: random.bool().then(|| sharing(random)),
     });
     let apps = apps.collect();
     Manifest {
