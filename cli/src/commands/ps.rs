@@ -189,6 +189,10 @@ fn note(app: &AppStatus, look: &Look) -> String {
     notes.extend(traps_note(app));
     notes.extend(program_note(app));
     notes.extend(app.last_trap.as_ref().map(last_trap_note));
+    if let Some(company) = &app.company {
+        let (pid, others) = (company.pid, company.modules.saturating_sub(1));
+        notes.push(format!("shares process {pid} with {others}"));
+    }
     if app.checks_failed > 0 {
         notes.push(format!("{} known answers wrong", app.checks_failed));
     }

@@ -33,9 +33,9 @@ pub use guest_report::{
     GuestReport, HostCallReport, InboxReport, MetricReport, OutletReport, StorageReport, TrapReport,
 };
 pub use message::{
-    AppReport, AppState, BLOCK_MESSAGE_BYTES_MAX, Bitmap, ClockTrust, DeviceUsage, LOG_LINES_MAX,
-    LogLine, LogMessage, ProgramReport, PublishedMessage, REPORT_BYTES_MAX, Refused, Report,
-    UP_MESSAGE_BYTES_MAX, Want,
+    AppReport, AppState, BLOCK_MESSAGE_BYTES_MAX, Bitmap, ClockTrust, CompanyReport, DeviceUsage,
+    LOG_LINES_MAX, LogLine, LogMessage, ProgramReport, PublishedMessage, REPORT_BYTES_MAX, Refused,
+    Report, UP_MESSAGE_BYTES_MAX, Want,
 };
 pub use refusal::RefusalCode;
 pub use site::{InvalidSiteName, SiteName};

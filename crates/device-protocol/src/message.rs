@@ -248,6 +248,23 @@ pub struct AppReport {
     /// Of a module that asked for more than the usual: what the kernel says that it has.
     #[n(50)]
     pub scheduling: Option<InForce>,
+    /// Of a module that shares its worker's process with others.
+    #[n(55)]
+    pub company: Option<CompanyReport>,
+}
+
+/// A process that several modules share. Its memory and CPU time are theirs together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct CompanyReport {
+    #[n(0)]
+    pub pid: u32,
+    /// How many modules it runs, with this one.
+    #[n(1)]
+    pub modules: u32,
+    /// How often this one was started again because another brought the process down.
+    #[n(2)]
+    pub displaced: u32,
 }
 
 /// How a module does that runs to its end.

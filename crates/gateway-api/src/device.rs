@@ -259,6 +259,20 @@ pub struct AppStatus {
     /// usual.
     #[serde(default)]
     pub scheduling: Option<InForce>,
+    /// Of a module that shares its worker's process with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub company: Option<Company>,
+}
+
+/// A process that several modules share. Its memory and CPU time are theirs together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Company {
+    pub pid: u32,
+    /// How many modules it runs, with this one.
+    pub modules: u32,
+    /// How often this one was started again because another brought the process down.
+    pub displaced: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

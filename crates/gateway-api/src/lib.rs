@@ -91,7 +91,7 @@ pub use deployment::{
     ProgressState, earlier_deployment,
 };
 pub use device::{
-    AcceptedEnrolment, Alarm, AppSample, AppStatus, BuildStatus, Connection, Device,
+    AcceptedEnrolment, Alarm, AppSample, AppStatus, BuildStatus, Company, Connection, Device,
     DeviceCapabilities, DeviceSample, History, HostCallStatus, InboxStatus, LimitHit, LimitLast,
     LogLine, MetricStatus, OutletStatus, PendingEnrolment, PendingEnrolments, ProgramStatus,
     Published, Refusal, StorageStatus, SystemStatus,

@@ -18,10 +18,11 @@ use device_protocol::{
     MetricReport, OutletReport, RefusalCode, StorageReport, SystemReport,
 };
 use gateway_api::{
-    AppSample, AppStatus, Artifact, ArtifactState, Connection, Deployment, Device, DeviceProgress,
-    DeviceSample, DeviceSelector, Event, HostCallStatus, InboxStatus, LimitHit, LimitLast,
-    LinkedInput, LogLine, MetricStatus, Module, ModuleExtern, ModuleLimits, ModuleMemory,
-    OutletStatus, ProgramStatus, Provisions, Published, StorageStatus, SystemStatus, TrapStatus,
+    AppSample, AppStatus, Artifact, ArtifactState, Company, Connection, Deployment, Device,
+    DeviceProgress, DeviceSample, DeviceSelector, Event, HostCallStatus, InboxStatus, LimitHit,
+    LimitLast, LinkedInput, LogLine, MetricStatus, Module, ModuleExtern, ModuleLimits,
+    ModuleMemory, OutletStatus, ProgramStatus, Provisions, Published, StorageStatus, SystemStatus,
+    TrapStatus,
 };
 use module_limits::{Limit, LimitAction, LimitHits};
 use module_package::{CompilePolicy, DeviceId, NO_POLICY};
@@ -425,6 +426,11 @@ fn app_status(
         confinement: app.confinement.clone(),
         trap_kinds: app.trap_kinds.iter().flat_map(|kinds| kinds.iter()).collect(),
         overhead_bytes: app.overhead_bytes,
+        company: app.company.map(|company| Company {
+            pid: company.pid,
+            modules: company.modules,
+            displaced: company.displaced,
+        }),
         worker_cpu_us: app.worker_cpu_us,
         outlets: app.outlets.iter().flatten().map(outlet).collect(),
         ticks: app.ticks.clone(),

@@ -356,6 +356,7 @@ mod tests {
             confinement: None,
             trap_kinds: None,
             overhead_bytes: None,
+            company: None,
             worker_cpu_us: None,
             outlets: None,
             last_trap: None,

@@ -3,7 +3,7 @@
 //! itself takes for the same artifact is measured in turns with it (`device-probe`).
 //!
 //! ```text
-//! device-bench --hardware PROGRAMS --software PROGRAMS [--rounds N] [--runs N] [--write-docs]
+//! device-bench --hardware PROGRAMS --software PROGRAMS [--rounds N] [--runs N] [--write-docs] [--only-sharing]
 //! ```
 //!
 //! Use `cargo xtask bench device`, which builds the kit, and probes and runtimes into a
@@ -26,14 +26,19 @@ struct Options {
     rounds: usize,
     runs: usize,
     write_docs: bool,
+    only_sharing: bool,
 }
 
 fn main() -> anyhow::Result<()> {
     let options = read_options()?;
+    let probes = [("hardware", &options.hardware), ("software", &options.software)];
+    if options.only_sharing {
+        print!("{}", page::of_sharing(&measure_sharing(probes)?)?);
+        return Ok(());
+    }
     let kit = Kit::for_tests()?;
     let folder = tempfile::tempdir()?;
     eprintln!("▸ times and density");
-    let probes = [("hardware", &options.hardware), ("software", &options.software)];
     let mut modes = vec![];
     for (bounds_checks, program) in probes {
         let program = program.join("device-probe");
@@ -42,11 +47,7 @@ fn main() -> anyhow::Result<()> {
     }
     eprintln!("▸ a worker of its own");
     let worker = worker::measure(&kit, options.runs)?;
-    eprintln!("▸ modules that share a worker");
-    let mut densities = vec![];
-    for (bounds_checks, programs) in probes {
-        densities.push(density::measure(&programs.join("farrier-runtime"), bounds_checks)?);
-    }
+    let densities = measure_sharing(probes)?;
     eprintln!("▸ an agent with TLS");
     let agent = agent::measure(&kit, folder.path())?;
     let sizes = sizes::measure(&kit)?;
@@ -60,9 +61,19 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+fn measure_sharing(
+    programs: [(&'static str, &PathBuf); 2],
+) -> anyhow::Result<Vec<density::Measured>> {
+    eprintln!("▸ modules that share a worker");
+    let measure = |(bounds_checks, programs): (&'static str, &PathBuf)| {
+        density::measure(&programs.join("farrier-runtime"), bounds_checks)
+    };
+    programs.into_iter().map(measure).collect()
+}
+
 fn read_options() -> anyhow::Result<Options> {
     let (mut hardware, mut software) = (None, None);
-    let (mut rounds, mut runs, mut write_docs) = (2_000, 5, false);
+    let (mut rounds, mut runs, mut write_docs, mut only_sharing) = (2_000, 5, false, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{name} needs a value"));
@@ -72,12 +83,14 @@ fn read_options() -> anyhow::Result<Options> {
             "--rounds" => rounds = value()?.parse().context("--rounds")?,
             "--runs" => runs = value()?.parse().context("--runs")?,
             "--write-docs" => write_docs = true,
-            _ => bail!("unknown option {name}; use --rounds, --runs, --write-docs"),
+            // Without a kit, and within seconds.
+            "--only-sharing" => only_sharing = true,
+            _ => bail!("unknown option {name}; use --rounds, --runs, --write-docs, --only-sharing"),
         }
     }
     let hardware = hardware.context("--hardware is missing: use `cargo xtask bench device`")?;
     let software = software.context("--software is missing: use `cargo xtask bench device`")?;
-    Ok(Options { hardware, software, rounds, runs: runs.max(1), write_docs })
+    Ok(Options { hardware, software, rounds, runs: runs.max(1), write_docs, only_sharing })
 }
 
 /// The middle one; each is from a process of its own.

@@ -88,6 +88,13 @@ pub fn write(
     Ok(page)
 }
 
+/// That part of the page alone.
+pub fn of_sharing(densities: &[density::Measured]) -> anyhow::Result<String> {
+    let mut page = String::new();
+    sharing(&mut page, densities)?;
+    Ok(page)
+}
+
 fn sharing(page: &mut String, densities: &[density::Measured]) -> anyhow::Result<()> {
     writeln!(
         page,

@@ -82,6 +82,7 @@ fn view(device: &Device, look: &Look) -> String {
     }
     if !device.apps.is_empty() {
         text += &format!("\n{}", ps::view(&device.apps, look));
+        text += &company(device);
         text += &confinement(device);
         text += &scheduling(device);
         text += &ticks::view(&device.apps, look);
@@ -118,6 +119,25 @@ fn scheduling(device: &Device) -> String {
         Some(format!("\n{} is scheduled as {in_force}\n", format::printable(&app.app)))
     };
     device.apps.iter().filter_map(line).collect()
+}
+
+/// Which modules share a process.
+fn company(device: &Device) -> String {
+    let mut text = String::new();
+    for app in &device.apps {
+        let Some(company) = &app.company else { continue };
+        text += &format!(
+            "\n{} shares process {} with {} others",
+            format::printable(&app.app),
+            company.pid,
+            company.modules.saturating_sub(1)
+        );
+        if company.displaced > 0 {
+            text += &format!("; started again {} times for another's fault", company.displaced);
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// What is around each worker, by the names of docs/confinement.md.

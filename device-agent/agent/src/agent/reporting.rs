@@ -5,9 +5,10 @@ use crate::Moment;
 use crate::install::{App, Slot, Stage, WorkerId};
 use crate::outbox::Parcel;
 use crate::report::{app_report, outlets_report, system, waiting_app_report};
+use crate::workers::Seat;
 use device_protocol::{
-    AppReport, CAPABILITIES_MAX, Capabilities, Label, MESSAGE_VERSION, REPORT_BYTES_MAX, Report,
-    Topic,
+    AppReport, CAPABILITIES_MAX, Capabilities, CompanyReport, Label, MESSAGE_VERSION,
+    REPORT_BYTES_MAX, Report, Topic,
 };
 use module_package::{BlobId, Domain, seal};
 use worker_protocol::Command;
@@ -151,8 +152,19 @@ impl Agent {
         let outlets = usage.outlets.as_deref().unwrap_or_default();
         report.outlets = outlets_report(outlets, name, &self.outbox);
         report.scheduling = worker.and_then(|worker| self.in_force.get(&worker).cloned());
+        report.company = worker.and_then(|worker| self.company_of(worker, wanted.displaced));
         report.confinement = worker.and_then(|worker| self.confinement.get(&worker).cloned());
         Some(report)
+    }
+
+    /// Nothing is said of a module that has a process of its own.
+    fn company_of(&self, worker: WorkerId, displaced: u32) -> Option<CompanyReport> {
+        let shares = |slot: &Slot| slot.entry.sharing.is_some();
+        let installer = self.installer.as_ref()?;
+        installer.slot_of(worker).filter(|slot| shares(slot))?;
+        let Seat { pid, modules } = self.parts.workers.seat(worker)?;
+        let modules = u32::try_from(modules).unwrap_or(u32::MAX);
+        Some(CompanyReport { pid, modules, displaced })
     }
 
     /// Nothing can go out without a connection, so nothing is due either.

@@ -233,6 +233,23 @@ fn deaths_far_apart_are_no_crash_loop() {
 }
 
 #[test]
+fn deaths_by_the_fault_of_a_neighbour_are_no_crash_loop_and_are_not_waited_for() {
+    let (mut world, _) = running();
+    for count in 1..=20 {
+        let worker = world.running("a").unwrap();
+        let detail = "b brought it down: it was ended by signal 9".into();
+        world.worker(worker, WorkerInput::Displaced(detail));
+        // In the same moment.
+        world.settle_without_fetches();
+        assert!(world.running("a").is_some_and(|again| again != worker));
+        let (_, app) = world.installer.apps().next().unwrap();
+        let slot = app.serving().unwrap();
+        assert_eq!(slot.displaced, count);
+        assert!(slot.detail.contains("b brought it down"), "{}", slot.detail);
+    }
+}
+
+#[test]
 fn a_runtime_that_does_not_start_is_tried_for_ever_beside_the_old_version() {
     let (mut world, old) = running();
     world.accept(vec![entry("a", 2)]);

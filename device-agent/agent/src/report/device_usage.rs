@@ -17,6 +17,7 @@ pub struct DeviceMeter {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct WorkerSample {
+    pid: u32,
     cpu_us: u64,
     rss_bytes: u64,
 }
@@ -29,7 +30,10 @@ impl DeviceMeter {
                 self.live.insert(*worker, sample);
             }
         }
-        let workers_cpu_us: u64 = self.live.values().map(|sample| sample.cpu_us).sum();
+        // Several workers can be one process.
+        let by_pid: BTreeMap<u32, u64> =
+            self.live.values().map(|sample| (sample.pid, sample.cpu_us)).collect();
+        let workers_cpu_us: u64 = by_pid.values().sum();
         let (system_cpu_busy_ms, system_cpu_total_ms) = system_cpu_ms().unwrap_or_default();
         let (memory_total_bytes, memory_available_bytes) = memory_bytes().unwrap_or_default();
         DeviceUsage {
@@ -44,7 +48,8 @@ impl DeviceMeter {
     }
 
     pub fn end_worker(&mut self, worker: WorkerId) {
-        if let Some(sample) = self.live.remove(&worker) {
+        let Some(sample) = self.live.remove(&worker) else { return };
+        if !self.live.values().any(|other| other.pid == sample.pid) {
             self.ended_cpu_us += sample.cpu_us;
         }
     }
@@ -70,7 +75,7 @@ fn sample_process(pid: u32) -> Option<WorkerSample> {
     let stat = process(pid)?.stat().ok()?;
     let ticks = stat.utime.saturating_add(stat.stime);
     let cpu_us = ticks.saturating_mul(1_000_000) / procfs::ticks_per_second().max(1);
-    Some(WorkerSample { cpu_us, rss_bytes: resident_bytes(pid)? })
+    Some(WorkerSample { pid, cpu_us, rss_bytes: resident_bytes(pid)? })
 }
 
 fn resident_bytes(pid: u32) -> Option<u64> {
@@ -115,9 +120,22 @@ mod tests {
     #[test]
     fn what_an_ended_worker_used_still_counts() {
         let mut meter = DeviceMeter::default();
-        meter.live.insert(WorkerId(1), WorkerSample { cpu_us: 1 << 50, rss_bytes: 9 });
+        meter.live.insert(WorkerId(1), WorkerSample { pid: 5, cpu_us: 1 << 50, rss_bytes: 9 });
         meter.end_worker(WorkerId(1));
         assert!(meter.measure(&[], 0).cpu_us >= 1 << 50);
         assert_eq!(meter.worker_rss_bytes(WorkerId(1)), 0);
+    }
+
+    #[test]
+    fn a_process_of_several_modules_counts_once() {
+        let mut meter = DeviceMeter::default();
+        for worker in 1..=3 {
+            let sample = WorkerSample { pid: 5, cpu_us: 1 << 50, rss_bytes: 9 };
+            meter.live.insert(WorkerId(worker), sample);
+        }
+        let counted = |meter: &mut DeviceMeter| meter.measure(&[], 0).cpu_us >> 50;
+        assert_eq!(counted(&mut meter), 1);
+        (1..=3).for_each(|worker| meter.end_worker(WorkerId(worker)));
+        assert_eq!((counted(&mut meter), meter.ended_cpu_us), (1, 1 << 50));
     }
 }

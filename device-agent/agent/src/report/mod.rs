@@ -231,6 +231,7 @@ fn empty_report(entry: &AppEntry) -> AppReport {
         confinement: None,
         trap_kinds: None,
         overhead_bytes: None,
+        company: None,
         worker_cpu_us: None,
         outlets: None,
         program: None,

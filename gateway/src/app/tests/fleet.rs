@@ -285,6 +285,7 @@ pub fn app_report(app: &str, release: module_package::ReleaseId, state: AppState
         confinement: None,
         trap_kinds: None,
         overhead_bytes: None,
+        company: None,
         worker_cpu_us: None,
         outlets: None,
         last_trap: None,
