@@ -110,7 +110,7 @@ pub enum Action {
     /// Find the release in the store and open it, or begin to fetch it.
     OpenRelease {
         slot: SlotId,
-        entry: AppEntry,
+        entry: Box<AppEntry>,
     },
     /// Find the artifact in the store, or begin to fetch it.
     ObtainArtifact {

@@ -143,7 +143,7 @@ impl Slot {
 
     /// What the first stage asks for.
     pub(super) fn open(&self) -> Action {
-        Action::OpenRelease { slot: self.id, entry: self.entry.clone() }
+        Action::OpenRelease { slot: self.id, entry: Box::new(self.entry.clone()) }
     }
 
     pub(super) fn set_release(
