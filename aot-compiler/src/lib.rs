@@ -42,9 +42,11 @@ pub use progress::Progress;
 
 /// Name and versions of everything that decides the bytes of an artifact.
 ///
-/// A test compares the second version with the one that is linked.
+/// A test compares Cranelift's version with the one that is linked. The number behind `r`
+/// rises with each change of what is written for the same module; artifacts of before are
+/// then compiled again and never taken for these.
 pub const COMPILER_ID: &str =
-    concat!("aot-compiler ", env!("CARGO_PKG_VERSION"), " cranelift ", "0.135.8");
+    concat!("aot-compiler ", env!("CARGO_PKG_VERSION"), " r2", " cranelift ", "0.135.8");
 
 /// The version of the AoT format, `AOT_CURRENT_VERSION` in WAMR's `core/config.h`.
 /// A runtime loads files of its own version only.
