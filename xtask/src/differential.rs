@@ -8,24 +8,17 @@ use std::process::Command;
 /// What the tests run: the same modules each time, some forty seconds of them.
 const TESTED: [&str; 4] = ["--from", "1", "--modules", "100"];
 
-/// It is in the workspace of the fuzz functions, whose builds it shares.
-fn command(workspace: &Path) -> Command {
-    let mut command = run::cargo(workspace);
-    command
-        .args(["run", "--quiet", "--locked", "-p", "differential", "--manifest-path"])
-        .arg(workspace.join("tests/fuzz-targets/Cargo.toml"))
-        .arg("--target-dir")
-        .arg(workspace.join("target/fuzz"))
-        .args(["--", "--findings"])
-        .arg(workspace.join("target/differential"));
-    command
+fn command(workspace: &Path, profile: &str) -> anyhow::Result<Command> {
+    let mut command = run::program(workspace, profile, "differential")?;
+    command.arg("--findings").arg(workspace.join("target/differential"));
+    Ok(command)
 }
 
 /// It finds the executors in the kit.
-pub fn tests(workspace: &Path) -> Command {
-    let mut command = command(workspace);
+pub fn tests(workspace: &Path) -> anyhow::Result<Command> {
+    let mut command = command(workspace, "dev")?;
     command.args(TESTED).args(["--seconds", "600"]);
-    command
+    Ok(command)
 }
 
 pub fn run(
@@ -35,7 +28,7 @@ pub fn run(
     only: Option<&str>,
 ) -> anyhow::Result<()> {
     executors::build(workspace)?;
-    let mut command = command(workspace);
+    let mut command = command(workspace, "fuzz")?;
     command.arg("--seconds").arg(seconds.to_string());
     if let Some(seed) = seed {
         command.arg("--seed").arg(seed.to_string());

@@ -4,16 +4,6 @@
 use crate::{kit, run};
 use anyhow::{Context, bail};
 use std::path::Path;
-use std::process::Command;
-
-/// The short run of each kind, which needs the kit.
-pub fn tests(workspace: &Path) -> Command {
-    let mut command = run::cargo(workspace);
-    command
-        .args(["test", "--locked", "--no-fail-fast", "-p", "faults", "--", "--test-threads=1"])
-        .env("FARRIER_KIT", kit::directory(workspace));
-    command
-}
 
 /// The long run; the arguments are the runner's own.
 pub fn run(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
@@ -21,11 +11,8 @@ pub fn run(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
     if !lists {
         kit::build(workspace)?;
     }
-    let mut command = run::cargo(workspace);
-    command
-        .args(["run", "--quiet", "--locked", "-p", "faults", "--"])
-        .args(arguments)
-        .env("FARRIER_KIT", kit::directory(workspace));
+    let mut command = run::program(workspace, "dev", "faults")?;
+    command.args(arguments).env("FARRIER_KIT", kit::directory(workspace));
     let status = command.status().context("start the fault runner")?;
     if !status.success() {
         bail!("the fault runner ended with {status}");

@@ -7,8 +7,7 @@ use std::process::Command;
 
 /// All examples, with their test files, into `target/kit/examples`.
 pub fn build_examples(workspace: &Path) -> anyhow::Result<()> {
-    let mut command = run::cargo(workspace);
-    command.args(["run", "--quiet", "--locked", "-p", "guest-toolchains", "--"]);
+    let mut command = run::program(workspace, "dev", "guest-toolchains")?;
     command.arg(workspace).arg(kit::directory(workspace).join("examples"));
     run::step("build the examples of every language", &mut command)
 }

@@ -2,23 +2,7 @@
 //! run them, on the stable compiler.
 
 use crate::run;
-use std::ffi::OsString;
 use std::path::Path;
-use std::process::Command;
-
-/// They are a workspace of their own, which keeps its build apart.
-fn place(workspace: &Path) -> [OsString; 4] {
-    let manifest = workspace.join("tests/fuzz-targets/Cargo.toml");
-    let target_dir = workspace.join("target/fuzz");
-    ["--manifest-path".into(), manifest.into(), "--target-dir".into(), target_dir.into()]
-}
-
-/// Their tests: each function for its share of a minute, and all that was ever found.
-pub fn tests(workspace: &Path) -> Command {
-    let mut command = run::cargo(workspace);
-    command.args(["test", "--locked", "--no-fail-fast"]).args(place(workspace));
-    command
-}
 
 /// Tests that fuzz what is read from a disk: a package, and its module of them.
 const DISKS: [(&str, &str); 2] =
@@ -47,8 +31,7 @@ pub fn run(
     only: Option<&str>,
 ) -> anyhow::Result<()> {
     let findings = workspace.join("target/fuzz-findings");
-    let mut command = run::cargo(workspace);
-    command.args(["run", "--quiet", "--locked"]).args(place(workspace)).arg("--");
+    let mut command = run::program(workspace, "fuzz", "fuzz-targets")?;
     let here = if only.is_some() { minutes } else { minutes * (1.0 - 2.0 * DISK_SHARE) };
     command.arg("--minutes").arg(here.to_string()).arg("--findings").arg(&findings);
     if let Some(seed) = seed {

@@ -41,11 +41,9 @@ pub fn build(workspace: &Path) -> anyhow::Result<()> {
 }
 
 fn build_host(workspace: &Path) -> anyhow::Result<()> {
-    let mut command = run::cargo(workspace);
-    command.args(["build", "--locked", "-p", "farrier", "-p", "farrier-gateway"]);
-    command.args(["-p", "farrier-signer", "-p", "harness"]);
-    run::step("build the gateway and the command line", &mut command)?;
-    for binary in ["farrier", "farrier-gateway", "farrier-signer", "farrier-demo"] {
+    let programs = ["farrier", "farrier-gateway", "farrier-signer", "farrier-demo"];
+    run::build(workspace, "dev", &programs)?;
+    for binary in programs {
         install(&workspace.join("target/debug").join(binary), &directory(workspace).join("bin"))?;
     }
     Ok(())

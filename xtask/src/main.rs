@@ -15,6 +15,7 @@ mod programs;
 mod run;
 mod system;
 mod test;
+mod test_binaries;
 mod web;
 
 use anyhow::Context;

@@ -6,15 +6,13 @@ use std::path::Path;
 use std::process::Command;
 
 /// The runner, with more arguments to come. It finds the executors in the kit.
-pub fn command(workspace: &Path) -> Command {
-    let mut command = run::cargo(workspace);
-    command.args(["run", "--quiet", "--locked", "-p", "programs", "--"]);
-    command
+pub fn command(workspace: &Path) -> anyhow::Result<Command> {
+    run::program(workspace, "dev", "programs")
 }
 
 pub fn run(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
     executors::build(workspace)?;
-    let status = command(workspace).args(arguments).status().context("start the runner")?;
+    let status = command(workspace)?.args(arguments).status().context("start the runner")?;
     if !status.success() {
         bail!("the programs ended with {status}");
     }

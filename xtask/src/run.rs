@@ -20,6 +20,29 @@ pub fn cargo(workspace: &Path) -> Command {
     command
 }
 
+/// Whose features are chosen together: everything but xtask, which cargo built for itself
+/// alone before it ran.
+pub const ALL_BUT_XTASK: [&str; 3] = ["--workspace", "--exclude", "xtask"];
+
+/// Builds programs of the workspace for this machine. What their crates have of features
+/// is chosen for the whole workspace and not for them alone, so that they share their
+/// builds with each other and with the tests.
+pub fn build(workspace: &Path, profile: &str, programs: &[&str]) -> anyhow::Result<()> {
+    let mut command = cargo(workspace);
+    command.args(["build", "--locked", "--profile", profile]).args(ALL_BUT_XTASK);
+    command.args(programs.iter().flat_map(|program| ["--bin", program]));
+    step(&format!("build {}", programs.join(", ")), &mut command)
+}
+
+/// One of the workspace's own programs, built and ready to start.
+pub fn program(workspace: &Path, profile: &str, name: &str) -> anyhow::Result<Command> {
+    build(workspace, profile, &[name])?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    let mut command = Command::new(workspace.join("target").join(folder).join(name));
+    command.current_dir(workspace);
+    Ok(command)
+}
+
 /// Runs to the end with the terminal's output; its standard output goes to
 /// standard error, because ours may be read by a program.
 pub fn step(what: &str, command: &mut Command) -> anyhow::Result<()> {

@@ -5,7 +5,8 @@
 //! with its name and reason to the file in `FARRIER_SKIPS`; those are printed,
 //! and where `FARRIER_NO_SKIPS` is set, as in CI, each is a failure.
 
-use crate::{check, differential, executors, faults, firmware, fuzz, kit, programs, run, system};
+use crate::test_binaries::{self, TestBinary};
+use crate::{check, differential, executors, firmware, kit, programs, run, system};
 use anyhow::{Context, bail};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -43,33 +44,47 @@ pub fn run(workspace: &Path) -> anyhow::Result<()> {
     kit::build(workspace)?;
     executors::build(workspace)?;
     firmware::build_examples(workspace)?;
-    eprintln!("  everything is built after {:.0} s", started.elapsed().as_secs_f64());
+    let binaries = test_binaries::build(workspace)?;
 
     let skips = workspace.join("target/skipped-tests.txt");
     std::fs::write(&skips, "").with_context(|| format!("write {}", skips.display()))?;
     let mut stages = Stages { total: Counts::default(), skips: skips.clone() };
     stages.check("dependency rules", check::dependencies(workspace));
     stages.check("formatting", check::formatting(workspace));
-    stages.tests(
-        "unit and integration tests",
-        cargo_test(workspace, &["--workspace", "--exclude", "e2e", "--exclude", "faults"]),
-    );
+    eprintln!("  everything is built after {:.0} s", started.elapsed().as_secs_f64());
+    let of = |folder: &str| binaries.iter().filter(|b| b.folder == Path::new(folder)).collect();
+    let apart = |b: &&TestBinary| APART.iter().any(|folder| b.folder == Path::new(folder));
+    let here: Vec<_> = binaries.iter().filter(|binary| !apart(binary)).collect();
+    stages.binaries("unit and integration tests", &here, |_| {});
+    stages.tests("tests of xtask", Ok(tests_of_xtask(workspace)));
+    stages.tests("examples in documentation", Ok(documentation_tests(workspace)));
+    let worker: Vec<_> = of("device-agent/runtime");
     for (id, _, _) in kit::DEVICES.iter().filter(|(id, _, _)| *id != "x86_64-linux") {
-        stages.tests(&format!("worker tests on {id}"), emulated_worker_test(workspace, id));
+        let on_it = |command: &mut Command| use_emulated_worker(workspace, id, command);
+        stages.binaries(&format!("worker tests on {id}"), &worker, on_it);
     }
     for arguments in SPECIFICATION_RUNS {
-        let mut command = spec_command(workspace);
-        command.args(arguments);
+        let command = spec_command(workspace).map(|mut command| {
+            command.args(arguments);
+            command
+        });
         stages.tests(&format!("specification {}", arguments.join(" ")), command);
     }
     stages.tests("real programs", programs::command(workspace));
-    stages.tests("fuzz targets", fuzz::tests(workspace));
+    stages.binaries("fuzz targets", &of("tests/fuzz-targets"), |_| {});
     stages.tests("random modules in other engines", differential::tests(workspace));
     stages.check("fetch playwright-core from npm", fetch_browser_driver(workspace));
-    for (what, files, threads) in end_to_end_parts(workspace)? {
-        stages.tests(what, end_to_end(workspace, &files, threads));
-    }
-    stages.tests("faults, a few of each kind", faults::tests(workspace));
+    let (patient, others): (Vec<_>, Vec<_>) =
+        of("tests/e2e").into_iter().partition(|binary| binary.name == PATIENT_TESTS);
+    let use_kit = |threads: u32| {
+        move |command: &mut Command| {
+            command.arg(format!("--test-threads={threads}"));
+            command.env("FARRIER_KIT", kit::directory(workspace));
+        }
+    };
+    stages.binaries("end-to-end tests", &others, use_kit(1));
+    stages.binaries("attacks on an agent", &patient, use_kit(PATIENT_THREADS));
+    stages.binaries("faults, a few of each kind", &of("tests/faults"), use_kit(1));
 
     let mut total = stages.total;
     let skipped = std::fs::read_to_string(&skips).unwrap_or_default();
@@ -93,17 +108,18 @@ pub fn run(workspace: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Packages whose tests are stages of their own, by folder.
+const APART: [&str; 3] = ["tests/e2e", "tests/faults", "tests/fuzz-targets"];
+
 /// The specification runner, with more arguments to come. It finds the executors in
 /// the kit.
-fn spec_command(workspace: &Path) -> Command {
-    let mut command = run::cargo(workspace);
-    command.args(["run", "--quiet", "--locked", "-p", "spec-runner", "--"]);
-    command
+fn spec_command(workspace: &Path) -> anyhow::Result<Command> {
+    run::program(workspace, "dev", "spec-runner")
 }
 
 pub fn spec(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
     executors::build(workspace)?;
-    let mut command = spec_command(workspace);
+    let mut command = spec_command(workspace)?;
     let status = command.args(arguments).status().context("start the specification runner")?;
     if !status.success() {
         bail!("the specification suite ended with {status}");
@@ -111,21 +127,26 @@ pub fn spec(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn cargo_test(workspace: &Path, arguments: &[&str]) -> Command {
+/// None so far; one that is written shall run.
+fn documentation_tests(workspace: &Path) -> Command {
     let mut command = run::cargo(workspace);
-    command.args(["test", "--locked", "--no-fail-fast"]).args(arguments);
+    command.args(["test", "--locked", "--no-fail-fast", "--doc"]).args(run::ALL_BUT_XTASK);
+    command
+}
+
+fn tests_of_xtask(workspace: &Path) -> Command {
+    let mut command = run::cargo(workspace);
+    command.args(["test", "--locked", "-p", "xtask"]);
     command
 }
 
 /// The worker's own tests against the emulated worker of the kit.
-fn emulated_worker_test(workspace: &Path, id: &str) -> Command {
+fn use_emulated_worker(workspace: &Path, id: &str, command: &mut Command) {
     let arch = id.trim_end_matches("-linux");
-    let mut command = cargo_test(workspace, &["-p", "farrier-runtime", "--tests"]);
     command
         .env("FARRIER_TEST_RUNTIME", kit::directory(workspace).join(id).join("farrier-runtime"))
         .env("FARRIER_TEST_LAUNCHER", format!("qemu-{arch}-static -L /usr/{arch}-linux-gnu"))
         .env("FARRIER_TEST_TARGET", id);
-    command
 }
 
 /// The tests of `tests/e2e` that wait most of the time, for an agent to refuse or to
@@ -133,34 +154,6 @@ fn emulated_worker_test(workspace: &Path, id: &str) -> Command {
 /// cores with a fleet of its own or measures.
 const PATIENT_TESTS: &str = "attacks";
 const PATIENT_THREADS: u32 = 3;
-
-type Part = (&'static str, Vec<String>, u32);
-
-fn end_to_end_parts(workspace: &Path) -> anyhow::Result<[Part; 2]> {
-    let dir = workspace.join("tests/e2e/tests");
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(&dir).with_context(|| format!("list {}", dir.display()))? {
-        let name = entry.with_context(|| format!("list {}", dir.display()))?.file_name();
-        let name = name.to_string_lossy();
-        // What is neither Rust nor a folder is read by a test.
-        match name.split_once('.') {
-            None => files.push(name.into_owned()),
-            Some((name, "rs")) => files.push(name.to_owned()),
-            Some(_) => {}
-        }
-    }
-    files.sort();
-    let (patient, others) = files.into_iter().partition(|name| name == PATIENT_TESTS);
-    Ok([("end-to-end tests", others, 1), ("attacks on an agent", patient, PATIENT_THREADS)])
-}
-
-fn end_to_end(workspace: &Path, files: &[String], threads: u32) -> Command {
-    let mut command = cargo_test(workspace, &["-p", "e2e"]);
-    command.args(files.iter().flat_map(|name| ["--test", name]));
-    command.args(["--", &format!("--test-threads={threads}")]);
-    command.env("FARRIER_KIT", kit::directory(workspace));
-    command
-}
 
 fn fetch_browser_driver(workspace: &Path) -> anyhow::Result<()> {
     let mut npm = Command::new("npm");
@@ -187,32 +180,55 @@ impl Stages {
         }
     }
 
-    fn tests(&mut self, what: &str, mut command: Command) {
+    fn tests(&mut self, what: &str, command: anyhow::Result<Command>) {
+        let command = match command {
+            Ok(command) => command,
+            Err(error) => return self.check(what, Err(error)),
+        };
+        self.commands(what, vec![(what.to_owned(), command)]);
+    }
+
+    /// Test binaries one after the other, each with what `with` adds to its command.
+    fn binaries(&mut self, what: &str, binaries: &[&TestBinary], with: impl Fn(&mut Command)) {
+        let named = |binary: &&TestBinary| {
+            let mut command = binary.command();
+            with(&mut command);
+            (binary.to_string(), command)
+        };
+        self.commands(what, binaries.iter().map(named).collect());
+    }
+
+    fn commands(&mut self, what: &str, commands: Vec<(String, Command)>) {
         eprintln!("▸ {what}");
         let started = Instant::now();
-        command.env("FARRIER_SKIPS", &self.skips);
-        match count(&mut command) {
-            Ok((counts, ended_well)) => {
-                self.total.add(counts);
-                let seconds = started.elapsed().as_secs_f64();
-                eprintln!(
-                    "  {what}: {} passed, {} failed, {seconds:.0} s",
-                    counts.passed, counts.failed
-                );
-                if !ended_well && counts.failed == 0 {
-                    println!("FAILED: {what}: it ended badly without naming a failed test");
-                    self.total.failed += 1;
+        let mut of_stage = Counts::default();
+        for (name, mut command) in commands {
+            println!("     Running {name}");
+            command.env("FARRIER_SKIPS", &self.skips);
+            match count(&mut command) {
+                Ok((counts, ended_well)) => {
+                    of_stage.add(counts);
+                    if !ended_well && counts.failed == 0 {
+                        println!("FAILED: {name}: it ended badly without naming a failed test");
+                        of_stage.failed += 1;
+                    }
                 }
-                if ended_well && counts.passed == 0 {
-                    println!("FAILED: {what}: not a single test ran");
-                    self.total.failed += 1;
+                Err(error) => {
+                    println!("FAILED: {name}: {error:#}");
+                    of_stage.failed += 1;
                 }
-            }
-            Err(error) => {
-                println!("FAILED: {what}: {error:#}");
-                self.total.failed += 1;
             }
         }
+        if of_stage.passed == 0 && of_stage.failed == 0 {
+            println!("FAILED: {what}: not a single test ran");
+            of_stage.failed += 1;
+        }
+        self.total.add(of_stage);
+        let seconds = started.elapsed().as_secs_f64();
+        eprintln!(
+            "  {what}: {} passed, {} failed, {seconds:.0} s",
+            of_stage.passed, of_stage.failed
+        );
     }
 }
 

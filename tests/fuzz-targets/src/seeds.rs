@@ -185,6 +185,7 @@ pub(crate) fn documents() -> Vec<Vec<u8>> {
             storage_bytes: Some(4_096),
             subscriptions: vec!["speed".into()],
             actuators: vec!["fan".into()],
+            wasi: None,
         }),
     };
     let manifest = Manifest {
