@@ -9,9 +9,8 @@ use device_protocol::{
 };
 use known_answer::Step;
 use module_package::{
-    SharedWith, Sharing,
     AppEntry, BlobId, ChannelMessage, ConfigEntry, DOCUMENT_VERSION, DeviceId, Manifest,
-    Provisions, ReleaseId, Signer, seal_root,
+    Provisions, ReleaseId, SharedWith, Sharing, Signer, seal_root,
 };
 use target_spec::profile::{AotProfile, CodePolicy};
 use target_spec::{BoundsChecks, Registry};
