@@ -192,7 +192,8 @@ fn check_priority(priority: Option<&Spanned<u8>>, isolation: Isolation, errors: 
     check_range("priority", priority, PRIORITY, errors);
     if let Some(priority) = priority.filter(|_| isolation == Isolation::Module) {
         let what = "priority is among the modules of one process, and this one has its own; leave \
-                    it out, or give isolation = \"application\" or \"shared\"";
+                    it out, or give isolation = \"application\" or \"shared\"; that of a real-time \
+                    module stands in [module.real_time]";
         errors.add(&priority.span(), what);
     }
 }

@@ -287,11 +287,18 @@ fn a_module_has_its_own_process_unless_it_says_with_whom_it_shares() {
     let module =
         "format = 1\nname = \"a\"\ndevices = \"all\"\n[[module]]\nname = \"b\"\nversion = 1\n";
     refused(
+        &format!("{module}isolation = \"shared\"\ncpus = [1]\ncpu_weight = 200\n"),
+        expect![[r#"
+        8:8: cpus is for a module with a process of its own; leave it out, or leave isolation out
+        9:14: cpu_weight is for a module with a process of its own; leave it out, or leave isolation out
+    "#]],
+    );
+    refused(
         &format!("{module}isolation = \"none\"\npriority = 8\n"),
         expect![[r#"
         7:13: there is no isolation "none"; there is "module" for a process of its own, "application" for one with the modules of this file, and "shared" for one with all modules of the device that share
         8:12: priority is 8; it has to be 0 to 7
-        8:12: priority is among the modules of one process, and this one has its own; leave it out, or give isolation = "application" or "shared"
+        8:12: priority is among the modules of one process, and this one has its own; leave it out, or give isolation = "application" or "shared"; that of a real-time module stands in [module.real_time]
     "#]],
     );
 }
@@ -559,7 +566,7 @@ fn what_of_a_class_does_not_fit_together_is_told_where_it_stands() {
         expect![[r#"
         7:14: cpu_weight is 0; it has to be 1 to 10000, and 100 is the usual
         8:8: the list of processors is empty; leave it out for any
-        9:1: "priority" is not supported yet: a real-time module has one, in [module.real_time]
+        9:12: priority is among the modules of one process, and this one has its own; leave it out, or give isolation = "application" or "shared"; that of a real-time module stands in [module.real_time]
     "#]],
     );
 }
