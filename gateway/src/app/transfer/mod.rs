@@ -248,7 +248,13 @@ impl Transfer {
         if (needed_by == 1 || is_minority) && needed_by <= OWN_MAX {
             match self.send_alone(index, now_ms) {
                 Alone::Sent(sending) => return Next::Send(sending),
-                Alone::NoRoom => return Next::At(now_ms + ROOM_WAIT_MS),
+                // Who has no room does not hold up who has: it may have gone silent.
+                Alone::NoRoom => {
+                    return match self.send_to_one_with_room(now_ms) {
+                        Some(sending) => Next::Send(sending),
+                        None => Next::At(now_ms + ROOM_WAIT_MS),
+                    };
+                }
                 Alone::NoTopic => {}
             }
         }
@@ -290,6 +296,18 @@ impl Transfer {
         let compressed = asker.reads_deflate();
         let takers = vec![device.clone()];
         Alone::Sent(Sending { index, to: To::Own(device), readers: 1, takers, compressed })
+    }
+
+    /// The lowest block that one device alone needs and has room for.
+    fn send_to_one_with_room(&mut self, now_ms: u64) -> Option<Sending> {
+        let has_room = |asker: &&Asker| !asker.is_full() && asker.has_own_topic();
+        let takers = self.askers.values().filter(has_room);
+        let is_alone = |index: &u32| self.needed_by[*index as usize] == 1;
+        let index = takers.filter_map(|asker| asker.needed().find(is_alone)).min()?;
+        match self.send_alone(index, now_ms) {
+            Alone::Sent(sending) => Some(sending),
+            Alone::NoRoom | Alone::NoTopic => None,
+        }
     }
 
     fn send_to_all(&mut self, index: u32, now_ms: u64) -> Sending {
