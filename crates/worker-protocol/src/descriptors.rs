@@ -22,7 +22,10 @@ pub fn send_directories(socket: impl AsFd, directories: &[BorrowedFd<'_>]) -> io
     }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DIRECTORIES_MAX))];
     let mut buffer = SendAncillaryBuffer::new(&mut space);
-    if !buffer.push(SendAncillaryMessage::ScmRights(directories)) {
+    // The space is rounded up, and might hold one more.
+    let fits = directories.len() <= DIRECTORIES_MAX
+        && buffer.push(SendAncillaryMessage::ScmRights(directories));
+    if !fits {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     sendmsg(socket, &[IoSlice::new(MARK)], &mut buffer, SendFlags::empty())?;
