@@ -57,7 +57,11 @@ pub fn run(workspace: &Path) -> anyhow::Result<()> {
     let here: Vec<_> = binaries.iter().filter(|binary| !apart(binary)).collect();
     stages.binaries("unit and integration tests", &here, |_| {});
     stages.tests("tests of xtask", Ok(tests_of_xtask(workspace)));
-    stages.tests("examples in documentation", Ok(documentation_tests(workspace)));
+    // There are none so far, and one that is written shall run.
+    stages.check(
+        "examples in documentation",
+        run::step("cargo test --doc", &mut documentation_tests(workspace)),
+    );
     let worker: Vec<_> = of("device-agent/runtime");
     for (id, _, _) in kit::DEVICES.iter().filter(|(id, _, _)| *id != "x86_64-linux") {
         let on_it = |command: &mut Command| use_emulated_worker(workspace, id, command);
@@ -127,7 +131,6 @@ pub fn spec(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// None so far; one that is written shall run.
 fn documentation_tests(workspace: &Path) -> Command {
     let mut command = run::cargo(workspace);
     command.args(["test", "--locked", "--no-fail-fast", "--doc"]).args(run::ALL_BUT_XTASK);

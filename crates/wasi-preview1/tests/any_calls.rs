@@ -301,10 +301,10 @@ fn what_is_granted_is_reached() {
         written += 1;
         assert!(written < 100, "the quota has no end");
     }
-    // Removing makes room, also where the file is open: it counts until it is closed.
+    // A file that has no name any more counts until it is closed. (How much of the quota
+    // was left over depends on the length of a path that a link names.)
     let name = path("new") * 64;
     assert_eq!(call(WasiCall::PathUnlinkFile, &[3, name, 3]), 0);
-    assert_eq!(call(WasiCall::FdWrite, &[5, VECTOR_AT.into(), 1, 16]), 0, "its name is gone");
     assert_eq!(call(WasiCall::FdFilestatSetSize, &[5, 20_000]), 19);
     assert_eq!(call(WasiCall::FdClose, &[5]), 0);
     let again = [3, 1, name, 3, 1, u64::MAX, u64::MAX, 0, 16];
