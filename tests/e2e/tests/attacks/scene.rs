@@ -302,10 +302,10 @@ impl Scene {
     pub fn check_unchanged(&self, before: &Report) -> anyhow::Result<()> {
         let after = self.report()?;
         let set = |report: &Report| -> Vec<_> {
+            // The release names the artifact, which a brief report leaves out.
             let app = |app: &AppReport| {
-                let AppReport { app, release, artifact, app_version, restarts, traps, .. } =
-                    app.clone();
-                (app, release, artifact, app_version, restarts, traps)
+                let AppReport { app, release, app_version, restarts, traps, .. } = app.clone();
+                (app, release, app_version, restarts, traps)
             };
             report.apps.iter().map(app).collect()
         };
