@@ -9,6 +9,7 @@ use crate::console::Console;
 use crate::contexts::Contexts;
 use clap_complete::engine::CompletionCandidate;
 use gateway_client::{Client, ClientError};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::time::Duration;
 
@@ -41,11 +42,8 @@ pub fn modules(typed: &OsStr) -> Vec<CompletionCandidate> {
 pub fn apps(typed: &OsStr) -> Vec<CompletionCandidate> {
     let found = ask(async |client: &Client| {
         let deployments = client.deployments().await?.items;
-        let mut apps: Vec<_> =
-            deployments.into_iter().map(|d| (d.app, d.module_version.to_string())).collect();
-        apps.sort();
-        apps.dedup_by(|a, b| a.0 == b.0);
-        Ok(apps.into_iter().map(|(app, _)| (app, String::new())).collect())
+        let apps: BTreeSet<String> = deployments.into_iter().map(|d| d.app).collect();
+        Ok(apps.into_iter().map(|app| (app, String::new())).collect())
     });
     offer(typed, found)
 }

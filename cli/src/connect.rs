@@ -14,10 +14,17 @@ use std::path::{Path, PathBuf};
 const TOKEN_BYTES_MAX: u64 = 4096;
 
 pub fn connect(global: &GlobalArgs, console: &Console) -> Result<Client, Failure> {
-    let place = contexts::place(global)?;
+    connect_to(&contexts::place(global)?, global, console)
+}
+
+pub fn connect_to(
+    place: &Place,
+    global: &GlobalArgs,
+    console: &Console,
+) -> Result<Client, Failure> {
     let mut builder =
         Client::builder(&place.gateway).user_agent(concat!("farrier/", env!("CARGO_PKG_VERSION")));
-    let token = find_token(global, &place, console)?;
+    let token = find_token(global, place, console)?;
     let has_token = token.is_some();
     if let Some(token) = token {
         builder = builder.token(token);
@@ -53,17 +60,13 @@ fn find_token(
     place: &Place,
     console: &Console,
 ) -> Result<Option<String>, Failure> {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(path) = &global.token_file {
         return read_token(path, console).map(Some);
     }
-    if let Some(token) = variable("FARRIER_TOKEN") {
-        let token = token.into_string();
-        return token
-            .map(Some)
-            .map_err(|_| Failure::new(Exit::Usage, "FARRIER_TOKEN is not UTF-8 text"));
+    if let Some(token) = contexts::variable("FARRIER_TOKEN")? {
+        return Ok(Some(token));
     }
-    match variable("FARRIER_TOKEN_FILE") {
+    match std::env::var_os("FARRIER_TOKEN_FILE").filter(|path| !path.is_empty()) {
         Some(path) => read_token(&PathBuf::from(path), console).map(Some),
         None => place.token_file.as_ref().map(|path| read_token(path, console)).transpose(),
     }

@@ -94,7 +94,7 @@ fn choose(asked: &Asked, contexts: &Contexts) -> Result<Place, Failure> {
     }
 }
 
-fn variable(name: &str) -> Result<Option<String>, Failure> {
+pub fn variable(name: &str) -> Result<Option<String>, Failure> {
     let value = std::env::var_os(name).filter(|value| !value.is_empty());
     let text = value.map(|value| value.into_string()).transpose();
     text.map_err(|_| Failure::new(Exit::Usage, format!("{name} is not UTF-8 text")))

@@ -4,7 +4,7 @@
 //! gateway thinks of itself, its fleet, and last what only `run` and `test` need.
 
 use crate::args::{GlobalArgs, OutputArgs};
-use crate::connect::connect;
+use crate::connect::connect_to;
 use crate::console::{Console, now_ms};
 use crate::contexts;
 use crate::failure::{Exit, Failure};
@@ -112,7 +112,7 @@ pub async fn run(args: &DoctorArgs, global: &GlobalArgs, console: &Console) -> R
 /// What comes after a check that failed would fail too, and is left out.
 async fn at_gateway(checks: &mut Vec<Check>, global: &GlobalArgs, console: &Console) {
     let place = contexts::place(global);
-    let client = match place.and_then(|place| Ok((connect(global, console)?, place))) {
+    let client = match place.and_then(|place| Ok((connect_to(&place, global, console)?, place))) {
         Ok((client, place)) => {
             checks.push(Check::ok("address", format!("{}, by {}", place.gateway, place.by)));
             client

@@ -355,7 +355,7 @@ impl Teller<'_> {
                     format!("{export} trapped: {detail}; a fresh instance in {restart_in_ms} ms")
                 })
             }
-            Event::Wrote { is_error, bytes } if self.format != Format::Json => {
+            Event::Wrote { is_error, bytes } if !self.format.is_document() => {
                 run_program::pass_on(is_error, &bytes)
             }
             Event::Wrote { is_error, bytes } => {

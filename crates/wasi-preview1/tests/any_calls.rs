@@ -36,7 +36,7 @@ const PATHS: &[&str] = &[
     "out/secret",
     "loop",
     "abs",
-    "../shared/public",
+    "../common/public",
     "link",
     "a/",
     "sub/",
@@ -88,11 +88,11 @@ impl World for Still {
 /// A tree with what must stay out of reach beside two directories: one of the program's
 /// own, with links that lead out, and one that it may only read.
 fn make_tree(at: &Path) {
-    for folder in ["outside", "private/sub", "shared"] {
+    for folder in ["outside", "private/sub", "common"] {
         fs::create_dir_all(at.join(folder)).unwrap();
     }
     fs::write(at.join("outside/secret"), SECRET).unwrap();
-    fs::write(at.join("shared/public"), PUBLIC).unwrap();
+    fs::write(at.join("common/public"), PUBLIC).unwrap();
     fs::write(at.join("private/a"), b"own").unwrap();
     fs::write(at.join("private/sub/deep"), b"deeper").unwrap();
     let link = |target: &Path, name: &str| {
@@ -103,9 +103,9 @@ fn make_tree(at: &Path) {
     link(&at.join("outside/secret"), "abs");
     link(Path::new("a"), "link");
     link(Path::new(".."), "up");
-    let secret_for_readers = at.join("shared/out");
+    let secret_for_readers = at.join("common/out");
     std::os::unix::fs::symlink("../outside", secret_for_readers).unwrap();
-    let fifo = std::process::Command::new("mkfifo").arg(at.join("shared/fifo")).status();
+    let fifo = std::process::Command::new("mkfifo").arg(at.join("common/fifo")).status();
     assert!(fifo.unwrap().success());
 }
 
@@ -116,7 +116,7 @@ fn open(path: &Path) -> Rc<Dir> {
 fn program(at: &Path) -> Program {
     let roots = vec![
         Root::new(open(&at.join("private")), "/data", Some(QUOTA_BYTES), true),
-        Root::new(open(&at.join("shared")), "/shared", None, false),
+        Root::new(open(&at.join("common")), "/common", None, false),
     ];
     let grants = WasiGrants {
         arguments: vec!["x".into()],
@@ -243,7 +243,7 @@ proptest! {
         let tree = tempfile::tempdir().unwrap();
         make_tree(tree.path());
         let of = |folder: &str| content(&tree.path().join(folder));
-        let (outside, shared) = (of("outside"), of("shared"));
+        let (outside, common) = (of("outside"), of("common"));
         let (mut program, mut bytes) = (program(tree.path()), 0);
         let mut memory = memory();
         for (call, args) in &calls {
@@ -256,7 +256,7 @@ proptest! {
             }
         }
         prop_assert_eq!(&of("outside"), &outside);
-        prop_assert_eq!(&of("shared"), &shared);
+        prop_assert_eq!(&of("common"), &common);
         let has_secret = memory.0.windows(SECRET.len()).any(|window| window == SECRET);
         prop_assert!(!has_secret, "what is outside was read");
         let private = of("private");
@@ -311,7 +311,7 @@ fn what_is_granted_is_reached() {
     assert_eq!(call(WasiCall::PathOpen, &again), 0);
     assert_eq!(call(WasiCall::FdFilestatSetSize, &[5, 15_000]), 0);
     // Nothing is renamed or linked from one directory to another.
-    let public = path("../shared/public") * 64 + 10;
+    let public = path("../common/public") * 64 + 10;
     assert_eq!(call(WasiCall::PathLink, &[4, 0, public, 6, 3, path("new/b") * 64, 3]), 69);
     assert_eq!(call(WasiCall::PathRename, &[3, path("a") * 64, 1, 4, path("new") * 64, 3]), 69);
 }

@@ -16,8 +16,8 @@ pub struct Loaded {
     pub path: PathBuf,
     pub text: String,
     pub file: ApplicationFile,
-    /// Every Wasm file that it names, by the path as it stands there.
-    pub modules: BTreeMap<String, WasmFile>,
+    /// The id of every Wasm file that it names, by the path as it stands there.
+    pub modules: BTreeMap<String, ModuleId>,
     /// What may have to be uploaded, by its label.
     pub uploads: BTreeMap<String, ToUpload>,
 }
@@ -28,10 +28,7 @@ pub struct ToUpload {
     pub name: String,
     pub path: PathBuf,
     pub libraries: Vec<NamedFile>,
-    pub id: ModuleId,
-}
-
-pub struct WasmFile {
+    /// Of the file, without what it is linked with.
     pub id: ModuleId,
 }
 
@@ -81,11 +78,11 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
             match check_build(&wasm_path, &libraries) {
                 Ok(ids) => {
                     let paths = build.libraries.values().map(|path| &path.value);
-                    for (path, id) in std::iter::once(name).chain(paths).zip(&ids.inputs) {
-                        modules.insert(path.clone(), WasmFile { id: *id });
+                    for (path, id) in std::iter::once(name).chain(paths).zip(&ids) {
+                        modules.insert(path.clone(), *id);
                     }
                     let name = module.name.value.clone();
-                    let upload = ToUpload { name, path: wasm_path, libraries, id: ids.whole };
+                    let upload = ToUpload { name, path: wasm_path, libraries, id: ids[0] };
                     uploads.insert(build.label(), upload);
                 }
                 Err(what) => problems.push(problem_at(build.at, what)),
@@ -100,7 +97,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 
 impl Loaded {
     pub fn to_new(&self) -> NewApplication {
-        let ids = self.modules.iter().map(|(name, wasm)| (name.clone(), wasm.id.to_string()));
+        let ids = self.modules.iter().map(|(name, id)| (name.clone(), id.to_string()));
         NewApplication {
             file: self.text.clone(),
             files: ids.collect(),
@@ -130,14 +127,9 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|e| failure(&e).or_try("an application file is TOML in UTF-8"))
 }
 
-struct Ids {
-    whole: ModuleId,
-    /// The file's, then those of the libraries in their order.
-    inputs: Vec<ModuleId>,
-}
-
-/// The ids of Wasm files that can be read and are valid, linked if there are libraries.
-fn check_build(path: &Path, libraries: &[NamedFile]) -> Result<Ids, String> {
+/// The ids of Wasm files that can be read and are valid, linked if there are libraries: the
+/// file's, then those of the libraries in their order.
+fn check_build(path: &Path, libraries: &[NamedFile]) -> Result<Vec<ModuleId>, String> {
     let inputs = Inputs::read(path, libraries).map_err(|failure| {
         let cause = failure.causes.first().map(|cause| format!(": {cause}")).unwrap_or_default();
         format!("{}{cause}; build it first, or correct the path", failure.message)
@@ -149,7 +141,7 @@ fn check_build(path: &Path, libraries: &[NamedFile]) -> Result<Ids, String> {
         _ => inputs.link().map_err(|error| format!("link {}: {error}", path.display()))?,
     };
     match aot_compiler::census(&wasm) {
-        Ok(_) => Ok(Ids { whole: ModuleId::of(&wasm), inputs: ids }),
+        Ok(_) => Ok(ids),
         Err(error) => Err(format!("{}: {error}", path.display())),
     }
 }
