@@ -12,7 +12,7 @@ use crate::progress::Progress;
 use crate::reachable::Reachable;
 use crate::target_isa::TargetIsas;
 use crate::translate::{
-    self, BIG_FRAME_BYTES, BODIES, BigFrame, DISPATCHERS, Environment, HELPERS, OWN_FUNCTIONS,
+    self, BIG_FRAME_BYTES, BODIES, DISPATCHERS, Environment, HELPERS, OWN_FUNCTIONS,
 };
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
@@ -247,13 +247,11 @@ impl Workspace {
         own_index: u32,
         frame_bytes: u32,
     ) -> Result<MachineCode, CompileError> {
-        let function = env.info.imported_function_count() + own_index;
-        let place = env.place_of_body(function);
         self.context.clear();
         translate::build_stack_test(
-            BigFrame { own_index, frame_bytes, place },
-            env.signature_of(function),
-            env.extends_sign(),
+            env,
+            own_index,
+            frame_bytes,
             &mut self.builder,
             &mut self.context.func,
             isa.frontend_config(),

@@ -38,6 +38,7 @@ pub use compile::{
 };
 pub use error::{CompileError, ModuleError};
 pub use instrument::{COST_TABLE_VERSION, MeteredModule, meter};
+pub use intake::SUPPORTED;
 pub use progress::Progress;
 
 /// Name and versions of everything that decides the bytes of an artifact.

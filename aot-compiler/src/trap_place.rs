@@ -38,17 +38,15 @@ pub fn find(wasm: &[u8], is_metered: bool, word: u32) -> Result<Option<TrapPlace
     let place = u64::from(word & PLACE_MAX);
     let ReadModule { info, .. } = intake::read_module(wasm)?;
     let found = match is_metered {
-        false => find_in(&info, place).map(|(own_index, offset)| (own_index, Some(offset))),
+        false => find_in(&info, place),
         true => {
             let metered = instrument::meter(wasm)?.wasm;
             let ReadModule { info: metered, .. } = intake::read_module(&metered)?;
-            match find_in(&metered, place) {
-                None => None,
-                Some((own_index, offset)) => {
-                    let offset = instrument::lead_back(&info, own_index, offset)?;
-                    Some((own_index, Some(offset)))
-                }
-            }
+            let lead_back = |(own_index, offset)| {
+                let offset = instrument::lead_back(&info, own_index, offset)?;
+                Ok::<_, ModuleError>((own_index, offset))
+            };
+            find_in(&metered, place).map(lead_back).transpose()?
         }
     };
     // The function that takes charges is not the module's own.
@@ -60,7 +58,7 @@ pub fn find(wasm: &[u8], is_metered: bool, word: u32) -> Result<Option<TrapPlace
         TrapPlace {
             function,
             name: names.get(&function).map(|name| (*name).to_owned()),
-            offset: offset.filter(|offset| *offset > 0).map(|offset| start + offset),
+            offset: (offset > 0).then(|| start + offset),
             is_access: word >> PLACE_BITS == TrapId::OutOfBoundsMemory as u32,
         }
     }))

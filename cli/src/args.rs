@@ -26,11 +26,12 @@ Exit codes:
   0    done
   1    failed; the error on stderr says why
   2    wrong usage
-  3    the module, device or deployment does not exist
+  3    the module, device, deployment or context does not exist
   4    login needed, or the token is not good for this
   5    in part: `deploy --wait` ended with some devices running and some not
   6    the application file asks for more than what runs, and nobody said yes
   124  out of time
+  `farrier run` of a program ends with the program's own code.
 
 Examples:
   farrier module push filter.wasm --name filter
@@ -119,6 +120,24 @@ impl Format {
     /// Whether it holds all that the data has.
     pub fn is_document(self) -> bool {
         matches!(self, Self::Json | Self::Jsonl | Self::Yaml)
+    }
+}
+
+/// Of commands that make a deployment.
+#[derive(Debug, Clone, Args)]
+pub struct WaitArgs {
+    /// Wait until it runs on every device, or has failed
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait at most
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "wait")]
+    timeout: u64,
+}
+
+impl WaitArgs {
+    /// None if nobody waits.
+    pub fn timeout_s(&self) -> Option<u64> {
+        self.wait.then_some(self.timeout)
     }
 }
 

@@ -67,6 +67,11 @@ impl Grid {
         self.table.add_row(cells.collect::<Vec<_>>());
     }
 
+    /// A part of a longer view, with a line in front; nothing without a row.
+    pub fn to_section(&self) -> String {
+        if self.table.is_empty() { String::new() } else { format!("\n{}", self.to_text()) }
+    }
+
     /// Whole lines without spaces at their ends.
     pub fn to_text(&self) -> String {
         self.table.lines().map(|line| format!("{}\n", line.trim_end())).collect()

@@ -12,6 +12,18 @@ pub fn build_examples(workspace: &Path) -> anyhow::Result<()> {
     run::step("build the examples of every language", &mut command)
 }
 
+/// Examples in Rust with tests of their own, which run on this machine.
+pub const TESTED_HERE: [&str; 3] = ["sensor-filter", "threshold", "level-meter/signal"];
+
+pub fn unit_tests(workspace: &Path, example: &str) -> anyhow::Result<Command> {
+    let version = run::output_of(Command::new("rustc").arg("-vV").current_dir(workspace))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    let mut command = run::cargo(&workspace.join("firmware-examples").join(example));
+    command.args(["test", "--locked", "--target", host.context("rustc names no host")?]);
+    command.arg("--target-dir").arg(workspace.join("target/guests"));
+    Ok(command)
+}
+
 /// What the demo runs: the sensor filter in two versions, xxhash from npm, and its known answers.
 pub fn build(workspace: &Path) -> anyhow::Result<()> {
     let examples = workspace.join("firmware-examples");

@@ -9,15 +9,19 @@ use std::time::Instant;
 pub fn cargo(workspace: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace);
+    without_our_variables(&mut command);
+    command
+}
+
+/// Takes away what the cargo that runs us has set for us alone: a build script that saw it
+/// would believe it belonged to xtask and run again.
+pub fn without_our_variables(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
-        // Set by the cargo that runs us, for us alone; a build script that saw
-        // them would believe it belonged to xtask and run again.
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
             command.env_remove(name);
         }
     }
-    command
 }
 
 /// Whose features are chosen together: everything but xtask, which cargo built for itself
@@ -40,6 +44,7 @@ pub fn program(workspace: &Path, profile: &str, name: &str) -> anyhow::Result<Co
     let folder = if profile == "dev" { "debug" } else { profile };
     let mut command = Command::new(workspace.join("target").join(folder).join(name));
     command.current_dir(workspace);
+    without_our_variables(&mut command);
     Ok(command)
 }
 

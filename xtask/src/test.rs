@@ -62,6 +62,10 @@ pub fn run(workspace: &Path) -> anyhow::Result<()> {
         "examples in documentation",
         run::step("cargo test --doc", &mut documentation_tests(workspace)),
     );
+    for example in firmware::TESTED_HERE {
+        let tests = firmware::unit_tests(workspace, example);
+        stages.tests(&format!("unit tests of {example}"), tests);
+    }
     let worker: Vec<_> = of("device-agent/runtime");
     for (id, _, _) in kit::DEVICES.iter().filter(|(id, _, _)| *id != "x86_64-linux") {
         let on_it = |command: &mut Command| use_emulated_worker(workspace, id, command);

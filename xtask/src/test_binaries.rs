@@ -31,11 +31,7 @@ impl TestBinary {
     /// Where and with what cargo starts it.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("CARGO_PKG_") {
-                command.env_remove(name);
-            }
-        }
+        run::without_our_variables(&mut command);
         command.current_dir(&self.manifest_dir).env("CARGO_MANIFEST_DIR", &self.manifest_dir);
         command
     }

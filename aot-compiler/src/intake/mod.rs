@@ -22,6 +22,7 @@ pub(crate) use module_info::{
     RefKind, TableInfo, WASM_PAGE_BYTES, to_invalid,
 };
 pub(crate) use survey::{Effort, FunctionSurvey, ModuleSurvey};
+pub use validate::SUPPORTED;
 pub(crate) use validate::{FirstUse, first_use_of_simd};
 
 /// A module that is valid, supported and within the limits.

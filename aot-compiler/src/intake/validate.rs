@@ -4,7 +4,7 @@ use crate::error::ModuleError;
 use wasmparser::{Error, Parser, Payload, Validator, WasmFeatures};
 
 /// What the translator implements: WebAssembly 1.0 and these proposals.
-const SUPPORTED: WasmFeatures = WasmFeatures::WASM1
+pub const SUPPORTED: WasmFeatures = WasmFeatures::WASM1
     .union(WasmFeatures::SIGN_EXTENSION)
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
     .union(WasmFeatures::MULTI_VALUE)

@@ -27,24 +27,17 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 /// that raises the exception.
 pub(crate) const BIG_FRAME_BYTES: u32 = STACK_RESERVE_BYTES as u32 / 2;
 
-/// A function whose frame is too large for the test that it makes itself.
-pub(crate) struct BigFrame {
-    pub own_index: u32,
-    pub frame_bytes: u32,
-    /// Where its body begins in the module.
-    pub place: u32,
-}
-
 /// Fills `func` with the stack test of a function, in front of its body.
 pub(crate) fn build_stack_test(
-    tested: BigFrame,
-    signature: Signature,
-    extends_sign: bool,
+    env: &Environment<'_>,
+    own_index: u32,
+    frame_bytes: u32,
     context: &mut FunctionBuilderContext,
     func: &mut Function,
     frontend: TargetFrontendConfig,
 ) -> Result<(), CompileError> {
-    let BigFrame { own_index, frame_bytes, place } = tested;
+    let function = env.info.imported_function_count() + own_index;
+    let (signature, place) = (env.signature_of(function), env.place_of_body(function));
     func.signature = signature.clone();
     let result = signature.returns.first().map(|result| result.value_type);
     let is_tail = signature.call_conv == CallConv::Tail;
@@ -82,7 +75,7 @@ pub(crate) fn build_stack_test(
     builder.ins().store(flags, word, instance, instance::TRAP_WORD);
     let id = builder.ins().iconst(types::I32, id as i64);
     let raise = Helper::SetExceptionWithId;
-    let raise = import(&mut builder, HELPERS, raise as u32, raise.signature(extends_sign));
+    let raise = import(&mut builder, HELPERS, raise as u32, raise.signature(env.extends_sign()));
     builder.ins().call(raise, &[instance, id]);
     let zeros: Vec<Value> = result.map(|ty| zero(&mut builder, ty)).into_iter().collect();
     builder.ins().return_(&zeros);

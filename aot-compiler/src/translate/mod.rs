@@ -38,7 +38,7 @@ use crate::intake::{ModuleInfo, ModuleSurvey};
 use cranelift_codegen::ir::Signature;
 use target_spec::{Arch, BoundsChecks};
 
-pub(crate) use entry_thunk::{BIG_FRAME_BYTES, BigFrame, build_host_entry, build_stack_test};
+pub(crate) use entry_thunk::{BIG_FRAME_BYTES, build_host_entry, build_stack_test};
 pub(crate) use function::translate_function;
 pub(crate) use gas::GasMeter;
 pub(crate) use nan::NanPolicy;

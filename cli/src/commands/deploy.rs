@@ -1,6 +1,6 @@
 //! `farrier deploy`: asks for a module on devices, and waits for it if told to.
 
-use crate::args::{Format, OutputArgs};
+use crate::args::{Format, OutputArgs, WaitArgs};
 use crate::commands::deployment;
 use crate::commands::tail::telling;
 use crate::commands::wasi_args::WasiArgs;
@@ -95,12 +95,8 @@ pub struct DeployArgs {
     /// such as 500ms, 30s or 10m; one that is not well makes way for that [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_time_ms)]
     health_window: Option<u32>,
-    /// Wait until it runs on every device, or has failed
-    #[arg(long)]
-    wait: bool,
-    /// How long to wait at most
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "wait")]
-    timeout: u64,
+    #[command(flatten)]
+    wait: WaitArgs,
     #[command(flatten)]
     wasi: WasiArgs,
     #[command(flatten)]
@@ -134,7 +130,7 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
     };
     warn_of_obstacles(client, &new, console).await;
     let format = args.output.format();
-    make(args.wait.then_some(args.timeout), format, client, console, create(client, &new)).await
+    make(args.wait.timeout_s(), format, client, console, create(client, &new)).await
 }
 
 /// Makes a deployment and shows it, at once or when it has ended.

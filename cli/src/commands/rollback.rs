@@ -1,7 +1,7 @@
 //! `farrier rollback`: what ran before runs again.
 
 use super::deploy;
-use crate::args::OutputArgs;
+use crate::args::{OutputArgs, WaitArgs};
 use crate::complete;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
@@ -29,12 +29,8 @@ pub struct RollbackArgs {
     /// something else]
     #[arg(long, value_name = "VERSION|ID")]
     to: Option<String>,
-    /// Wait until it runs on every device, or has failed
-    #[arg(long)]
-    wait: bool,
-    /// How long to wait at most
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, requires = "wait")]
-    timeout: u64,
+    #[command(flatten)]
+    wait: WaitArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -47,8 +43,7 @@ pub async fn run(args: &RollbackArgs, client: &Client, console: &Console) -> Res
         earlier.app, earlier.module_version, earlier.id
     )));
     let creation = async { Ok(client.repeat_deployment(&earlier.id).await?) };
-    let timeout_s = args.wait.then_some(args.timeout);
-    deploy::make(timeout_s, args.output.format(), client, console, creation).await
+    deploy::make(args.wait.timeout_s(), args.output.format(), client, console, creation).await
 }
 
 fn choose<'a>(

@@ -9,7 +9,7 @@ use crate::names::{
     CAPABILITY_RULE, GRANT_NAME_RULE, LINK_NAME_RULE, NAME_RULE, is_capability, is_grant_name,
     is_link_name, is_name,
 };
-use crate::{BUILDS_MAX, MODULES_MAX, class as scheduling, not_yet, shape, steps, wasi};
+use crate::{BUILDS_MAX, MODULES_MAX, class, not_yet, shape, steps, wasi};
 use module_limits::{Limit, LimitAction, LimitActions};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Range, RangeInclusive};
@@ -81,8 +81,8 @@ fn to_module(module: &Spanned<shape::Module>, of_all: &OfAll, errors: &mut Error
     let span = module.span();
     let module = module.get_ref();
     check_name(&module.name, "module", errors);
-    let scheduling = scheduling::read(module, errors);
-    let shortest_ms = scheduling::shortest_interval_ms(&scheduling);
+    let scheduling = class::read(module, errors);
+    let shortest_ms = class::shortest_interval_ms(&scheduling);
     let interval = shortest_ms..=INTERVAL_MS_MAX;
     check_range("interval_ms", module.interval_ms.as_ref(), interval, errors);
     let window = module.health_window_ms.as_ref();
@@ -172,7 +172,7 @@ fn to_isolation(isolation: Option<&Spanned<String>>, errors: &mut Errors<'_>) ->
 
 /// A class, processors and a weight are of a process, and so of all that share it.
 fn check_own_scheduling(module: &shape::Module, isolation: Isolation, errors: &mut Errors<'_>) {
-    let class = module.class.as_ref().filter(|class| class.get_ref() != "best-effort");
+    let class = module.class.as_ref().filter(|class| class.get_ref() != scheduling::BEST_EFFORT);
     let asked = [
         ("class", class.map(Spanned::span)),
         ("cpus", module.cpus.as_ref().map(Spanned::span)),

@@ -148,7 +148,7 @@ impl Sections {
     }
 }
 
-/// These would speak of places that are elsewhere now, or were for a linker.
+/// These would speak of places that are elsewhere now.
 fn is_about_offsets(section: &str) -> bool {
     section.starts_with(".debug_")
         || section.starts_with("metadata.code.")

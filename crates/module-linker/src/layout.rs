@@ -56,7 +56,7 @@ pub fn check(
                 advised: end.next_multiple_of(PAGE_BYTES),
             });
         }
-        if claim.end > before.end || claim.module != before.module {
+        if claim.end > before.end {
             before = claim;
         }
     }

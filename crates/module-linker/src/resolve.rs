@@ -34,7 +34,6 @@ pub struct Plan<'a> {
     /// What stays an import.
     pub hosts: Vec<(&'a str, &'a str, EntityType)>,
     pub imported_functions: u32,
-    pub imported_globals: u32,
     /// By the modules' places in the list, not in the order.
     pub maps: Vec<Maps>,
     pub memory: Option<MemoryType>,
@@ -52,14 +51,13 @@ pub fn resolve<'a>(modules: &[Module<'a>]) -> Result<Plan<'a>, LinkError> {
         types: vec![],
         hosts: vec![],
         imported_functions: 0,
-        imported_globals: 0,
         maps: vec![],
         memory,
         starts: vec![],
     };
     merge_types(modules, &mut plan)?;
-    let hosts = keep_imports(modules, &names, &mut plan)?;
-    place(modules, &names, &hosts, &mut plan)?;
+    let (hosts, next) = keep_imports(modules, &names, &mut plan)?;
+    place(modules, &names, &hosts, next, &mut plan)?;
     find_starts(modules, &mut plan);
     Ok(plan)
 }
@@ -262,15 +260,16 @@ pub fn not_encodable(error: wasm_encoder::reencode::Error<LinkError>) -> LinkErr
 /// For each module, by the number of the import: the index of what stays imported.
 type Hosts = Vec<HashMap<usize, u32>>;
 
-/// The same function that several modules import is one import of the result.
+/// The same function that several modules import is one import of the result. Also the
+/// first indices of what is not imported.
 fn keep_imports<'a>(
     modules: &[Module<'a>],
     names: &Names<'a, '_>,
     plan: &mut Plan<'a>,
-) -> Result<Hosts, LinkError> {
+) -> Result<(Hosts, Next), LinkError> {
     let mut hosts: Hosts = modules.iter().map(|_| HashMap::new()).collect();
     let mut functions: HashMap<(&str, &str, u32), u32> = HashMap::new();
-    let mut tables = 0;
+    let mut next = Next { function: 0, table: 0, global: 0 };
     for &index in &plan.order {
         let types = std::mem::take(&mut plan.maps[index].types);
         for (number, import) in modules[index].imports.iter().enumerate() {
@@ -285,11 +284,11 @@ fn keep_imports<'a>(
                         hosts[index].insert(number, *present);
                         continue;
                     }
-                    functions.insert(key, plan.imported_functions);
-                    &mut plan.imported_functions
+                    functions.insert(key, next.function);
+                    &mut next.function
                 }
-                EntityType::Global(_) => &mut plan.imported_globals,
-                EntityType::Table(_) => &mut tables,
+                EntityType::Global(_) => &mut next.global,
+                EntityType::Table(_) => &mut next.table,
                 // It is another module's.
                 EntityType::Memory(_) => continue,
                 _ => return Err(Unknown("this kind of import is unknown".to_owned()).into()),
@@ -300,22 +299,17 @@ fn keep_imports<'a>(
         }
         plan.maps[index].types = types;
     }
-    Ok(hosts)
+    plan.imported_functions = next.function;
+    Ok((hosts, next))
 }
 
 fn place<'a>(
     modules: &[Module<'a>],
     names: &Names<'a, '_>,
     hosts: &Hosts,
+    mut next: Next,
     plan: &mut Plan<'a>,
 ) -> Result<(), LinkError> {
-    let imported_tables =
-        plan.hosts.iter().filter(|(_, _, ty)| matches!(ty, EntityType::Table(_))).count() as u32;
-    let mut next = Next {
-        function: plan.imported_functions,
-        table: imported_tables,
-        global: plan.imported_globals,
-    };
     let (mut elements, mut data) = (0, 0);
     for position in 0..plan.order.len() {
         let index = plan.order[position];

@@ -50,7 +50,8 @@ fn named(module: &Module<'_>) -> Option<u32> {
     None
 }
 
-/// `global.get; i32.const; i32.sub`.
+/// `global.get; i32.const; i32.sub`. The compiler looks for the same in its own input,
+/// which this crate cannot see (`aot-compiler/src/guest_stack.rs`).
 fn lowers(body: &FunctionBody<'_>, pointer: u32) -> bool {
     let Ok(mut operators) = body.get_operators_reader() else { return false };
     let mut matched = 0;

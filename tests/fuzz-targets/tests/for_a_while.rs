@@ -107,3 +107,9 @@ fn nothing_that_was_ever_found_breaks_again() {
         }
     }
 }
+
+/// Both keep a list of their own: the linker does not see the compiler.
+#[test]
+fn what_can_be_linked_is_what_can_be_compiled() {
+    assert_eq!(module_linker::LINKABLE, aot_compiler::SUPPORTED);
+}

@@ -4,9 +4,8 @@
 //! fuzzer keeps an input whose outcome is new and goes on from there. That is far
 //! less than branch coverage and costs nothing.
 //!
-//! Most functions are in `fuzz-targets`, a workspace of its own. Those that read what
-//! the gateway and the agent have on their disks are tests of these two: from
-//! `fuzz-targets` they would have both built a second time.
+//! Most functions are in `fuzz-targets`. Those that read what the gateway and the agent
+//! have on their disks are tests of these two, because what reads it is private there.
 
 mod mutate;
 mod outcome;

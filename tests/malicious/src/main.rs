@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
     let attackers = sustained();
     let measured = measure_rounds(&kit, &attackers, &arguments)?;
     let ends = measure_ends(&kit)?;
-    let page = page(&arguments, &attackers, &measured, &ends);
+    let page = page(&arguments, &attackers, &measured, &ends)?;
     print!("{page}");
     if arguments.write_docs {
         let path =
@@ -160,23 +160,18 @@ fn median<T: Copy + PartialOrd>(mut values: Vec<T>) -> Option<T> {
     values.get(values.len() / 2).copied()
 }
 
-/// Of the last minute.
-fn load_average() -> String {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().unwrap_or_default().to_owned()
-}
-
 fn page(
     arguments: &Arguments,
     attackers: &[Case],
     rounds: &[Round],
     ends: &[(String, Duration)],
-) -> String {
+) -> anyhow::Result<String> {
     let Arguments { rounds: count, seconds, .. } = arguments;
     let ms = |ns: u64| ns as f64 / 1e6;
     let mut text = format!(
         "# A good module beside a bad one\n\n\
-         Written by `cargo xtask bench isolation --write-docs`.\n\n\
+         Written by `cargo xtask bench isolation --write-docs`; do not edit.\n\n\
+         `cargo xtask bench isolation --rounds {count} --seconds {seconds}`, {}, {}.\n\n\
          A module that ticks every {} ms publishes when each tick began; how late that was is\n\
          its latency. In each of {count} rounds it runs alone for {seconds} s and then beside each\n\
          attacker for {seconds} s, natively on x86_64, each in a worker of its own. The ratio is that\n\
@@ -185,9 +180,11 @@ fn page(
          waits for strangers as well, alone as beside an attacker.\n\n\
          | attacker | p99 alone | p99 beside it | ratio, median | ratio, lowest to highest |\n\
          |---|---|---|---|---|\n",
+        harness::commit_and_date()?,
+        harness::machine()?,
         neighbour::INTERVAL.as_millis(),
         cpus = std::thread::available_parallelism().map_or(0, usize::from),
-        load = load_average(),
+        load = harness::load()?,
     );
     let alone = median(rounds.iter().map(|round| round.alone_ns).collect()).unwrap_or(0);
     for (index, case) in attackers.iter().enumerate() {
@@ -222,5 +219,5 @@ fn page(
             longest.as_millis(),
         );
     }
-    text
+    Ok(text)
 }

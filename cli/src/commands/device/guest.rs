@@ -24,9 +24,7 @@ fn host_calls(apps: &[AppStatus], look: &Look) -> String {
     ];
     let mut grid = Grid::new(look, &columns);
     let calls = apps.iter().flat_map(|app| app.host_calls.iter().map(move |call| (app, call)));
-    let mut is_empty = true;
     for (app, call) in calls {
-        is_empty = false;
         grid.row(vec![
             plain(name_of(app)),
             plain(&call.import),
@@ -36,19 +34,17 @@ fn host_calls(apps: &[AppStatus], look: &Look) -> String {
             plain(nanos(call.time_ns / call.calls.max(1))),
         ]);
     }
-    if is_empty { String::new() } else { format!("\n{}", grid.to_text()) }
+    grid.to_section()
 }
 
 fn metrics(apps: &[AppStatus], look: &Look) -> String {
     let columns = [("MODULE", Align::Left), ("METRIC", Align::Left), ("VALUE", Align::Right)];
     let mut grid = Grid::new(look, &columns);
     let metrics = apps.iter().flat_map(|app| app.metrics.iter().map(move |metric| (app, metric)));
-    let mut is_empty = true;
     for (app, metric) in metrics {
-        is_empty = false;
         grid.row(vec![plain(name_of(app)), plain(&metric.name), plain(metric.value.to_string())]);
     }
-    if is_empty { String::new() } else { format!("\n{}", grid.to_text()) }
+    grid.to_section()
 }
 
 fn outlets(apps: &[AppStatus], look: &Look) -> String {
@@ -61,9 +57,7 @@ fn outlets(apps: &[AppStatus], look: &Look) -> String {
     ];
     let mut grid = Grid::new(look, &columns);
     let outlets = apps.iter().flat_map(|app| app.outlets.iter().map(move |outlet| (app, outlet)));
-    let mut is_empty = true;
     for (app, outlet) in outlets {
-        is_empty = false;
         grid.row(vec![
             plain(name_of(app)),
             plain(&outlet.channel),
@@ -72,7 +66,7 @@ fn outlets(apps: &[AppStatus], look: &Look) -> String {
             plain(outlet.dropped.to_string()),
         ]);
     }
-    if is_empty { String::new() } else { format!("\n{}", grid.to_text()) }
+    grid.to_section()
 }
 
 fn inboxes(apps: &[AppStatus], look: &Look) -> String {
@@ -85,9 +79,7 @@ fn inboxes(apps: &[AppStatus], look: &Look) -> String {
     ];
     let mut grid = Grid::new(look, &columns);
     let inboxes = apps.iter().flat_map(|app| app.inboxes.iter().map(move |inbox| (app, inbox)));
-    let mut is_empty = true;
     for (app, inbox) in inboxes {
-        is_empty = false;
         grid.row(vec![
             plain(name_of(app)),
             plain(&inbox.channel),
@@ -96,7 +88,7 @@ fn inboxes(apps: &[AppStatus], look: &Look) -> String {
             plain(inbox.dropped.to_string()),
         ]);
     }
-    if is_empty { String::new() } else { format!("\n{}", grid.to_text()) }
+    grid.to_section()
 }
 
 fn storage(apps: &[AppStatus]) -> String {
@@ -108,7 +100,7 @@ fn storage(apps: &[AppStatus]) -> String {
     apps.iter().filter_map(line).collect()
 }
 
-fn name_of(app: &AppStatus) -> String {
+pub fn name_of(app: &AppStatus) -> String {
     format!("{}@{}", app.app, app.version)
 }
 

@@ -1,5 +1,6 @@
 //! How punctual the modules of a device are: a part of `farrier device show`.
 
+use super::guest::name_of;
 use crate::grid::{Align, Grid, Look, plain};
 use gateway_api::{AppStatus, Spread, TickReport, TickWindow};
 
@@ -20,14 +21,12 @@ pub fn view(apps: &[AppStatus], look: &Look) -> String {
         ("JITTER", Align::Right),
     ];
     let mut grid = Grid::new(look, &columns);
-    let mut is_empty = true;
     for (app, ticks) in apps.iter().filter_map(|app| Some((app, app.ticks.as_ref()?))) {
-        is_empty = false;
         let of_last = |get: fn(&TickWindow) -> u32| {
             ticks.last.as_ref().map_or_else(|| "-".to_owned(), |last| micros(get(last)))
         };
         grid.row(vec![
-            plain(format!("{}@{}", app.app, app.version)),
+            plain(name_of(app)),
             plain(micros(ticks.period_us)),
             plain(micros(ticks.deadline_us)),
             plain(ticks.ticks.to_string()),
@@ -41,10 +40,10 @@ pub fn view(apps: &[AppStatus], look: &Look) -> String {
             plain(of_last(|last| last.jitter_us)),
         ]);
     }
-    if is_empty { String::new() } else { format!("\n{}", grid.to_text()) }
+    grid.to_section()
 }
 
-/// `3/1200 by 980 us`: missed deadlines of all ticks, and the last interval's response.
+/// `3/1199, 980 us`: missed deadlines of all ticks, and the last interval's response.
 pub fn short(ticks: &TickReport) -> String {
     let late = ticks.missed.saturating_add(ticks.skipped);
     let p99 = |last: &TickWindow| {

@@ -143,7 +143,7 @@ async fn push_linked(
 }
 
 /// The developer's sealed statement that this module is his, under this name.
-pub fn sign(name: &str, file: &Path, key: &Path) -> Result<Vec<u8>, Failure> {
+fn sign(name: &str, file: &Path, key: &Path) -> Result<Vec<u8>, Failure> {
     let key = KeyFile::read_as(key, Role::Developer).map_err(key::failure)?;
     let wasm = compile::read_module(file)?;
     Ok(ModuleStatement::new(name, ModuleId::of(&wasm)).seal(&key.key))
