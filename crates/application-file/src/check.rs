@@ -9,7 +9,7 @@ use crate::names::{
     CAPABILITY_RULE, GRANT_NAME_RULE, LINK_NAME_RULE, NAME_RULE, is_capability, is_grant_name,
     is_link_name, is_name,
 };
-use crate::{BUILDS_MAX, MODULES_MAX, class, not_yet, shape, steps, wasi};
+use crate::{BUILDS_MAX, LIBRARIES_MAX, MODULES_MAX, class, not_yet, shape, steps, wasi};
 use module_limits::{Limit, LimitAction, LimitActions};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Range, RangeInclusive};
@@ -28,8 +28,6 @@ const CONFIG_KEY_BYTES_MAX: usize = 64;
 const CONFIG_VALUE_BYTES_MAX: usize = 512;
 const CONFIG_BYTES_MAX: usize = 4 * 1024;
 pub const GRANTS_MAX: usize = 16;
-/// As many as the linker takes.
-const LIBRARIES_MAX: usize = 16;
 const DEVICES_MAX: usize = 10_000;
 const TARGETS_MAX: usize = 32;
 const PATH_BYTES_MAX: usize = 1_024;

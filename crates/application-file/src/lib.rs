@@ -42,7 +42,7 @@ pub use model::{
     ApplicationFile, Build, Channel, Devices, Direction, Isolation, Located, Module, Placement,
     Scope, Source, Wasi, WasiRestart,
 };
-pub use names::{is_name, nearest};
+pub use names::{is_capability, is_link_name, is_name, nearest};
 
 /// The layout that this build reads.
 pub const FORMAT: u32 = 1;
@@ -55,6 +55,9 @@ pub const MODULES_MAX: usize = 32;
 
 /// Most alternatives of one module.
 pub const BUILDS_MAX: usize = 8;
+
+/// Most libraries of one module: the linker's, which this crate does not know.
+pub const LIBRARIES_MAX: usize = 16;
 
 /// Most errors that are told at once. Whoever made more has another kind of file.
 pub const ERRORS_MAX: usize = 50;

@@ -6,51 +6,56 @@
 
 use super::desired::Ineligible;
 use super::model::shorten;
-use super::{App, AppError};
-use crate::store::Change;
+use super::reports::TOLD_AGAIN_MS_MIN;
+use super::{App, AppError, State};
 use crate::store::record::{DeploymentRecord, DeviceRecord, PlacementRecord};
+use application_file::is_capability;
 use device_protocol::{CAPABILITY_BYTES_MAX, Capabilities, RefusalCode};
 use gateway_api::Placement;
 use module_package::DeviceId;
-
-/// Between two changes of one device that are kept: each is a record of the journal, and
-/// what came too soon comes again.
-const CHANGED_AGAIN_MS_MIN: u64 = 10_000;
 
 /// Most labels, and most accelerators, of one deployment.
 const ASKED_MAX: usize = 16;
 
 impl App {
     /// Keeps what a device has told of itself, if it is something new.
-    pub(super) fn note_capabilities(&self, device: &DeviceId, told: &Capabilities) {
+    pub(super) fn note_capabilities(
+        &self,
+        state: &mut State,
+        device: &DeviceId,
+        told: Capabilities,
+    ) {
         if !told.is_bounded() {
             tracing::warn!(device.id = %device, "tells of more than a device has");
             return;
         }
         let now_ms = self.now_ms();
-        let mut state = self.state();
         let Some(record) = state.model.devices.get(device) else { return };
-        let is_soon = |at_ms: u64| now_ms.saturating_sub(at_ms) < CHANGED_AGAIN_MS_MIN;
-        // Most devices have nothing that their enrolment has not told: ten thousand of them
-        // need no record more each.
-        let enrolled = Capabilities { sensors: record.sensors.clone(), ..Capabilities::default() };
-        if record.capabilities.as_ref().unwrap_or(&enrolled) == told
-            || record.capabilities_at_ms.is_some_and(is_soon)
-        {
+        let is_soon = |at_ms: u64| now_ms.saturating_sub(at_ms) < TOLD_AGAIN_MS_MIN;
+        let is_known = match &record.capabilities {
+            Some(known) => *known == told,
+            // Most devices have nothing that their enrolment has not told: ten thousand of
+            // them need no record more each.
+            None => {
+                let Capabilities { sensors, actuators, accelerators, labels, unavailable } = &told;
+                let has_more = !actuators.is_empty() || !accelerators.is_empty();
+                let has_more = has_more || !labels.is_empty() || !unavailable.is_empty();
+                *sensors == record.sensors && !has_more
+            }
+        };
+        if is_known || record.capabilities_at_ms.is_some_and(is_soon) {
             return;
         }
         let record = DeviceRecord {
             sensors: told.sensors.clone(),
-            capabilities: Some(told.clone()),
+            capabilities: Some(told),
             capabilities_at_ms: Some(now_ms),
             ..record.clone()
         };
-        let kept = self.commit(&mut state, vec![Change::Device(record)]);
-        let kept = kept.and_then(|()| self.reconcile(&mut state, std::slice::from_ref(device)));
-        match kept {
+        match self.keep_told(state, record) {
             Ok(()) => {
                 tracing::info!(device.id = %device, "has told what it has");
-                self.show_device(&state, device);
+                self.show_device(state, device);
             }
             // It comes again with a later report.
             Err(error) => tracing::error!(device.id = %device, "keep what it has: {error}"),
@@ -60,15 +65,8 @@ impl App {
 
 /// What the device has not of all that is asked for, in words.
 fn lacking(placement: &PlacementRecord, device: &DeviceRecord) -> Vec<String> {
-    let has = device.capabilities.as_ref();
-    let labels = placement
-        .labels
-        .iter()
-        .filter(|(key, value)| !has.is_some_and(|has| has.has_label(key, value)));
-    let accelerators = placement
-        .accelerators
-        .iter()
-        .filter(|name| !has.is_some_and(|has| has.accelerators.contains(name)));
+    let labels = placement.labels.iter().filter(|(key, value)| !device.has_label(key, value));
+    let accelerators = placement.accelerators.iter().filter(|name| !device.has_accelerator(name));
     let labels = labels.map(|(key, value)| format!("the label {key} = {value:?}"));
     labels.chain(accelerators.map(|name| format!("the accelerator {name:?}"))).collect()
 }
@@ -83,16 +81,14 @@ pub fn check_placement(
         return Ok(());
     }
     let has = match device.capabilities.as_ref() {
-        None => "its agent has not told what it has".to_owned(),
-        Some(has) if has.accelerators.is_empty() && has.labels.is_empty() => {
-            "it declares neither accelerators nor labels".to_owned()
-        }
-        Some(has) => {
+        Some(has) if !has.accelerators.is_empty() || !has.labels.is_empty() => {
             let labels =
                 has.labels.iter().map(|label| format!("{} = {:?}", label.key, label.value));
             let all: Vec<String> = labels.chain(has.accelerators.iter().cloned()).collect();
             format!("it declares {}", all.join(", "))
         }
+        // What has sensors alone has told of them by its enrolment, and nothing is kept.
+        _ => "it has declared neither accelerators nor labels".to_owned(),
     };
     Err(Ineligible {
         code: RefusalCode::NotPlaced,
@@ -147,12 +143,8 @@ pub fn placement_of(placement: Option<&Placement>) -> Option<PlacementRecord> {
 
 pub fn check_asked(placement: Option<&Placement>) -> Result<(), AppError> {
     let Some(asked) = placement else { return Ok(()) };
-    let is_name = |text: &str| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
-        (1..=CAPABILITY_BYTES_MAX).contains(&text.len()) && text.chars().all(is_plain)
-    };
     let labels = asked.labels.iter().flat_map(|(key, value)| [key, value]);
-    if let Some(wrong) = labels.chain(&asked.accelerators).find(|text| !is_name(text)) {
+    if let Some(wrong) = labels.chain(&asked.accelerators).find(|text| !is_capability(text)) {
         return Err(AppError::bad_request(format!(
             "{:?} is no label and no accelerator: use 1 to {CAPABILITY_BYTES_MAX} letters, digits, \
              '-', '_', '.', '/' or ':'.",

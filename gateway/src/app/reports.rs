@@ -20,8 +20,9 @@ use module_package::{BlobId, DeviceId, Domain, SealError, open};
 use scheduling::Allowance;
 
 const NAME_BYTES_MAX: usize = 64;
-/// Shortest time between two changes of what one device allows.
-const ALLOWANCE_EVERY_MS: u64 = 10_000;
+/// Between two changes of what one device tells of itself that are kept: each is a record
+/// of the journal, and what came too soon comes again.
+pub(super) const TOLD_AGAIN_MS_MIN: u64 = 10_000;
 const LINE_BYTES_MAX: usize = 1_024;
 const PAYLOAD_BYTES_MAX: usize = 1_024;
 const LIST_DEFAULT: usize = 200;
@@ -74,8 +75,8 @@ pub struct PublishedQuery {
 impl App {
     /// Takes one message of a device, or counts it as refused.
     pub fn take_up(&self, topic: &str, payload: &[u8]) -> Result<(), UpRefusal> {
-        let taken = self.take_up_message(topic, payload);
         let topic = Topic::parse(topic);
+        let taken = self.take_up_message(topic.as_ref(), payload);
         let kind = topic.as_ref().map_or("other", kind_of);
         self.metrics.note_message(kind, payload.len(), taken.is_ok());
         if taken.is_err()
@@ -101,18 +102,18 @@ impl App {
         }
     }
 
-    fn take_up_message(&self, topic: &str, payload: &[u8]) -> Result<(), UpRefusal> {
+    fn take_up_message(&self, topic: Option<&Topic>, payload: &[u8]) -> Result<(), UpRefusal> {
         if payload.len() > UP_MESSAGE_BYTES_MAX {
             return Err(UpRefusal::TooLong { len: payload.len(), max: UP_MESSAGE_BYTES_MAX });
         }
-        match Topic::parse(topic) {
-            Some(Topic::Report(device)) => self.take_report(&device, payload),
-            Some(Topic::Log(device)) => self.take_log(&device, decode(payload)?),
-            Some(Topic::Published(device)) => self.take_published(&device, decode(payload)?),
+        match topic {
+            Some(Topic::Report(device)) => self.take_report(device, payload),
+            Some(Topic::Log(device)) => self.take_log(device, decode(payload)?),
+            Some(Topic::Published(device)) => self.take_published(device, decode(payload)?),
             Some(Topic::Want(device)) => {
                 let want: Want = decode(payload)?;
                 check_version(want.version)?;
-                self.take_want(&device, want)
+                self.take_want(device, want)
             }
             Some(
                 Topic::Manifest(_)
@@ -145,7 +146,7 @@ impl App {
                 return Err(error.into());
             }
         };
-        let report: Report = decode(&payload)?;
+        let mut report: Report = decode(&payload)?;
         check_version(report.version)?;
         if report.device != *device {
             return Err(UpRefusal::OtherDevice(report.device));
@@ -157,7 +158,7 @@ impl App {
         let mut telemetry = self.telemetry();
         let of_device = telemetry.device_mut(device);
         let nonce = report.nonce;
-        let told = report.capabilities.clone();
+        let told = report.capabilities.take();
         let increase = Increase::between(of_device.report(), &report);
         // Late and replayed reports end here, before they count for anything.
         of_device.fold(report, now_ms)?;
@@ -180,9 +181,8 @@ impl App {
         if let Err(error) = as_device(device, || self.overtake(&mut state, device, seen)) {
             tracing::error!(device.id = %device, %error, "a device that is ahead waits for its manifest");
         }
-        drop(state);
         if let Some(told) = told {
-            as_device(device, || self.note_capabilities(device, &told));
+            as_device(device, || self.note_capabilities(&mut state, device, told));
         }
         self.note_deployments_changed();
         Ok(())
@@ -203,13 +203,30 @@ impl App {
         }
         let now_ms = self.steady_ms();
         let last_ms = state.allowance_ms.get(device);
-        if last_ms.is_some_and(|last| last + ALLOWANCE_EVERY_MS > now_ms) {
+        if last_ms.is_some_and(|last| last + TOLD_AGAIN_MS_MIN > now_ms) {
             return Ok(());
         }
         let record = DeviceRecord { scheduling: allowance, ..record.clone() };
         state.allowance_ms.insert(device.clone(), now_ms);
+        self.keep_told(state, record)
+    }
+
+    /// Keeps what a device has told of itself, and gives it what follows from it.
+    pub(super) fn keep_told(
+        &self,
+        state: &mut State,
+        record: DeviceRecord,
+    ) -> Result<(), StoreError> {
+        let device = record.device.clone();
         self.commit(state, vec![Change::Device(record)])?;
-        self.reconcile_all(state)
+        match self.reconcile(state, std::slice::from_ref(&device)) {
+            // It is written, and the manifest comes when there is space.
+            Err(error) if error.is_full() => {
+                state.waits_for_space = true;
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     fn take_log(&self, device: &DeviceId, message: LogMessage) -> Result<(), UpRefusal> {

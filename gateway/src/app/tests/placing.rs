@@ -64,6 +64,23 @@ fn a_deployment_for_all_devices_is_for_those_that_have_what_it_asks_for() {
 }
 
 #[test]
+fn what_follows_from_a_new_label_comes_also_after_a_full_disk() {
+    let (fleet, hall, cellar) = fleet_of_two();
+    let asked = Some(placement(&[("room", "hall")], &[]));
+    fleet.app.deploy(&NewDeployment { placement: asked, ..deployment_of("answer") }).unwrap();
+    fleet.work_well();
+    fleet.pass_ms(60_000);
+    // The label still fits, the manifest does not.
+    fleet.fill_disk_after(1);
+    tell(&fleet, &cellar, 2, &has(&[("room", "hall")], &[]));
+    assert!(runs_on(&fleet, &hall) && !runs_on(&fleet, &cellar));
+    fleet.fill_disk(false);
+    fleet.pass_ms(60_000);
+    fleet.app.tick();
+    assert!(runs_on(&fleet, &cellar));
+}
+
+#[test]
 fn a_device_that_is_named_and_lacks_something_refuses_by_its_name() {
     let (fleet, hall, cellar) = fleet_of_two();
     let new = |placement: Placement| NewDeployment {
