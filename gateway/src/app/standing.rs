@@ -2,16 +2,17 @@
 //! do its work, for `/readyz`. Cheap enough for a reader every few seconds with ten
 //! thousand devices: one walk over the last reports, and no view of anything.
 
-use super::{App, AppError};
+use super::{App, views};
 use crate::metrics::Standing;
+use crate::telemetry::DeviceTelemetry;
 use device_protocol::AppState;
-use gateway_api::DeploymentState;
+use gateway_api::{Connection, DeploymentState};
 use std::sync::PoisonError;
 
 /// Why the gateway cannot do a part of its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotReady {
-    /// `store`, `broker`, `workers` or `trust`.
+    /// `store`, `broker`, `workers`, `start` or `trust`.
     pub part: &'static str,
     pub why: String,
 }
@@ -32,18 +33,19 @@ impl App {
                 revoked += 1;
                 continue;
             }
-            match telemetry.device(&device.device) {
-                Some(of_device) if of_device.is_online(now_ms) => {
+            let of_device = telemetry.device(&device.device);
+            match views::connection(of_device, device, now_ms) {
+                Connection::Online => {
                     online += 1;
-                    for app in of_device.apps() {
+                    for app in of_device.into_iter().flat_map(DeviceTelemetry::apps) {
                         match app.report.state {
                             AppState::Running => running += 1,
                             _ => not_running += 1,
                         }
                     }
                 }
-                Some(of_device) if of_device.last_seen_ms().is_some() => offline += 1,
-                _ => new += 1,
+                Connection::Offline => offline += 1,
+                Connection::New => new += 1,
             }
         }
         drop(telemetry);
@@ -100,11 +102,7 @@ impl App {
         if self.is_storage_full() {
             miss("store", "The disk is full; changes are refused until there is space.".into());
         } else if let Err(error) = self.audit(0, Some(1)) {
-            let text = match error {
-                AppError::Store(error) => error.to_string(),
-                other => other.to_string(),
-            };
-            tracing::error!(error = text, "the store does not answer");
+            tracing::error!(%error, "the store does not answer");
             miss("store", "The store does not answer; the gateway's log says why.".into());
         }
         if !self.metrics.is_broker_connected() {

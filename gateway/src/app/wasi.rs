@@ -16,13 +16,12 @@ pub fn to_provisions(wasi: &Wasi) -> WasiProvisions {
         log: wasi.stdout.map(|WasiStdout::Log| true),
         clock: is_given(wasi.clock),
         random: is_given(wasi.random),
-        restart: wasi.restart.filter(|restart| *restart != WasiRestart::OnFailure).map(|restart| {
-            match restart {
-                WasiRestart::OnFailure => module_package::WasiRestart::OnFailure,
-                WasiRestart::Never => module_package::WasiRestart::Never,
-                WasiRestart::Always => module_package::WasiRestart::Always,
-            }
-        }),
+        restart: match wasi.restart {
+            // The usual is said by nothing.
+            None | Some(WasiRestart::OnFailure) => None,
+            Some(WasiRestart::Never) => Some(module_package::WasiRestart::Never),
+            Some(WasiRestart::Always) => Some(module_package::WasiRestart::Always),
+        },
     }
 }
 

@@ -317,80 +317,21 @@ pub(crate) fn cut(text: &mut String, bytes_max: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use device_protocol::{AppReport, AppState, DeviceUsage, HostCallReport};
-    use module_package::{DeviceId, ModuleId, ReleaseId};
-
-    fn app(cpu_us: u64) -> AppReport {
-        AppReport {
-            app: "filter".into(),
-            release: ReleaseId([1; 32]),
-            module: None,
-            artifact: None,
-            app_version: 1,
-            state: AppState::Running,
-            refusal: None,
-            detail: String::new(),
-            fetched_bytes: 0,
-            fetch_total_bytes: 0,
-            cpu_us,
-            memory_bytes: 65_536,
-            memory_peak_bytes: 65_536,
-            calls: 1,
-            traps: 0,
-            restarts: 0,
-            published: 0,
-            publishes_dropped: 0,
-            log_lines: 0,
-            log_lines_dropped: 0,
-            checks_passed: 0,
-            checks_failed: 0,
-            worker_rss_bytes: 0,
-            gas_used: None,
-            trial_left_ms: None,
-            health: None,
-            limits: None,
-            throttled: None,
-            ticks: None,
-            program: None,
-            scheduling: None,
-            confinement: None,
-            trap_kinds: None,
-            overhead_bytes: None,
-            company: None,
-            worker_cpu_us: None,
-            outlets: None,
-            last_trap: None,
-            fallback: false,
-            guest: None,
-        }
-    }
+    use crate::app::tests::fleet::{FakeDevice, app_report};
+    use device_protocol::{AppState, DeviceUsage, HostCallReport};
+    use module_package::{ModuleId, ReleaseId};
 
     fn report(boot: u8, counter: u64, cpu_us: u64) -> Report {
+        let mut app = app_report("filter", ReleaseId([1; 32]), AppState::Running);
+        app.cpu_us = cpu_us;
         Report {
-            version: 1,
-            device: DeviceId::of_key(&[1; 32]),
             boot_id: [boot; 16],
-            counter,
-            epoch: 1,
-            seq: 1,
-            manifest: None,
-            uptime_ms: counter * 1_000,
             usage: DeviceUsage {
                 system_cpu_busy_ms: counter * 200,
                 system_cpu_total_ms: counter * 2_000,
                 ..DeviceUsage::default()
             },
-            apps: vec![app(cpu_us)],
-            refused: None,
-            emulated: false,
-            nonce: None,
-            root_version: None,
-            clock: None,
-            system: None,
-            builds: None,
-            brief: None,
-            capabilities: None,
-            scheduling: None,
+            ..FakeDevice::new(1, "x86_64-linux").report(counter, 1, vec![app])
         }
     }
 
