@@ -2,7 +2,7 @@
 
 use super::desired::Build;
 use super::model::{Model, shorten};
-use super::paging::{Pages, ordered};
+use super::paging::{Pages, ordered, shown};
 use super::placement::{check_asked, placement_of};
 use super::{App, AppError, PageRequest, State, views};
 use crate::store::record::{CounterRecord, DeploymentRecord, ModuleRecord};
@@ -187,9 +187,8 @@ impl App {
         let state = self.state();
         let live = state.model.deployments.values().filter(|d| !d.removed).collect();
         let key = |record: &&DeploymentRecord| ordered(record.number);
-        let Page { items, next, total } = Pages::of(request, "deployments").cut(live, key)?;
-        let view = |record| self.deployment_view(&state, record);
-        Ok(Page { items: items.into_iter().map(view).collect(), next, total })
+        let page = Pages::of(request, "deployments").cut(live, key)?;
+        Ok(shown(page, |record| self.deployment_view(&state, record)))
     }
 
     pub fn deployment(&self, id: &str) -> Result<Deployment, AppError> {

@@ -3,7 +3,7 @@
 //! A developer signs the module's hash and the name that it is pushed under. The
 //! configuration names the developers whose signatures count, and can require one.
 
-use super::{App, AppError, Upload, views};
+use super::{App, AppError};
 use crate::store::Change;
 use crate::store::record::ModuleRecord;
 use gateway_api::{Module, ProblemCode};
@@ -59,7 +59,7 @@ impl App {
         module: ModuleId,
         developer: KeyId,
         statement: &[u8],
-    ) -> Result<(Upload, Module), AppError> {
+    ) -> Result<Module, AppError> {
         let mut state = self.state();
         let present = state.model.modules.get(&module).cloned();
         let mut record = present.ok_or_else(|| AppError::Bug("a module is gone".into()))?;
@@ -70,8 +70,7 @@ impl App {
             tracing::info!(module.id = %module, developer.key = %developer, "module signed");
             self.reconcile_all(&mut state)?;
         }
-        let view = views::module(&state, &record, &self.viewpoint());
-        Ok((Upload::Repeated, self.with_developer_name(view)))
+        Ok(self.module_view(&state, &record))
     }
 
     /// For what was taken in before a signature was required.

@@ -6,7 +6,7 @@
 //! reports and makes no view, so that ten thousand devices are looked through in
 //! milliseconds and only a page of them is shown.
 
-use super::paging::{PageRequest, Pages, ordered};
+use super::paging::{PageRequest, Pages, ordered, shown};
 use super::{App, AppError, State, views};
 use crate::store::record::DeviceRecord;
 use crate::telemetry::{DeviceTelemetry, Telemetry};
@@ -235,9 +235,7 @@ impl App {
         let now_ms = self.now_ms();
         let found = find(&state, &telemetry, &terms, now_ms);
         let page = pages.cut(found, |candidate| candidate.key(sort))?;
-        let view = |c: Candidate| views::device(&state, &telemetry, c.record, now_ms);
-        let Page { items, next, total } = page;
-        Ok(Page { items: items.into_iter().map(view).collect(), next, total })
+        Ok(shown(page, |c: Candidate| views::device(&state, &telemetry, c.record, now_ms)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Uploads, and the known answers that belong to a module.
 
 use super::model::shorten;
-use super::paging::{Pages, ordered};
+use super::paging::{Pages, ordered, shown};
 use super::{App, AppError, PageRequest, State, views};
 use crate::store::Change;
 use crate::store::record::{
@@ -59,12 +59,16 @@ impl App {
             _ => self.check_statement(name, module, statement)?,
         };
         if let Some(present) = self.find_upload(name, module)? {
-            if let Some((inputs, _)) = made_of {
-                self.note_inputs(module, inputs)?;
-            }
-            if let (Some(developer), Some(statement)) = (developer, statement) {
-                return self.note_developer(module, developer, statement);
-            }
+            let present = match made_of {
+                Some((inputs, _)) => self.note_inputs(module, inputs)?,
+                None => present,
+            };
+            let present = match developer.zip(statement) {
+                Some((developer, statement)) => {
+                    self.note_developer(module, developer, statement)?
+                }
+                None => present,
+            };
             return Ok((Upload::Repeated, present));
         }
         let census = aot_compiler::census(wasm).map_err(refuse_module)?;
@@ -83,8 +87,7 @@ impl App {
         }
         self.commit(&mut state, vec![Change::Module(record.clone())])?;
         tracing::info!(module.id = %module, name, version, bytes = wasm.len(), "uploaded");
-        let view = views::module(&state, &record, &self.viewpoint());
-        let view = self.with_developer_name(view);
+        let view = self.module_view(&state, &record);
         self.events.send(Event::Module { module: view.clone() });
         Ok((Upload::Created, view))
     }
@@ -94,15 +97,15 @@ impl App {
         &self,
         module: ModuleId,
         inputs: Vec<LinkedInputRecord>,
-    ) -> Result<(), AppError> {
+    ) -> Result<Module, AppError> {
         let mut state = self.state();
         let present = state.model.modules.get(&module).cloned();
         let mut record = present.ok_or_else(|| AppError::Bug("a module is gone".into()))?;
         if record.linked.as_ref() != Some(&inputs) {
             record.linked = Some(inputs);
-            self.commit(&mut state, vec![Change::Module(record)])?;
+            self.commit(&mut state, vec![Change::Module(record.clone())])?;
         }
-        Ok(())
+        Ok(self.module_view(&state, &record))
     }
 
     fn find_upload(&self, name: &str, module: ModuleId) -> Result<Option<Module>, AppError> {
@@ -214,21 +217,27 @@ impl App {
         let state = self.state();
         let mut modules: Vec<_> = state.model.modules.values().collect();
         modules.sort_by(|a, b| (&a.name, a.version).cmp(&(&b.name, b.version)));
-        let view =
-            |record| self.with_developer_name(views::module(&state, record, &self.viewpoint()));
-        modules.into_iter().map(view).collect()
+        modules.into_iter().map(|record| self.module_view(&state, record)).collect()
     }
 
     /// By name, and of one name by version.
     pub fn modules_page(&self, request: &PageRequest) -> Result<Page<Module>, AppError> {
-        let key = |module: &Module| format!("{}\n{}", module.name, ordered(module.version.into()));
-        Pages::of(request, "modules").cut(self.modules(), key)
+        let state = self.state();
+        let records = state.model.modules.values().collect();
+        let key = |record: &&ModuleRecord| {
+            format!("{}\n{}", record.name, ordered(record.version.into()))
+        };
+        let page = Pages::of(request, "modules").cut(records, key)?;
+        Ok(shown(page, |record| self.module_view(&state, record)))
     }
 
     pub fn module(&self, reference: &str) -> Result<Module, AppError> {
         let state = self.state();
-        let view = views::module(&state, state.model.find_module(reference)?, &self.viewpoint());
-        Ok(self.with_developer_name(view))
+        Ok(self.module_view(&state, state.model.find_module(reference)?))
+    }
+
+    pub(super) fn module_view(&self, state: &State, record: &ModuleRecord) -> Module {
+        self.with_developer_name(views::module(state, record, &self.viewpoint()))
     }
 }
 

@@ -13,8 +13,6 @@ use gateway_api::Page;
 const LIMIT_DEFAULT: usize = 200;
 const LIMIT_MAX: usize = 1_000;
 const CURSOR_CHARS_MAX: usize = 1_024;
-/// Of the list and its filter, in hexadecimal.
-const MARK_CHARS: usize = 8;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageRequest {
@@ -66,7 +64,6 @@ impl<'a> Pages<'a> {
     }
 
     fn cursor(&self, key: &str) -> String {
-        debug_assert_eq!(self.mark.len(), MARK_CHARS);
         URL_SAFE_NO_PAD.encode(format!("{}{key}", self.mark))
     }
 
@@ -108,6 +105,12 @@ impl<'a> Pages<'a> {
         let items = found.into_iter().skip(skip).map(|(_, item)| item).collect();
         Ok(Page { items, next, total })
     }
+}
+
+/// The page of what is shown of these: who cuts first makes views of one page alone.
+pub(super) fn shown<R, T>(page: Page<R>, view: impl FnMut(R) -> T) -> Page<T> {
+    let Page { items, next, total } = page;
+    Page { items: items.into_iter().map(view).collect(), next, total }
 }
 
 /// Numbers as text in their order.

@@ -5,6 +5,7 @@ use crate::store::record::ArtifactKey;
 use crate::telemetry::DeviceTelemetry;
 use gateway_api::TrapPlaceStatus;
 use module_package::{ArtifactId, BlobId, DeviceId, METERING_GAS};
+use std::collections::BTreeMap;
 use target_spec::BoundsChecks;
 
 /// Places that one request looks for; the next one goes on.
@@ -14,16 +15,19 @@ impl App {
     /// Looks for what the last reports tell of places, for a person who asks. Without the
     /// lock of the state, because it reads modules.
     pub(super) fn find_trap_places(&self, wanted: impl Fn(&DeviceId) -> bool) {
-        let mut open: Vec<(DeviceId, ArtifactId, u32)> = Vec::new();
+        let mut open: BTreeMap<(ArtifactId, u32), Vec<DeviceId>> = BTreeMap::new();
         for (device, of_device) in self.telemetry().devices().filter(|(id, _)| wanted(id)) {
-            let places = open_places(of_device);
-            open.extend(places.map(|(artifact, place)| (device.clone(), artifact, place)));
+            for place in open_places(of_device) {
+                open.entry(place).or_default().push(device.clone());
+            }
         }
-        for (device, artifact, place) in open.into_iter().take(LOOKUPS_MAX) {
+        for ((artifact, place), devices) in open.into_iter().take(LOOKUPS_MAX) {
             let key = self.state().model.artifact(artifact).map(|record| record.key.clone());
             let found = key.and_then(|key| self.find_trap_place(&key, place));
             let mut telemetry = self.telemetry();
-            telemetry.device_mut(&device).trap_places.keep((artifact, place), found);
+            for device in &devices {
+                telemetry.device_mut(device).trap_places.keep((artifact, place), found.clone());
+            }
         }
     }
 

@@ -14,8 +14,8 @@ mod draft;
 
 use super::deployments::to_removal;
 use super::model::{Model, shorten};
-use super::paging::Pages;
-use super::{App, AppError, PageRequest, State, views};
+use super::paging::{Pages, shown};
+use super::{App, AppError, PageRequest, State};
 use crate::store::Change;
 use crate::store::record::{ApplicationRecord, CounterRecord, DeploymentRecord};
 use draft::{Draft, read_file};
@@ -115,8 +115,7 @@ impl App {
             self.events.send(Event::DeploymentRemoved { id });
         }
         for record in &answered {
-            let module = views::module(state, record, &self.viewpoint());
-            self.events.send(Event::Module { module: self.with_developer_name(module) });
+            self.events.send(Event::Module { module: self.module_view(state, record) });
         }
         for record in &records {
             let deployment = self.deployment_view(state, record);
@@ -142,15 +141,13 @@ impl App {
         Ok(record)
     }
 
-    pub fn applications(&self) -> Vec<Application> {
-        let state = self.state();
-        let records = state.model.applications.values();
-        records.map(|record| self.application_view(&state, record)).collect()
-    }
-
     /// By name.
     pub fn applications_page(&self, request: &PageRequest) -> Result<Page<Application>, AppError> {
-        Pages::of(request, "applications").cut(self.applications(), |a| a.name.clone())
+        let state = self.state();
+        let records = state.model.applications.values().collect();
+        let page = Pages::of(request, "applications")
+            .cut(records, |record: &&ApplicationRecord| record.name.clone())?;
+        Ok(shown(page, |record| self.application_view(&state, record)))
     }
 
     pub fn application(&self, name: &str) -> Result<Application, AppError> {

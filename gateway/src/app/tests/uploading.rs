@@ -142,6 +142,30 @@ fn modules_are_linked_here_and_what_went_in_is_kept() {
     assert!(detail.contains("other cannot be linked. ") && detail.contains("circle"), "{detail}");
 }
 
+#[test]
+fn bytes_that_came_whole_are_answered_with_what_they_were_linked_of() {
+    let fleet = Fleet::new();
+    let parts = parts();
+    let library = Library { name: "math", wasm: &parts[1].wasm };
+    let by_hand = module_linker::link(&parts[0].wasm, &[library]).unwrap();
+    assert_eq!(fleet.upload("answer", &by_hand).linked, []);
+    let (upload, module) = fleet.app.upload_linked_module("answer", None, &parts).unwrap();
+    assert_eq!((upload, module.linked.len()), (Upload::Repeated, 2));
+    assert_eq!(fleet.app.module("answer").unwrap(), module);
+}
+
+/// The application file's rules stand for the linker's, which it does not know.
+#[test]
+fn an_application_file_takes_the_linkers_names_and_numbers() {
+    assert_eq!(application_file::LIBRARIES_MAX, module_linker::LIBRARIES_MAX);
+    let (longest, longer) = ("a".repeat(64), "a".repeat(65));
+    let names = ["math", "A-b_c.d/e", "farrier", "wasi_snapshot_preview1", "", "a b", "a:b", "é"];
+    for name in names.into_iter().chain([&*longest, &*longer]) {
+        let is_linked = module_linker::check_name(name).is_ok();
+        assert_eq!(application_file::is_link_name(name), is_linked, "{name}");
+    }
+}
+
 proptest! {
     /// A fault here would be an HTTP 500.
     #[test]
