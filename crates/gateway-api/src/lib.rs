@@ -33,11 +33,12 @@
 //! | `POST /api/v1/releases`, the body is a sealed release | 201 [`AcceptedRelease`] |
 //! | `GET /api/v1/artifacts/{id}/provenance` | a DSSE envelope with an in-toto statement, `docs/provenance.md` |
 //! | `POST /api/v1/modules?name=…&signature=…`, the body is the Wasm file; the signature is a developer's, in hexadecimal, and may be absent | 201, or 200 if the same bytes are there, [`Module`] |
+//! | `POST /api/v1/linked-modules`, the body is a [`LinkedUpload`] as one line of JSON and the Wasm files that it names | 201, or 200 if the linked bytes are there, [`Module`] |
 //! | `GET /api/v1/modules` | [`Page`] of [`Module`] |
 //! | `GET /api/v1/modules/{ref}` | [`Module`]; a ref is an id, `name@version` or `name` for its newest |
 //! | `PUT /api/v1/modules/{ref}/known-answers`, the body is their TOML | [`Module`] |
 //! | `GET /api/v1/modules/{ref}/compiles` | [`List`] of [`CompileRecord`], newest first |
-//! | `GET /api/v1/modules/{ref}/eligibility?memory_bytes_max=` | [`ModuleEligibility`]: what it needs, and which devices can run it |
+//! | `GET /api/v1/modules/{ref}/eligibility?memory_bytes_max=&sensors=&actuators=&accelerators=&labels=` | [`ModuleEligibility`]: what it needs, and which devices can run it |
 //! | `POST /api/v1/deployments` with [`NewDeployment`] | 201 [`Deployment`] |
 //! | `GET /api/v1/deployments`, `GET /api/v1/deployments/{id}` | [`Page`] of [`Deployment`], [`Deployment`] |
 //! | `POST /api/v1/deployments/{id}/repeat` | 201 [`Deployment`]: the same again, to go back to it |

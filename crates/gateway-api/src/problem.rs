@@ -28,6 +28,9 @@ pub struct Problem {
     /// Of an application that asks for more: what it would change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Box<ApplicationPlan>>,
+    /// Of a gateway that is not ready: all that is missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -224,9 +224,8 @@ impl App {
     pub fn modules_page(&self, request: &PageRequest) -> Result<Page<Module>, AppError> {
         let state = self.state();
         let records = state.model.modules.values().collect();
-        let key = |record: &&ModuleRecord| {
-            format!("{}\n{}", record.name, ordered(record.version.into()))
-        };
+        let key =
+            |record: &&ModuleRecord| format!("{}\n{}", record.name, ordered(record.version.into()));
         let page = Pages::of(request, "modules").cut(records, key)?;
         Ok(shown(page, |record| self.module_view(&state, record)))
     }

@@ -28,25 +28,21 @@ pub async fn require_login(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    if let Some(token) = bearer_token(request.headers()) {
-        let token = token.to_owned();
-        return match state.run(move |app| Ok(app.token_label(&token))).await? {
-            Some(label) => Ok(ACTOR.scope(format!("token {label}"), next.run(request)).await),
-            None => Err(login_required("The bearer token is not known here.")),
-        };
-    }
-    let logged_in = session.get::<bool>(LOGGED_IN).await.ok().flatten();
-    if logged_in != Some(true) {
-        return Err(login_required("Send a bearer token, or open a login link in the browser."));
-    }
-    let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !is_safe && is_cross_site(request.headers()) {
-        return Err(ApiError::new(
-            ProblemCode::Forbidden,
-            "The request comes from another site's page. Use the gateway's own pages, or a bearer token.",
-        ));
-    }
-    Ok(ACTOR.scope("browser".to_owned(), next.run(request)).await)
+    let actor = match actor_of(&state, &session, request.headers()).await? {
+        Actor::Token(label) => format!("token {label}"),
+        Actor::Browser => {
+            let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+            if !is_safe && is_cross_site(request.headers()) {
+                return Err(ApiError::new(
+                    ProblemCode::Forbidden,
+                    "The request comes from another site's page. Use the gateway's own pages, or a bearer token.",
+                ));
+            }
+            "browser".to_owned()
+        }
+        Actor::Nobody(why) => return Err(ApiError::new(ProblemCode::LoginRequired, why)),
+    };
+    Ok(ACTOR.scope(actor, next.run(request)).await)
 }
 
 /// Whether somebody may read who is let in by token or session.
@@ -55,15 +51,34 @@ pub async fn is_logged_in(
     session: &Session,
     headers: &HeaderMap,
 ) -> Result<bool, ApiError> {
-    if let Some(token) = bearer_token(headers) {
-        let token = token.to_owned();
-        return state.run(move |app| Ok(app.token_label(&token).is_some())).await;
-    }
-    Ok(session.get::<bool>(LOGGED_IN).await.ok().flatten() == Some(true))
+    Ok(!matches!(actor_of(state, session, headers).await?, Actor::Nobody(_)))
 }
 
-fn login_required(detail: &str) -> ApiError {
-    ApiError::new(ProblemCode::LoginRequired, detail)
+/// Who asks, by token or else by session.
+enum Actor {
+    /// With the token's label.
+    Token(String),
+    Browser,
+    /// Nobody who is let in, and what to do.
+    Nobody(&'static str),
+}
+
+async fn actor_of(
+    state: &HttpState,
+    session: &Session,
+    headers: &HeaderMap,
+) -> Result<Actor, ApiError> {
+    if let Some(token) = bearer_token(headers) {
+        let token = token.to_owned();
+        return Ok(match state.run(move |app| Ok(app.token_label(&token))).await? {
+            Some(label) => Actor::Token(label),
+            None => Actor::Nobody("The bearer token is not known here."),
+        });
+    }
+    Ok(match session.get::<bool>(LOGGED_IN).await.ok().flatten() {
+        Some(true) => Actor::Browser,
+        _ => Actor::Nobody("Send a bearer token, or open a login link in the browser."),
+    })
 }
 
 pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {

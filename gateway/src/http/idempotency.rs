@@ -12,11 +12,11 @@
 use super::HttpState;
 use super::guard::ACTOR;
 use super::problem::ApiError;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use gateway_api::{Problem, ProblemCode};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ const KEPT_FOR: Duration = Duration::from_secs(24 * 3_600);
 const ENTRIES_MAX: usize = 10_000;
 const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Longer answers are not kept.
-const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Their answers are shown once.
 const SECRET_ROUTES: [&str; 2] = ["/api/v1/claim-tokens", "/api/v1/login-links"];
@@ -129,7 +129,6 @@ impl Kept {
             (Some(entry), Some(answer)) => {
                 self.bytes += answer.bytes();
                 entry.answer = Some(answer);
-                // The newest is kept even where it alone is too much.
                 self.has_room();
             }
             (_, None) => self.remove(owner),
@@ -175,7 +174,7 @@ pub async fn once(
     let Some(key) = request.headers().get(KEY).cloned() else {
         return Ok(next.run(request).await);
     };
-    if *request.method() != Method::POST || UPLOAD_ROUTES.contains(&route.as_str()) {
+    if !takes_key(request.method(), route.as_str()) {
         return Ok(next.run(request).await);
     }
     let key = read_key(&key)?;
@@ -226,6 +225,11 @@ pub async fn once(
     }
 }
 
+/// Of the routes behind the login.
+pub fn takes_key(method: &Method, route: &str) -> bool {
+    *method == Method::POST && !UPLOAD_ROUTES.contains(&route)
+}
+
 fn read_key(value: &HeaderValue) -> Result<String, ApiError> {
     let text = value.to_str().ok().filter(|text| !text.is_empty() && text.len() <= KEY_CHARS_MAX);
     text.map(str::to_owned).ok_or_else(|| {
@@ -251,14 +255,18 @@ async fn keep(response: Response, keeps_answer: bool) -> (Response, Option<Answe
     if is_passing {
         return (response, None);
     }
-    if !keeps_answer {
+    let is_short = response.body().size_hint().exact().is_some_and(|len| len <= ANSWER_BYTES_MAX);
+    if !keeps_answer || !is_short {
         return (response, Some(Answer::Given));
     }
     let problem = response.extensions().get::<Problem>().cloned();
     let (parts, body) = response.into_parts();
-    let Ok(body) = to_bytes(body, ANSWER_BYTES_MAX).await else {
-        let lost = ApiError::internal("an answer was longer than can be kept".to_owned());
-        return (axum::response::IntoResponse::into_response(lost), Some(Answer::Given));
+    let body = match to_bytes(body, ANSWER_BYTES_MAX as usize).await {
+        Ok(body) => body,
+        Err(error) => {
+            let lost = ApiError::internal(format!("an answer was lost: {error}"));
+            return (lost.into_response(), Some(Answer::Given));
+        }
     };
     let whole = WholeAnswer { status, headers: parts.headers.clone(), body: body.clone(), problem };
     (Response::from_parts(parts, Body::from(body)), Some(Answer::Whole(Arc::new(whole))))
@@ -268,8 +276,9 @@ fn replay(answer: &Answer) -> Result<Response, ApiError> {
     let Answer::Whole(answer) = answer else {
         return Err(ApiError::new(
             ProblemCode::Conflict,
-            "This was done already, and its answer holds a secret that is shown once. If it was lost, \
-             send a new request with a new key.",
+            "This was done already, and its answer is not kept: it holds a secret that is shown once, \
+             or is too long. If it was lost, look at what there is now, or send a new request with a \
+             new key.",
         ));
     };
     let mut response = Response::new(Body::from(answer.body.clone()));
@@ -285,6 +294,7 @@ fn replay(answer: &Answer) -> Result<Response, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::convert::Infallible;
 
     fn owner(number: usize) -> Owner {
         ("token admin".into(), number.to_string())
@@ -323,12 +333,30 @@ mod tests {
         assert!(kept.entries.len() <= ENTRIES_MAX);
         for number in 0..100 {
             kept.begin(&owner(20_000 + number), [1; 32], now);
-            kept.end(&owner(20_000 + number), whole(ANSWER_BYTES_MAX));
+            kept.end(&owner(20_000 + number), whole(ANSWER_BYTES_MAX as usize));
         }
         assert!(kept.bytes <= KEPT_BYTES_MAX, "{}", kept.bytes);
         let sum: usize =
             kept.entries.values().filter_map(|e| e.answer.as_ref()).map(Answer::bytes).sum();
         assert_eq!(sum, kept.bytes);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_long_to_be_kept_comes_whole_all_the_same() {
+        let most = ANSWER_BYTES_MAX as usize;
+        let stream = Body::from_stream(futures_util::stream::iter([Ok::<_, Infallible>("abc")]));
+        for (body, len, is_kept) in [
+            (Body::from(vec![7; most]), most, true),
+            (Body::from(vec![7; most + 1]), most + 1, false),
+            (stream, 3, false),
+        ] {
+            let (given, answer) = keep(Response::new(body), true).await;
+            assert_eq!(given.status(), StatusCode::OK);
+            assert_eq!(to_bytes(given.into_body(), 2 * most).await.unwrap().len(), len);
+            let answer = answer.unwrap();
+            assert_eq!(matches!(answer, Answer::Whole(_)), is_kept, "{len}");
+            assert_eq!(replay(&answer).is_ok(), is_kept, "{len}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use module_package::MODULE_STATEMENT_BYTES_MAX;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 /// Longest silence of someone who uploads.
@@ -44,22 +45,16 @@ pub async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Module>), ApiError> {
-    let permit = state.uploads.clone().try_acquire_owned().map_err(|_| {
-        ApiError::new(ProblemCode::RateLimited, "Too many uploads at the same time; try again.")
-    })?;
+    let permit = upload_permit(&state)?;
     // Before the body: who sends a wrong signature need not send the module.
     let statement = query.signature.as_deref().map(read_hex).transpose()?;
-    let wasm = read_body(&state, &headers, body).await?;
+    let bytes_max = state.app.session().upload_bytes_max;
+    let wasm = read_body(&state, &headers, body, bytes_max).await?;
     let upload = state
         .run(move |app| app.upload_signed_module(&query.name, &wasm, statement.as_deref()))
         .await;
     drop(permit);
-    let (upload, module) = upload?;
-    let status = match upload {
-        Upload::Created => StatusCode::CREATED,
-        Upload::Repeated => StatusCode::OK,
-    };
-    Ok((status, Json(module)))
+    upload.map(answer)
 }
 
 /// Longest first line: seventeen names and signatures fit.
@@ -71,23 +66,31 @@ pub async fn upload_linked(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Module>), ApiError> {
-    let permit = state.uploads.clone().try_acquire_owned().map_err(|_| {
-        ApiError::new(ProblemCode::RateLimited, "Too many uploads at the same time; try again.")
-    })?;
+    let permit = upload_permit(&state)?;
     let bytes_max = state.app.session().upload_bytes_max;
-    let body = read_body_of(&state, &headers, body, bytes_max + HEAD_BYTES_MAX as u64).await?;
+    let body = read_body(&state, &headers, body, bytes_max + HEAD_BYTES_MAX as u64).await?;
     let (upload, inputs) = split_linked(&body, bytes_max)?;
     let statement = upload.signature.as_deref().map(read_hex).transpose()?;
     let uploaded = state
         .run(move |app| app.upload_linked_module(&upload.name, statement.as_deref(), &inputs))
         .await;
     drop(permit);
-    let (upload, module) = uploaded?;
+    uploaded.map(answer)
+}
+
+/// Held while a module is in memory.
+fn upload_permit(state: &HttpState) -> Result<OwnedSemaphorePermit, ApiError> {
+    state.uploads.clone().try_acquire_owned().map_err(|_| {
+        ApiError::new(ProblemCode::RateLimited, "Too many uploads at the same time; try again.")
+    })
+}
+
+fn answer((upload, module): (Upload, Module)) -> (StatusCode, Json<Module>) {
     let status = match upload {
         Upload::Created => StatusCode::CREATED,
         Upload::Repeated => StatusCode::OK,
     };
-    Ok((status, Json(module)))
+    (status, Json(module))
 }
 
 fn split_linked(body: &[u8], bytes_max: u64) -> Result<(LinkedUpload, Vec<LinkInput>), ApiError> {
@@ -131,17 +134,8 @@ fn read_hex(text: &str) -> Result<Vec<u8>, ApiError> {
     })
 }
 
-/// The body, never more of it in memory than a module may have.
+/// The body, never more of it in memory than it may have.
 async fn read_body(
-    state: &HttpState,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Vec<u8>, ApiError> {
-    let bytes_max = state.app.session().upload_bytes_max;
-    read_body_of(state, headers, body, bytes_max).await
-}
-
-async fn read_body_of(
     state: &HttpState,
     headers: &HeaderMap,
     body: Body,

@@ -24,10 +24,6 @@ pub struct ApiError {
     cause: Option<String>,
 }
 
-/// Several of them, for programs.
-#[derive(Debug, Clone, Default)]
-pub struct Reasons(pub Vec<String>);
-
 /// What the log says about a fault of ours.
 #[derive(Debug, Clone)]
 pub struct InternalCause(pub String);
@@ -104,9 +100,6 @@ impl IntoResponse for ApiError {
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(InternalCause(cause));
         }
-        if !self.reasons.is_empty() {
-            response.extensions_mut().insert(Reasons(self.reasons.into()));
-        }
         response.extensions_mut().insert(Problem {
             kind: format!("/problems/{}", code_text(self.code)),
             title: title_of(self.code).to_owned(),
@@ -116,6 +109,7 @@ impl IntoResponse for ApiError {
             request_id: None,
             errors: self.errors,
             plan: self.plan,
+            reasons: self.reasons.into(),
         });
         response
     }

@@ -1,7 +1,7 @@
 //! What every request has: an id, a line in the log, and, if it is refused, a
 //! problem document with that id.
 
-use super::problem::{ApiError, InternalCause, Reasons};
+use super::problem::{ApiError, InternalCause};
 use crate::metrics::Metrics;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -10,7 +10,6 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gateway_api::{PROBLEM_CONTENT_TYPE, Problem};
-use serde::Serialize;
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,15 +53,6 @@ pub async fn finish(State(metrics): State<Arc<Metrics>>, request: Request, next:
     response
 }
 
-/// What only a readiness check needs, beside the document that every client reads.
-#[derive(Serialize)]
-struct WithReasons {
-    #[serde(flatten)]
-    problem: Problem,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    reasons: Vec<String>,
-}
-
 fn write_problem(mut response: Response, id: &str) -> Response {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
@@ -76,8 +66,7 @@ fn write_problem(mut response: Response, id: &str) -> Response {
     });
     let Some(mut problem) = problem else { return response };
     problem.request_id = Some(id.to_owned());
-    let Reasons(reasons) = response.extensions_mut().remove().unwrap_or_default();
-    let json = serde_json::to_vec(&WithReasons { problem, reasons }).unwrap_or_default();
+    let json = serde_json::to_vec(&problem).unwrap_or_default();
     response.headers_mut().remove(CONTENT_LENGTH);
     let content_type = HeaderValue::from_static(PROBLEM_CONTENT_TYPE);
     response.headers_mut().insert(CONTENT_TYPE, content_type);

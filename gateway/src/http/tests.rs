@@ -12,6 +12,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
 use axum::http::{Method, Request, Response, StatusCode};
 use axum::routing::get;
+use contract::linked_upload;
 use gateway_api::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -206,6 +207,26 @@ async fn uploads_answer_with_their_kind() {
     assert_eq!(problem(client.send(nameless).await).await.code, ProblemCode::BadRequest);
     let listed = text(client.get("/api/v1/modules").await).await;
     assert!(listed.starts_with("{\"items\":[{\"id\":\""), "{listed}");
+}
+
+#[tokio::test]
+async fn a_linked_upload_says_how_long_its_parts_are() {
+    let client = Client::new();
+    let send = async |body: Vec<u8>| {
+        let request = client.request(Method::POST, "/api/v1/linked-modules");
+        client.send(request.body(Body::from(body)).unwrap()).await
+    };
+    let wrong = problem(send(linked_upload(1)).await).await;
+    assert_eq!(wrong.code, ProblemCode::BadRequest);
+    assert!(wrong.detail.starts_with("The first line tells of "), "{}", wrong.detail);
+    let headless = problem(send(plain_wasm(1)).await).await;
+    assert_eq!(headless.code, ProblemCode::BadRequest);
+    for status in [StatusCode::CREATED, StatusCode::OK] {
+        let answer = send(linked_upload(0)).await;
+        assert_eq!(answer.status(), status);
+        let module: gateway_api::Module = serde_json::from_str(&text(answer).await).unwrap();
+        assert_eq!((module.name.as_str(), module.linked.len()), ("answer", 2));
+    }
 }
 
 #[tokio::test]

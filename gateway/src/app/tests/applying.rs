@@ -4,8 +4,8 @@ use super::fleet::{FakeDevice, Fleet, deployment_of, plain_wasm, refusal};
 use super::uploading::parts;
 use crate::app::{AppError, Applied, PageRequest};
 use gateway_api::{
-    Application, ApplicationPlan, FileProblem, NewApplication, NewDeployment, PlanAction, ProblemCode,
-    ProgressState,
+    Application, ApplicationPlan, FileProblem, NewApplication, NewDeployment, PlanAction,
+    ProblemCode, ProgressState,
 };
 use module_package::{ModuleId, SharedWith, Sharing};
 

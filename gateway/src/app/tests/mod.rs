@@ -14,4 +14,4 @@ mod queueing;
 mod reporting;
 mod revoking;
 mod trusting;
-mod uploading;
+pub(crate) mod uploading;

@@ -95,7 +95,7 @@ fn an_import_of_the_guest_api_has_its_type() {
 }
 
 /// A module that calls a library for its answer.
-pub(super) fn parts() -> Vec<LinkInput> {
+pub(crate) fn parts() -> Vec<LinkInput> {
     let wasm = |text: &str| wat::parse_str(text).unwrap();
     let main = wasm(
         r#"(module (import "math" "twice" (func $twice (param i32) (result i32)))

@@ -1,6 +1,9 @@
 //! An OpenAPI 3.1 document of operations. Its schemas are JSON Schema of 2020-12, which is
 //! what `schemars` makes of the types of `gateway-api`.
 
+use crate::http::conditional::{Changed, changed_by};
+use crate::http::idempotency::takes_key;
+use axum::http::Method;
 use gateway_api::Problem;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -199,11 +202,15 @@ impl Operation {
     }
 
     fn takes_key(&self) -> bool {
-        self.method == "POST" && !self.is_open && !self.path.ends_with("modules")
+        !self.is_open && takes_key(&self.method(), &self.path)
     }
 
-    fn takes_condition(&self) -> bool {
-        matches!(self.method, "PUT" | "DELETE") || self.path.ends_with("/revoke")
+    pub fn takes_condition(&self) -> bool {
+        changed_by(&self.method(), &self.path).is_some_and(|changed| changed != Changed::Several)
+    }
+
+    fn method(&self) -> Method {
+        self.method.parse().unwrap()
     }
 }
 

@@ -17,6 +17,7 @@ use device_protocol::AppState;
 use document::{Body as RequestBody, Operation};
 use gateway_api::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
 use module_package::ReleaseId;
+pub use operations::linked_upload;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -147,6 +148,16 @@ async fn every_route_of_the_router_is_in_the_document_and_the_reverse() {
     }
     let documented: BTreeSet<String> = operations::all().iter().map(Operation::name).collect();
     assert_eq!(served, documented);
+}
+
+/// With the test before this one, of every route that the router has.
+#[test]
+fn what_replaces_or_removes_one_thing_can_depend_on_how_it_was() {
+    for operation in operations::all() {
+        let is_change = matches!(operation.method, "PUT" | "DELETE");
+        let is_revocation = operation.id == "revokeDevice";
+        assert_eq!(operation.takes_condition(), is_change || is_revocation, "{}", operation.name());
+    }
 }
 
 /// Whether it is a refusal that the document knows, with a whole problem document.

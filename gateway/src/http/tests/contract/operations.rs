@@ -1,15 +1,17 @@
 //! Every operation, in an order in which each sample finds what those before have made.
 
 use super::document::{Anything, Operation, operation as op};
+use crate::app::LinkInput;
 use crate::app::tests::fleet::{FakeDevice, plain_wasm};
+use crate::app::tests::uploading::parts;
 use device_protocol::fingerprint;
 use ed25519_dalek::SigningKey;
 use gateway_api::{
     AcceptedEnrolment, AcceptedRelease, AppStatus, Application, ApplicationPlan,
-    AppliedApplication, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History, List,
-    LogLine, LoginLink, Module, ModuleEligibility, NewApplication, NewClaimToken, NewDeployment,
-    NewGatewayKey, NewMessage, Overview, Page, PendingEnrolments, Published, SentMessage, Session,
-    Trust, TrustKey, WaitingRelease,
+    AppliedApplication, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History,
+    LinkPart, LinkedUpload, List, LogLine, LoginLink, Module, ModuleEligibility, NewApplication,
+    NewClaimToken, NewDeployment, NewGatewayKey, NewMessage, Overview, Page, PendingEnrolments,
+    Published, SentMessage, Session, Trust, TrustKey, WaitingRelease,
 };
 use module_package::Signer;
 use serde_json::json;
@@ -17,6 +19,22 @@ use serde_json::json;
 const KNOWN_ANSWERS: &str = "format = 1\n[[step]]\ncall = \"answer\"\nexpect = [\"i32:2\"]\n";
 const APPLICATION: &str = "format = 1\nname = \"climate\"\ndevices = \"all\"\n\
                            [[module]]\nname = \"filter\"\nversion = 1\n";
+
+/// A module and its library, of which the first line tells so many bytes too many.
+pub fn linked_upload(too_many: u64) -> Vec<u8> {
+    let parts = parts();
+    let to_part = |part: &LinkInput| LinkPart {
+        name: part.name.clone(),
+        bytes: part.wasm.len() as u64 + too_many,
+        signature: None,
+    };
+    let inputs = parts.iter().map(to_part).collect();
+    let head = LinkedUpload { name: "answer".into(), signature: None, inputs };
+    let mut body = serde_json::to_vec(&head).unwrap();
+    body.push(b'\n');
+    parts.iter().for_each(|part| body.extend(&part.wasm));
+    body
+}
 
 fn waiting(number: u8) -> String {
     let key: SigningKey = FakeDevice::new(number, "x86_64-linux").key;
@@ -156,11 +174,10 @@ fn code() -> Vec<Operation> {
             "uploadLinkedModule",
             "Links modules into one, and takes it in",
         )
-        .not_sent()
         .other(
             "application/octet-stream",
             "A `LinkedUpload` as one line of JSON, and behind it the Wasm files that it names.",
-            Vec::new(),
+            linked_upload(0),
         )
         .gives::<Module>(201)
         .gives::<Module>(200),
@@ -196,6 +213,10 @@ fn code() -> Vec<Operation> {
             "What it needs, and which devices can run it",
         )
         .number("memory_bytes_max", "With this limit; the usual one unless given.")
+        .text("sensors", "Sensors that it would be given, with commas between them.")
+        .text("actuators", "Actuators, likewise.")
+        .text("accelerators", "Accelerators that a device has to have, likewise.")
+        .text("labels", "Labels that a device has to have, as `room=hall,floor=2`.")
         .at("filter@1")
         .gives::<ModuleEligibility>(200),
         v1("POST", "/deployments", "createDeployment", "Has devices run a module")
