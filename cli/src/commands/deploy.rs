@@ -13,7 +13,7 @@ use clap::{ArgGroup, Args};
 use clap_complete::engine::ArgValueCompleter;
 use gateway_api::{
     AskedOfDevices, DeviceEligibility, DeviceSelector, Limit, LimitAction, LimitActions,
-    LimitError, ModuleLimits, NewDeployment, Placement, Provisions,
+    LimitError, ModuleLimits, NOT_PLACED, NewDeployment, Placement, Provisions,
 };
 use gateway_client::Client;
 use std::collections::BTreeMap;
@@ -160,9 +160,6 @@ pub async fn make(
     deployment::show_one(format, &deployment, console)?;
     wait::verdict(&deployment, ended, timeout)
 }
-
-/// The number of the refusal by a device that lacks a label or an accelerator.
-const NOT_PLACED: u16 = 80;
 
 /// `None` if nothing is asked for: a gateway from before there was any is not asked.
 pub fn placement_of(

@@ -124,15 +124,40 @@ pub struct Deployment {
 impl Deployment {
     /// Whether both ask for the same, wherever and whenever.
     fn does_as(&self, other: &Self) -> bool {
-        let place = |of: &Self| Self {
-            id: other.id.clone(),
-            devices: other.devices.clone(),
-            created_at_ms: other.created_at_ms,
-            state: other.state,
-            progress: other.progress.clone(),
-            ..of.clone()
-        };
-        place(self) == *other
+        // Named one by one, so that whoever adds a field decides where it belongs.
+        let Self {
+            app,
+            application,
+            module,
+            module_version,
+            targets,
+            interval_ms,
+            call_ms_max,
+            memory_bytes_max,
+            sensors,
+            channels,
+            provisions,
+            limits,
+            scheduling,
+            id: _,
+            devices: _,
+            created_at_ms: _,
+            state: _,
+            progress: _,
+        } = self;
+        *app == other.app
+            && *application == other.application
+            && *module == other.module
+            && *module_version == other.module_version
+            && *targets == other.targets
+            && *interval_ms == other.interval_ms
+            && *call_ms_max == other.call_ms_max
+            && *memory_bytes_max == other.memory_bytes_max
+            && *sensors == other.sensors
+            && *channels == other.channels
+            && *provisions == other.provisions
+            && *limits == other.limits
+            && *scheduling == other.scheduling
     }
 }
 

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// `code` of an [`Obstacle`]: the device lacks a label or an accelerator, so that a
+/// deployment to all devices is not meant for it.
+pub const NOT_PLACED: u16 = 80;
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ModuleEligibility {

@@ -48,7 +48,8 @@
 //! | `GET /api/v1/applications`, `GET /api/v1/applications/{name}` | [`Page`] of [`Application`], [`Application`] |
 //! | `DELETE /api/v1/applications/{name}` | 204; its modules leave the devices |
 //! | `GET /api/v1/devices?q=&sort=`, `GET /api/v1/devices/{ref}` | [`Page`] of [`Device`], [`Device`]; a ref is an id or a name |
-//! | `GET /api/v1/devices/{ref}/history` | [`History`] |
+//! | `GET /api/v1/devices/{ref}/history` | [`History`]; with any of `series`, `app`, `from`, `to`, `points` a [`HistoryRange`] |
+//! | `GET /api/v1/fleet/history?series=&app=&from=&to=&points=` | [`HistoryRange`] |
 //! | `POST /api/v1/devices/{ref}/messages` with [`NewMessage`] | 202 [`SentMessage`]; to a module that subscribes to the channel |
 //! | `GET /api/v1/ps` | [`Page`] of [`AppStatus`] |
 //! | `GET /api/v1/logs?device=&app=&limit=&cursor=` | [`Page`] of [`LogLine`], the newest ones, oldest first; `next` is of those before |
@@ -74,6 +75,7 @@ mod deployment;
 mod device;
 mod eligibility;
 mod event;
+mod history;
 mod message;
 mod module;
 mod placement;
@@ -98,8 +100,13 @@ pub use device::{
     Published, Refusal, StorageStatus, SystemStatus,
 };
 pub use device::{TrapPlaceStatus, TrapStatus};
-pub use eligibility::{DeviceEligibility, ModuleEligibility, ModuleNeeds, Obstacle, TableNeeds};
+pub use eligibility::{
+    DeviceEligibility, ModuleEligibility, ModuleNeeds, NOT_PLACED, Obstacle, TableNeeds,
+};
 pub use event::Event;
+pub use history::{
+    DeviceHistory, HISTORY_POINTS_MAX, HistoryMetric, HistoryQuery, HistoryRange, HistorySeries,
+};
 pub use message::{NewMessage, SentMessage};
 pub use module::{
     Artifact, ArtifactState, CompileRecord, LinkPart, LinkedInput, LinkedUpload, Module,

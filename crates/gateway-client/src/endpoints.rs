@@ -8,9 +8,9 @@ use crate::upload::Upload;
 use gateway_api::{
     AcceptedEnrolment, AcceptedRelease, AppStatus, Application, ApplicationPlan,
     AppliedApplication, AskedOfDevices, AuditPage, ClaimToken, CompileRecord, Deployment, Device,
-    History, LinkedUpload, List, LogLine, LoginLink, Module, ModuleEligibility, NewApplication,
-    NewClaimToken, NewDeployment, NewGatewayKey, NewMessage, Overview, Page, PendingEnrolments,
-    Published, SentMessage, Session, Trust, TrustKey, WaitingRelease,
+    History, HistoryQuery, HistoryRange, LinkedUpload, List, LogLine, LoginLink, Module,
+    ModuleEligibility, NewApplication, NewClaimToken, NewDeployment, NewGatewayKey, NewMessage,
+    Overview, PendingEnrolments, Published, SentMessage, Session, Trust, TrustKey, WaitingRelease,
 };
 use reqwest::Method;
 use serde::Serialize;
@@ -34,18 +34,6 @@ pub struct PublishedQuery {
     pub channel: Option<String>,
     /// The newest of them only.
     pub limit: Option<u32>,
-}
-
-/// Which devices, and how many of them at a time: `docs/http-api.md`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DeviceQuery {
-    /// As `status:offline arch:riscv64 module:filter@2 kitchen`.
-    pub q: Option<String>,
-    /// As `name` or `-last_seen`.
-    pub sort: Option<String>,
-    pub limit: Option<u32>,
-    /// `next` of the page before.
-    pub cursor: Option<String>,
 }
 
 /// What an upload led to.
@@ -292,14 +280,6 @@ impl Client {
         self.get(&["devices"], &[], "a list of devices").await
     }
 
-    /// Some of the devices, a page of them.
-    pub async fn search_devices(&self, query: &DeviceQuery) -> Result<Page<Device>, ClientError> {
-        let limit = query.limit.map(|limit| limit.to_string());
-        let pairs =
-            [("q", &query.q), ("sort", &query.sort), ("limit", &limit), ("cursor", &query.cursor)];
-        self.get(&["devices"], &pairs, "a page of devices").await
-    }
-
     /// By id or name.
     pub async fn device(&self, reference: &str) -> Result<Device, ClientError> {
         self.get(&["devices", reference], &[], "a device").await
@@ -307,6 +287,31 @@ impl Client {
 
     pub async fn device_history(&self, reference: &str) -> Result<History, ClientError> {
         self.get(&["devices", reference, "history"], &[], "a device's history").await
+    }
+
+    /// What was measured on a device and its modules: `docs/http-api.md`.
+    pub async fn device_history_range(
+        &self,
+        reference: &str,
+        query: &HistoryQuery,
+    ) -> Result<HistoryRange, ClientError> {
+        self.history(&["devices", reference, "history"], query).await
+    }
+
+    /// The same of all devices together.
+    pub async fn fleet_history(&self, query: &HistoryQuery) -> Result<HistoryRange, ClientError> {
+        self.history(&["fleet", "history"], query).await
+    }
+
+    async fn history(
+        &self,
+        path: &[&str],
+        query: &HistoryQuery,
+    ) -> Result<HistoryRange, ClientError> {
+        let pairs: Vec<_> =
+            query.to_pairs().into_iter().map(|(name, value)| (name, Some(value))).collect();
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, value)).collect();
+        self.get(path, &pairs, "a history").await
     }
 
     /// Ends its session; it gets nothing any more.
