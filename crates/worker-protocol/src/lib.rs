@@ -40,3 +40,6 @@ pub use wasi_calls::{WASI_INITIALIZE, WASI_MODULE, WASI_START, WasiCall};
 /// Raised with every change that one end must not miss; a figure that a worker may
 /// leave out is none.
 pub const PROTOCOL_VERSION: u32 = 3;
+
+/// What a worker calls the thread that calls its modules, for who schedules it from outside.
+pub const GUEST_THREAD: &str = "guest";

@@ -81,16 +81,13 @@ pub struct Load {
     #[n(4)]
     pub clock: Option<WallClock>,
     /// Among the guests of this worker: of those that are due, the highest is called
-    /// first. 0 unless given, at most [`PRIORITY_MAX`].
+    /// first. 0 unless given.
     #[n(25)]
     pub priority: Option<u8>,
     /// What its ticks are measured by; the starter sees to the rest. None: best-effort.
     #[n(20)]
     pub real_time: Option<RealTime>,
 }
-
-/// Highest priority of a guest.
-pub const PRIORITY_MAX: u8 = 7;
 
 /// The time at the moment when the message was sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]

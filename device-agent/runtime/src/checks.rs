@@ -45,7 +45,7 @@ fn run_step(instance: &mut Instance<'_>, step: &Step, shared: &Shared) -> Result
         }
         Step::Call { export, args, expect } => {
             let args: Vec<Value> = args.iter().copied().map(to_wamr).collect();
-            shared.begin_call(export);
+            shared.begin_call(export, instance.interrupter());
             let called = instance.call(export, &args);
             shared.end_call();
             shared.update_usage(|usage| usage.calls += 1);

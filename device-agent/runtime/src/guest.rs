@@ -23,9 +23,7 @@ use wamr::{
     CallError, FuncType, Instance, InstanceConfig, InstantiateError, LoadError, Module, Runtime,
     Trap, TrapKind, Value, ValueType,
 };
-use worker_protocol::{
-    Activity, Event, Grants, Load, LoadFailure, LogLevel, PRIORITY_MAX, StoredValue, Usage,
-};
+use worker_protocol::{Activity, Event, Grants, Load, LoadFailure, LogLevel, StoredValue, Usage};
 
 /// The name under which a module's start function appears in events.
 const START_FUNCTION: &str = "(start)";
@@ -62,7 +60,7 @@ impl<'r> Guest<'r> {
             shared: Arc::clone(shared),
             clock: Rc::clone(clock),
             cpu_ns: 0,
-            priority: priority.unwrap_or(0).min(PRIORITY_MAX),
+            priority: priority.unwrap_or(0),
             gas: GasKeeper::new(&limits, Instant::now()),
             actions: limits.actions(),
             memory_bytes_max: limits.memory_bytes_max,
@@ -100,9 +98,7 @@ impl<'r> Guest<'r> {
         let gas = self.gas.limits(Instant::now());
         let state = GuestState::new(&self.grants, self.meters.clone());
         let memory_bytes_max = Some(self.memory_bytes_max);
-        // One from before is of an instance that is gone.
-        self.shared.set_interrupter(None);
-        self.shared.begin_call(START_FUNCTION);
+        self.shared.begin_call(START_FUNCTION, None);
         let config = InstanceConfig { memory_bytes_max, gas, state: Box::new(state) };
         let instance = Instance::of_shared(Rc::clone(&self.module), config);
         let instance = match program::has_initialize(&self.module) {
@@ -110,7 +106,6 @@ impl<'r> Guest<'r> {
             false => instance,
         };
         self.shared.end_call();
-        self.shared.set_interrupter(instance.as_ref().ok().and_then(Instance::interrupter));
         // What a host function had against a start function is in the error.
         self.meters.take_ended_by();
         instance
@@ -131,7 +126,7 @@ fn load_module<'r>(
     shared: &Shared,
     load: &Load,
 ) -> Result<Module<'r>, (LoadFailure, String)> {
-    shared.begin_call(START_FUNCTION);
+    shared.begin_call(START_FUNCTION, None);
     let module = Module::load(runtime, &load.artifact);
     shared.end_call();
     module.map_err(|error| {
@@ -176,7 +171,7 @@ pub struct Guest<'r> {
     grants: Grants,
     module: Rc<Module<'r>>,
     /// None between a trap and the fresh instance.
-    pub instance: Option<Instance<'r>>,
+    instance: Option<Instance<'r>>,
     /// It reached a limit that stops it, and is not called again.
     pub is_halted: bool,
     /// When there was last a warning of a limit of gas.
@@ -280,7 +275,6 @@ impl Guest<'_> {
             self.shared.begin_ticks(Ticks::new(interval, self.real_time.as_ref()));
         }
         if self.instance.is_some() {
-            self.resume_at = Instant::now();
             self.initialise();
         }
     }
@@ -357,7 +351,6 @@ impl Guest<'_> {
                 self.shared.update_usage(|usage| usage.restarts += u64::from(!is_rerun));
                 self.set_activity(Activity::Loaded);
                 if self.interval.is_some() {
-                    self.resume_at = Instant::now();
                     self.initialise();
                 }
             }
@@ -406,13 +399,7 @@ impl Guest<'_> {
 
     /// Calls an export of type `() -> i32`. `None` after a trap.
     fn call(&mut self, export: &str) -> Option<i32> {
-        let gas_before = self.allow_gas();
-        let instance = self.instance.as_mut()?;
-        self.shared.begin_call(export);
-        let outcome = instance.call(export, &[]);
-        self.shared.end_call();
-        self.settle_gas(gas_before);
-        match outcome.as_deref() {
+        match self.invoke(export)?.as_deref() {
             Ok([Value::I32(code)]) => return Some(*code),
             Err(CallError::Trap(trap)) => self.end_by_trap(export, trap),
             // Name and type were checked when the module was loaded.
@@ -427,8 +414,19 @@ impl Guest<'_> {
         None
     }
 
+    /// Calls an export without parameters, within its gas. `None` without an instance.
+    pub fn invoke(&mut self, export: &str) -> Option<Result<Vec<Value>, CallError>> {
+        let gas_before = self.allow_gas();
+        let instance = self.instance.as_mut()?;
+        self.shared.begin_call(export, instance.interrupter());
+        let outcome = instance.call(export, &[]);
+        self.shared.end_call();
+        self.settle_gas(gas_before);
+        Some(outcome)
+    }
+
     /// Sets what the next call may use. What the instance has used so far.
-    pub fn allow_gas(&mut self) -> u64 {
+    fn allow_gas(&mut self) -> u64 {
         let Some(instance) = &mut self.instance else { return 0 };
         let Some(used) = instance.gas_used() else { return 0 };
         instance.set_gas_limits(self.gas.limits(Instant::now()));
@@ -436,7 +434,7 @@ impl Guest<'_> {
     }
 
     /// Takes what has been used since, and does what follows.
-    pub fn settle_gas(&mut self, gas_before: u64) {
+    fn settle_gas(&mut self, gas_before: u64) {
         let Some(used) = self.instance.as_ref().and_then(Instance::gas_used) else { return };
         let used = used.saturating_sub(gas_before);
         let now = Instant::now();
@@ -529,7 +527,6 @@ impl Guest<'_> {
     pub fn take_away(&mut self) {
         self.meter();
         self.gas_before = self.shared.usage().gas_used;
-        self.shared.set_interrupter(None);
         self.instance = None;
         self.is_initialised = false;
     }

@@ -1,9 +1,10 @@
 //! The guest thread: WAMR, and every guest of this worker.
 //!
 //! One thread serves them all, in the order of [`Agenda`]. A thread for each would cost
-//! more than the guest itself: its stack becomes resident, and a small module is 13 KB.
-//! So a call of one guest delays the others by as much as its limits let it run, which is
-//! why the isolation of modules in one worker is the weaker one.
+//! more than the guest itself, because its stack becomes resident
+//! (`docs/decisions/several-modules-in-one-worker.md` has the figures). So a call of one
+//! guest delays the others by as much as its limits let it run, which is why the isolation
+//! of modules in one worker is the weaker one.
 
 use crate::agenda::Agenda;
 use crate::alarm;
@@ -23,7 +24,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use wamr::{Runtime, RuntimeError};
-use worker_protocol::{Event, GuestId, Load, LoadFailure, LogLevel, StoredValue};
+use worker_protocol::{Event, GUEST_THREAD, GuestId, Load, LoadFailure, LogLevel, StoredValue};
 
 /// Room for host functions and WAMR below what the modules may use themselves.
 const HOST_STACK_BYTES: usize = 128 * 1024;
@@ -59,7 +60,7 @@ pub fn spawn(
     orders: Receiver<Order>,
 ) -> io::Result<GuestThread> {
     let stack_bytes = clamped(stack_bytes);
-    Runtime::spawn("guest", stack_bytes + HOST_STACK_BYTES, move |runtime| {
+    Runtime::spawn(GUEST_THREAD, stack_bytes + HOST_STACK_BYTES, move |runtime| {
         match guest_api::register(runtime) {
             Ok(()) => Guests::new(runtime, &process, stack_bytes).serve(&orders),
             Err(error) => process.send_log(LogLevel::Error, error.to_string()),

@@ -40,12 +40,7 @@ impl Guest<'_> {
     pub fn run_program(&mut self) {
         self.update_program(|program| program.runs += 1);
         self.shared.update_usage(|usage| usage.calls += 1);
-        let gas_before = self.allow_gas();
-        let Some(instance) = self.instance.as_mut() else { return };
-        self.shared.begin_call(WASI_START);
-        let outcome = instance.call(WASI_START, &[]);
-        self.shared.end_call();
-        self.settle_gas(gas_before);
+        let Some(outcome) = self.invoke(WASI_START) else { return };
         self.meters.end_lines();
         match (outcome, self.meters.take_exit_code()) {
             (Ok(_), _) => self.end_program(0),

@@ -22,7 +22,6 @@ pub struct Shared {
     /// How long a call may take.
     call_max: Duration,
     usage: Mutex<Usage>,
-    interrupter: Mutex<Option<Interrupter>>,
     pub host_calls: HostCallTally,
     question: Mutex<Question>,
     answered: Condvar,
@@ -40,20 +39,9 @@ struct Question {
 
 impl Shared {
     pub fn new(process: Arc<Process>, guest: GuestId, call_max: Duration) -> Self {
-        let (usage, interrupter, host_calls) = Default::default();
-        let (question, answered, inboxes, ticks) = Default::default();
-        Self {
-            process,
-            guest,
-            call_max,
-            usage,
-            interrupter,
-            host_calls,
-            question,
-            answered,
-            inboxes,
-            ticks,
-        }
+        let (usage, host_calls, question) = Default::default();
+        let (answered, inboxes, ticks) = Default::default();
+        Self { process, guest, call_max, usage, host_calls, question, answered, inboxes, ticks }
     }
 
     pub fn guest(&self) -> GuestId {
@@ -112,8 +100,8 @@ impl Shared {
         self.process.wall_clock()
     }
 
-    pub fn begin_call(&self, export: &str) {
-        let interrupter = lock(&self.interrupter).clone();
+    /// `interrupter`: of the instance that is called, if its code looks whether it shall stop.
+    pub fn begin_call(&self, export: &str, interrupter: Option<Interrupter>) {
         self.process.begin_call(self.guest, export, self.call_max, interrupter);
     }
 
@@ -154,11 +142,6 @@ impl Shared {
     /// A limit was reached, and this followed.
     pub fn note_hit(&self, limit: Limit, action: LimitAction) {
         self.update_usage(|usage| usage.limits.get_or_insert_default().note(limit, action));
-    }
-
-    /// Of the instance that is called from now on, if its code looks whether it shall stop.
-    pub fn set_interrupter(&self, interrupter: Option<Interrupter>) {
-        *lock(&self.interrupter) = interrupter;
     }
 
     /// See [`Process::take_directories`].

@@ -2,8 +2,9 @@
 //!
 //! From outside: a worker has neither the right to it nor the system calls. The module's
 //! thread gets the class; the two that watch it and speak for it go before it, so that they
-//! can end it and never keep it waiting behind a neighbour for a lock. What was given is
-//! read back from the kernel, and anything else than all of it is a refusal.
+//! can end it and never keep it waiting behind a neighbour for a lock. What the
+//! kernel made of it is read back: another policy than asked for is a refusal, and its figures
+//! are reported as they were read. A weight that a control group has is not read back.
 
 use crate::refusal::Refusal;
 use ::scheduling::{CPU_WEIGHT_USUAL, InForce, Policy, RealTime, Scheduling, numbers};
@@ -13,9 +14,7 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::fs;
 use std::io;
-
-/// Of the thread that calls the module; the worker gives it.
-const GUEST_THREAD: &str = "guest";
+use worker_protocol::GUEST_THREAD;
 
 /// A worker has three threads, an emulated one a few more.
 const THREADS_MAX: usize = 64;
@@ -175,10 +174,12 @@ fn nice_of(weight: u16) -> i32 {
 fn refuse(what: &str, call: &str, error: &io::Error) -> Refusal {
     let why = match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
         Some(rustix::io::Errno::BUSY) => {
-            "EBUSY: the kernel's own admission test has no room for it beside what else has              SCHED_DEADLINE"
+            "EBUSY: the kernel's own admission test has no room for it beside what else has \
+             SCHED_DEADLINE"
         }
         Some(rustix::io::Errno::PERM) => {
-            "EPERM: the agent needs CAP_SYS_NICE, processors that no cpuset takes from it, and a              control group that may have real-time threads"
+            "EPERM: the agent needs CAP_SYS_NICE, processors that no cpuset takes from it, and a \
+             control group that may have real-time threads"
         }
         Some(rustix::io::Errno::INVAL) => {
             "EINVAL: this kernel takes no such values; see kernel.sched_deadline_period_*_us"

@@ -90,7 +90,7 @@ impl Meters {
         let storage = Arc::new(Mutex::new(Storage::new(grants.storage_bytes)));
         let actions = limits.actions();
         let given = shared.take_directories();
-        let wasi = Rc::new(Wasi::new(app, grants.wasi.as_ref(), limits, given));
+        let wasi = Rc::new(Wasi::new(app, grants.wasi.as_ref(), given));
         Self { shared, rates, storage, actions, started: Instant::now(), wasi }
     }
 

@@ -12,9 +12,12 @@ use std::time::{Duration, Instant};
 use wamr::{Caller, FuncType, HostFunction, RegisterError, Runtime, Trap, Value};
 use wasi_preview1::{Dir, End, Memory, OutOfBounds, Program, Root, Stream, World};
 use worker_protocol::{
-    Event, LOG_LINE_BYTES_MAX, Limits, LogLevel, WASI_MODULE, WROTE_BYTES_MAX, WasiCall,
-    WasiGrants, WasiOutput,
+    Event, LOG_LINE_BYTES_MAX, LogLevel, WASI_MODULE, WROTE_BYTES_MAX, WasiCall, WasiGrants,
+    WasiOutput,
 };
+
+/// Most parameters of a function: those of `path_open`.
+const PARAMS_MAX: usize = 9;
 
 /// What outlives an instance.
 pub struct Wasi {
@@ -23,7 +26,6 @@ pub struct Wasi {
     grants: WasiGrants,
     /// One for each directory of the grants.
     directories: Vec<Rc<Dir>>,
-    call_max: Duration,
     lines: RefCell<Lines>,
     exit_code: Cell<Option<u32>>,
 }
@@ -37,18 +39,12 @@ struct Lines {
 
 impl Wasi {
     /// `given`: as many as the grants name, in their order.
-    pub fn new(
-        app: &str,
-        grants: Option<&WasiGrants>,
-        limits: &Limits,
-        given: Vec<GivenDirectory>,
-    ) -> Self {
+    pub fn new(app: &str, grants: Option<&WasiGrants>, given: Vec<GivenDirectory>) -> Self {
         let open = |given: GivenDirectory| Rc::new(Dir::from_std_file(given.descriptor.into()));
         Self {
             directories: given.into_iter().map(open).collect(),
             app: app.to_owned(),
             grants: grants.cloned().unwrap_or_default(),
-            call_max: Duration::from_millis(limits.call_ms_max.max(1).into()),
             lines: RefCell::default(),
             exit_code: Cell::new(None),
         }
@@ -111,9 +107,10 @@ fn carry_out(
     let meters = state.meters.clone();
     // Taken out, because the memory and the state are reached through the same caller.
     let mut program = state.program.take().unwrap_or_else(|| Box::new(meters.wasi.new_program()));
-    let args: Vec<u64> = args.iter().map(bits).collect();
+    let mut numbers = [0; PARAMS_MAX];
+    numbers.iter_mut().zip(args).for_each(|(number, arg)| *number = bits(arg));
     let mut world = GuestWorld { meters: &meters };
-    let outcome = program.call(call, &args, &mut GuestMemory(caller), &mut world, bytes);
+    let outcome = program.call(call, &numbers, &mut GuestMemory(caller), &mut world, bytes);
     if let Some(state) = caller.state::<GuestState>() {
         state.program = Some(program);
     }
@@ -166,9 +163,7 @@ impl World for GuestWorld<'_> {
 
     fn wait(&mut self, time: Duration) {
         let running = self.meters.shared.running_call();
-        let left = running.map_or(Duration::ZERO, |call| {
-            self.meters.wasi.call_max.saturating_sub(call.elapsed())
-        });
+        let left = running.map_or(Duration::ZERO, |call| call.max.saturating_sub(call.elapsed()));
         // Whoever waits longer than his call may take is ended by the supervisor then.
         thread::sleep(time.min(left));
     }
@@ -228,5 +223,16 @@ impl Meters {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let admission = self.log(level, printable(line));
         self.follow(Limit::LogRate, admission).map_err(|trap| trap.reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_function_has_more_parameters_than_there_is_room_for() {
+        let most = WasiCall::ALL.iter().map(|call| call.params().len()).max();
+        assert_eq!(most, Some(PARAMS_MAX));
     }
 }
