@@ -4,21 +4,13 @@ mod support;
 
 use module_limits::{Limit, LimitAction, LimitActions};
 use std::time::{Duration, Instant};
-use support::{Worker, limits, misbehaving};
+use support::{Worker, busy, limits, misbehaving};
 use worker_protocol::{Command, Event, Limits, LoadFailure, LogLevel, Usage};
 
 const START: Command = Command::Start { interval_ms: 10, stored: None };
 
-/// Ticks that do nothing but count to a hundred thousand, some 900,000 gas each.
-const BUSY: &str = r#"
-(module
-  (func (export "tick") (result i32)
-    (local $i i32)
-    (loop $again
-      (local.set $i (i32.add (local.get $i) (i32.const 1)))
-      (br_if $again (i32.lt_u (local.get $i) (i32.const 100000))))
-    (i32.const 0)))
-"#;
+/// Of a tick that takes some 900,000 gas.
+const BUSY_TURNS: u32 = 100_000;
 
 fn with_actions(asked: &[(Limit, LimitAction)]) -> Limits {
     let mut actions = LimitActions::default();
@@ -39,7 +31,8 @@ fn stop_of(worker: &Worker) -> (Limit, String) {
 
 #[test]
 fn a_call_that_uses_too_much_gas_is_ended_and_a_fresh_instance_follows() {
-    let worker = Worker::metered(BUSY, Limits { gas_per_call_max: Some(10_000), ..limits() });
+    let worker =
+        Worker::metered(&busy(BUSY_TURNS), Limits { gas_per_call_max: Some(10_000), ..limits() });
     worker.send(&START);
     let trap = worker.find(|event| matches!(event, Event::Trapped { .. }));
     let Event::Trapped { export, detail, .. } = trap else { unreachable!() };
@@ -62,7 +55,8 @@ fn a_call_that_uses_too_much_gas_is_ended_and_a_fresh_instance_follows() {
 #[test]
 fn too_much_gas_stops_the_module_where_that_is_asked_for() {
     let asked = with_actions(&[(Limit::GasPerCall, LimitAction::Stop)]);
-    let worker = Worker::metered(BUSY, Limits { gas_per_call_max: Some(10_000), ..asked });
+    let worker =
+        Worker::metered(&busy(BUSY_TURNS), Limits { gas_per_call_max: Some(10_000), ..asked });
     worker.send(&START);
     let (limit, detail) = stop_of(&worker);
     assert_eq!(limit, Limit::GasPerCall);
@@ -77,7 +71,8 @@ fn too_much_gas_stops_the_module_where_that_is_asked_for() {
 #[test]
 fn too_much_gas_is_only_told_of_where_that_is_asked_for() {
     let asked = with_actions(&[(Limit::GasPerCall, LimitAction::Warn)]);
-    let worker = Worker::metered(BUSY, Limits { gas_per_call_max: Some(10_000), ..asked });
+    let worker =
+        Worker::metered(&busy(BUSY_TURNS), Limits { gas_per_call_max: Some(10_000), ..asked });
     worker.send(&START);
     worker.find(|event| {
         matches!(event, Event::Log(line)
@@ -90,7 +85,8 @@ fn too_much_gas_is_only_told_of_where_that_is_asked_for() {
 #[test]
 fn a_module_that_uses_too_much_gas_in_a_second_is_called_later() {
     // A tick takes more than a second's gas, so it comes about every two and a half.
-    let worker = Worker::metered(BUSY, Limits { gas_per_s_max: Some(400_000), ..limits() });
+    let worker =
+        Worker::metered(&busy(BUSY_TURNS), Limits { gas_per_s_max: Some(400_000), ..limits() });
     worker.send(&START);
     let began = Instant::now();
     // While a tick runs, it is not throttled; the next one is.
@@ -156,7 +152,7 @@ fn a_start_function_without_end_runs_out_of_gas_while_it_is_loaded() {
 #[test]
 fn a_limit_of_gas_for_code_that_counts_none_is_refused() {
     let mut worker = Worker::start();
-    let artifact = worker.compile(BUSY);
+    let artifact = worker.compile(&busy(BUSY_TURNS));
     let answer = worker.load(artifact, Limits { gas_per_s_max: Some(1), ..limits() });
     let Event::LoadFailed { reason, detail } = answer else { panic!("{answer:?}") };
     assert_eq!(reason, LoadFailure::OverLimit);

@@ -156,15 +156,20 @@ impl Worker {
     /// The next event of this guest that this holds for; others are skipped.
     pub fn find_of(&self, guest: u32, is_it: impl Fn(&Event) -> bool) -> Event {
         let end = Instant::now() + DEADLINE;
-        let mut last = None;
+        let mut skipped = Vec::new();
         while Instant::now() < end {
             let (of, event) = self.next_of_any();
             if of == guest && is_it(&event) {
                 return event;
             }
-            last = Some((of, event));
+            skipped.push((of, event));
         }
-        panic!("the expected event of guest {guest} did not come; the last one was {last:?}");
+        panic!("the expected event of guest {guest} did not come; others were {skipped:?}");
+    }
+
+    /// The same of the only one.
+    pub fn find(&self, is_it: impl Fn(&Event) -> bool) -> Event {
+        self.find_of(GuestId::ONLY.0, is_it)
     }
 
     pub fn usage_of(&self, guest: u32) -> Usage {
@@ -175,43 +180,29 @@ impl Worker {
         }
     }
 
-    pub fn next_event(&self) -> Event {
-        read_frame(&self.socket).expect("the worker sends another event in time")
-    }
-
-    /// The next event that this holds for; others are skipped.
-    pub fn find(&self, is_it: impl Fn(&Event) -> bool) -> Event {
-        let end = Instant::now() + DEADLINE;
-        let mut skipped = Vec::new();
-        while Instant::now() < end {
-            let event = self.next_event();
-            if is_it(&event) {
-                return event;
-            }
-            skipped.push(event);
-        }
-        panic!("the expected event did not come; others were {skipped:?}");
-    }
-
     pub fn usage(&self) -> Usage {
-        self.send(&Command::ReportUsage);
-        match self.find(|event| matches!(event, Event::Usage(_))) {
-            Event::Usage(usage) => usage,
-            _ => unreachable!("only a Usage is found"),
-        }
+        self.usage_of(GuestId::ONLY.0)
     }
 
-    /// Asks for the usage until this holds.
-    pub fn usage_when(&self, holds: impl Fn(&Usage) -> bool) -> Usage {
+    /// Asks for a guest's usage until this holds.
+    pub fn usage_when_of(&self, guest: u32, holds: impl Fn(&Usage) -> bool) -> Usage {
         let end = Instant::now() + DEADLINE;
         loop {
-            let usage = self.usage();
+            let usage = self.usage_of(guest);
             if holds(&usage) {
                 return usage;
             }
-            assert!(Instant::now() < end, "the usage stays at {usage:?}");
+            assert!(Instant::now() < end, "the usage of guest {guest} stays at {usage:?}");
             thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    pub fn usage_when(&self, holds: impl Fn(&Usage) -> bool) -> Usage {
+        self.usage_when_of(GuestId::ONLY.0, holds)
+    }
+
+    pub fn next_event(&self) -> Event {
+        read_frame(&self.socket).expect("the worker sends another event in time")
     }
 
     pub fn process_id(&self) -> u32 {
@@ -271,6 +262,19 @@ pub fn compile_for(wasm: &[u8], target: &str, bounds_checks: BoundsChecks) -> Ve
 pub fn misbehaving(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../firmware-examples/misbehaving");
     std::fs::read_to_string(folder.join(name).with_extension("wat")).unwrap()
+}
+
+/// A module whose ticks do nothing but count to this.
+pub fn busy(turns: u32) -> String {
+    format!(
+        r#"(module
+          (func (export "tick") (result i32)
+            (local $i i32)
+            (loop $again
+              (local.set $i (i32.add (local.get $i) (i32.const 1)))
+              (br_if $again (i32.lt_u (local.get $i) (i32.const {turns}))))
+            (i32.const 0)))"#
+    )
 }
 
 pub fn limits() -> Limits {

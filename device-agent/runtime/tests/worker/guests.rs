@@ -1,6 +1,6 @@
 //! Several modules in one worker: each is loaded, limited, measured and ended by itself.
 
-use super::support::{Worker, compile_for, limits, runtime};
+use super::support::{Worker, busy, compile_for, limits, runtime};
 use super::{SENSOR_MODULE, START};
 use module_limits::{Limit, LimitAction, LimitActions};
 use std::fs::{self, File};
@@ -17,15 +17,7 @@ const SPINS: &str =
     r#"(module (func (export "tick") (result i32) (loop $again (br $again)) (i32.const 0)))"#;
 
 /// Some milliseconds of work in each tick.
-const BUSY: &str = r#"
-(module
-  (func (export "tick") (result i32)
-    (local $i i32)
-    (loop $again
-      (local.set $i (i32.add (local.get $i) (i32.const 1)))
-      (br_if $again (i32.lt_u (local.get $i) (i32.const 4000000))))
-    (i32.const 0)))
-"#;
+const BUSY_TURNS: u32 = 4_000_000;
 
 /// Adds one to what it has stored, from nothing, and ends each tick with the sum.
 const STORES: &str = r#"
@@ -51,18 +43,6 @@ fn plain(worker: &Worker, guest: u32, wat: &str) {
 
 fn start_each(worker: &Worker, guests: &[u32]) {
     guests.iter().for_each(|guest| worker.send_to(*guest, &START));
-}
-
-/// Asks until this holds.
-fn usage_when(worker: &Worker, guest: u32, holds: impl Fn(&Usage) -> bool) -> Usage {
-    for _ in 0..3_000 {
-        let usage = worker.usage_of(guest);
-        if holds(&usage) {
-            return usage;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    panic!("guest {guest} stays at {:?}", worker.usage_of(guest));
 }
 
 fn calls_of(worker: &Worker, guest: u32) -> u64 {
@@ -183,8 +163,8 @@ fn two_hundred_modules_come_and_go_and_leave_no_memory_behind() {
         round(2 + guest % 3);
     }
     let after = memory_kib(&worker);
-    // One module takes about 20 KiB, and 64 of address space. An emulator keeps what it has
-    // translated of each.
+    // What one module takes is in docs/decisions/several-modules-in-one-worker.md: all of
+    // them would be far more than this. An emulator keeps what it has translated of each.
     let is_emulated = std::env::var_os("FARRIER_TEST_LAUNCHER").is_some();
     let most = if is_emulated { [8_192, 65_536] } else { [256, 1_024] };
     for ((before, after), most) in before.iter().zip(after).zip(most) {
@@ -231,7 +211,7 @@ fn what_one_module_stores_no_other_can_read() {
 #[test]
 fn of_the_modules_that_are_due_the_highest_priority_is_called_first() {
     let worker = Worker::start();
-    let artifact = worker.compile(BUSY);
+    let artifact = worker.compile(&busy(BUSY_TURNS));
     // All of them want the thread all the time, and one is worth more.
     for guest in 1..=5 {
         let priority = (guest == 5).then_some(7);
@@ -240,7 +220,7 @@ fn of_the_modules_that_are_due_the_highest_priority_is_called_first() {
     for guest in 1..=5 {
         worker.send_to(guest, &Command::Start { interval_ms: 1, stored: None });
     }
-    usage_when(&worker, 5, |usage| usage.calls >= 60);
+    worker.usage_when_of(5, |usage| usage.calls >= 60);
     let calls: Vec<u64> = (1..=5).map(|guest| calls_of(&worker, guest)).collect();
     let (high, low) = (calls[4], *calls[..4].iter().max().unwrap());
     assert!(high >= 3 * low, "{calls:?}");
@@ -249,13 +229,13 @@ fn of_the_modules_that_are_due_the_highest_priority_is_called_first() {
 #[test]
 fn modules_of_one_priority_take_turns() {
     let worker = Worker::start();
-    let artifact = worker.compile(BUSY);
+    let artifact = worker.compile(&busy(BUSY_TURNS));
     let intervals = [(1, 1), (2, 1), (3, 2), (4, 3)];
     intervals.iter().for_each(|(guest, _)| worker.load_as(*guest, load(artifact.clone())));
     for (guest, interval_ms) in intervals {
         worker.send_to(guest, &Command::Start { interval_ms, stored: None });
     }
-    usage_when(&worker, 1, |usage| usage.calls >= 30);
+    worker.usage_when_of(1, |usage| usage.calls >= 30);
     let calls: Vec<u64> = (1..=4).map(|guest| calls_of(&worker, guest)).collect();
     assert!(calls.iter().all(|calls| *calls >= 25), "{calls:?}");
 }
@@ -298,5 +278,5 @@ fn an_artifact_for_another_machine_is_refused_beside_a_running_neighbour() {
     let failed = worker.find_of(2, |event| matches!(event, Event::LoadFailed { .. }));
     assert!(matches!(failed, Event::LoadFailed { reason: LoadFailure::WrongProfile, .. }));
     let before = calls_of(&worker, 1);
-    usage_when(&worker, 1, |usage| usage.calls > before);
+    worker.usage_when_of(1, |usage| usage.calls > before);
 }

@@ -1,9 +1,8 @@
 //! What a worker says of its module's punctuality.
 
 use crate::support::{Worker, limits};
-use std::thread;
-use std::time::{Duration, Instant};
-use worker_protocol::{Command, Event, Usage};
+use std::time::Instant;
+use worker_protocol::{Command, Event};
 
 /// Calls the clock until so many nanoseconds have gone by, in each tick.
 fn busy_for(ns: u64) -> String {
@@ -19,30 +18,19 @@ fn busy_for(ns: u64) -> String {
     )
 }
 
-fn started(wat: &str, interval_ms: u32) -> Worker {
+/// With the time just before it was told to start.
+fn started(wat: &str, interval_ms: u32) -> (Worker, Instant) {
     let worker = Worker::with(wat, limits());
+    let began = Instant::now();
     worker.send(&Command::Start { interval_ms, stored: None });
     worker.find(|event| matches!(event, Event::Started));
-    worker
-}
-
-fn usage_when(worker: &Worker, is_it: impl Fn(&Usage) -> bool) -> Usage {
-    let end = Instant::now() + Duration::from_secs(20);
-    loop {
-        let usage = worker.usage();
-        if is_it(&usage) {
-            return usage;
-        }
-        assert!(Instant::now() < end, "{usage:?}");
-        thread::sleep(Duration::from_millis(20));
-    }
+    (worker, began)
 }
 
 #[test]
 fn ticks_keep_to_the_clock_and_their_lateness_is_told() {
-    let worker = started(&busy_for(1_000), 10);
-    let began = Instant::now();
-    let usage = usage_when(&worker, |usage| usage.ticks.as_ref().is_some_and(|t| t.ticks >= 40));
+    let (worker, began) = started(&busy_for(1_000), 10);
+    let usage = worker.usage_when(|usage| usage.ticks.as_ref().is_some_and(|t| t.ticks >= 40));
     let elapsed_ms = began.elapsed().as_millis() as u64;
     let ticks = usage.ticks.unwrap();
     assert_eq!((ticks.period_us, ticks.deadline_us), (10_000, 10_000));
@@ -58,8 +46,8 @@ fn ticks_keep_to_the_clock_and_their_lateness_is_told() {
 
 #[test]
 fn a_tick_longer_than_its_interval_misses_its_deadline_and_leaves_others_out() {
-    let worker = started(&busy_for(25_000_000), 10);
-    let usage = usage_when(&worker, |usage| usage.ticks.as_ref().is_some_and(|t| t.ticks >= 4));
+    let (worker, _) = started(&busy_for(25_000_000), 10);
+    let usage = worker.usage_when(|usage| usage.ticks.as_ref().is_some_and(|t| t.ticks >= 4));
     let ticks = usage.ticks.unwrap();
     assert_eq!(ticks.missed, ticks.ticks, "each takes 25 of 10 ms: {ticks:?}");
     assert!(ticks.skipped >= ticks.ticks, "{ticks:?}");
@@ -69,6 +57,6 @@ fn a_tick_longer_than_its_interval_misses_its_deadline_and_leaves_others_out() {
 
 #[test]
 fn a_module_without_ticks_has_no_figures_of_them() {
-    let worker = started("(module (memory (export \"memory\") 1))", 10);
+    let (worker, _) = started("(module (memory (export \"memory\") 1))", 10);
     assert_eq!(worker.usage().ticks, None);
 }
