@@ -149,14 +149,11 @@ impl Descriptors {
     }
 
     /// The file behind it, if it may be used for all of this.
-    pub fn file(&mut self, fd: u32, rights: u64) -> Result<(&mut OpenFile, &mut Root), Errno> {
+    pub fn file(&mut self, fd: u32, rights: u64) -> Result<&mut OpenFile, Errno> {
         let descriptor = self.open.get_mut(&fd).ok_or(Errno::Badf)?;
         descriptor.require(rights)?;
         match &mut descriptor.kind {
-            Kind::File(file) => {
-                let root = self.roots.get_mut(descriptor.root).ok_or(Errno::Badf)?;
-                Ok((file, root))
-            }
+            Kind::File(file) => Ok(file),
             Kind::Directory(_) => Err(Errno::Isdir),
             Kind::Input | Kind::Output(_) => Err(Errno::Spipe),
         }
@@ -170,12 +167,14 @@ impl Descriptors {
         Ok((Rc::clone(&directory.dir), descriptor.root))
     }
 
-    /// Files of a root that are open, for its quota.
-    pub fn open_files(&self, root: usize) -> impl Iterator<Item = &File> {
-        self.open.values().filter_map(move |descriptor| match &descriptor.kind {
+    /// Takes room of a root's quota, for so many more bytes and names.
+    pub fn reserve(&mut self, root: usize, bytes: u64, entries: u64) -> Result<(), Errno> {
+        let Self { open, roots } = self;
+        let open_files = open.values().filter_map(|descriptor| match &descriptor.kind {
             Kind::File(open) if descriptor.root == root => Some(&open.file),
             _ => None,
-        })
+        });
+        roots.get_mut(root).ok_or(Errno::Badf)?.reserve(bytes, entries, open_files)
     }
 
     /// Makes sure that there is room for one more before anything is opened.

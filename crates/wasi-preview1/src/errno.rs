@@ -26,7 +26,6 @@ pub enum Errno {
     Noent = 44,
     Nomem = 48,
     Nospc = 51,
-    Nosys = 52,
     Notdir = 54,
     Notempty = 55,
     Notsock = 57,

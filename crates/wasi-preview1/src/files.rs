@@ -29,8 +29,7 @@ pub fn sync(descriptors: &mut Descriptors, guest: &mut Guest<'_>, all: bool) -> 
         // Names are not synced one by one; the next sync of a file does no more either.
         return Ok(());
     }
-    let (open, _) =
-        descriptors.file(fd, if all { rights::FD_SYNC } else { rights::FD_DATASYNC })?;
+    let open = descriptors.file(fd, if all { rights::FD_SYNC } else { rights::FD_DATASYNC })?;
     if all {
         open.file.sync_all()?
     } else {
@@ -91,10 +90,10 @@ fn to_ns(s: i64, ns: i64) -> u64 {
 
 pub fn set_size(descriptors: &mut Descriptors, guest: &mut Guest<'_>) -> Outcome {
     let (fd, size) = (guest.u32(0), guest.u64(1));
-    let (open, _) = descriptors.file(fd, rights::FD_FILESTAT_SET_SIZE)?;
+    let open = descriptors.file(fd, rights::FD_FILESTAT_SET_SIZE)?;
     let before = open.file.metadata()?.len();
     grow(descriptors, fd, size.saturating_sub(before))?;
-    let (open, _) = descriptors.file(fd, rights::FD_FILESTAT_SET_SIZE)?;
+    let open = descriptors.file(fd, rights::FD_FILESTAT_SET_SIZE)?;
     Ok(open.file.set_len(size)?)
 }
 
@@ -107,21 +106,9 @@ fn grow(descriptors: &mut Descriptors, fd: u32, bytes: u64) -> Result<(), Errno>
     descriptors.reserve(index, bytes, 0)
 }
 
-impl Descriptors {
-    pub fn reserve(&mut self, root: usize, bytes: u64, entries: u64) -> Result<(), Errno> {
-        let mut roots = std::mem::take(&mut self.roots);
-        let reserved = match roots.get_mut(root) {
-            Some(found) => found.reserve(bytes, entries, self.open_files(root)),
-            None => Err(Errno::Badf),
-        };
-        self.roots = roots;
-        reserved
-    }
-}
-
 pub fn set_times(descriptors: &mut Descriptors, guest: &mut Guest<'_>) -> Outcome {
     let times = Times::of(guest, 1)?;
-    let (open, _) = descriptors.file(guest.u32(0), rights::FD_FILESTAT_SET_TIMES)?;
+    let open = descriptors.file(guest.u32(0), rights::FD_FILESTAT_SET_TIMES)?;
     times.set(&open.file)
 }
 
@@ -168,7 +155,7 @@ pub fn read(descriptors: &mut Descriptors, guest: &mut Guest<'_>) -> Outcome {
     let read = if is_input {
         0
     } else {
-        let (open, _) = descriptors.file(fd, rights::FD_READ).map_err(not_a_stream)?;
+        let open = descriptors.file(fd, rights::FD_READ).map_err(not_a_stream)?;
         let read = read_into(&open.file, open.position, &vectors, guest)?;
         open.position = open.position.saturating_add(read.into());
         read
@@ -178,7 +165,7 @@ pub fn read(descriptors: &mut Descriptors, guest: &mut Guest<'_>) -> Outcome {
 
 pub fn read_at(descriptors: &mut Descriptors, guest: &mut Guest<'_>) -> Outcome {
     let vectors = guest.vectors(1)?;
-    let (open, _) = descriptors.file(guest.u32(0), rights::FD_READ | rights::FD_SEEK)?;
+    let open = descriptors.file(guest.u32(0), rights::FD_READ | rights::FD_SEEK)?;
     let read = read_into(&open.file, guest.u64(3), &vectors, guest)?;
     guest.put_u32(guest.u32(4), read)
 }
@@ -232,13 +219,13 @@ pub fn write(
         }
         return guest.put_u32(guest.u32(3), total);
     }
-    let (open, _) = descriptors.file(fd, rights::FD_WRITE).map_err(not_a_stream)?;
+    let open = descriptors.file(fd, rights::FD_WRITE).map_err(not_a_stream)?;
     let position = match open.flags & FLAG_APPEND {
         0 => open.position,
         _ => open.file.metadata()?.len(),
     };
     let written = write_from(descriptors, fd, position, &vectors, guest)?;
-    let (open, _) = descriptors.file(fd, rights::FD_WRITE)?;
+    let open = descriptors.file(fd, rights::FD_WRITE)?;
     open.position = position.saturating_add(written.into());
     guest.put_u32(guest.u32(3), written)
 }
@@ -263,12 +250,12 @@ fn write_from(
     if i64::try_from(end).is_err() {
         return Err(Errno::Fbig.into());
     }
-    let (open, _) = descriptors.file(fd, rights::FD_WRITE)?;
+    let open = descriptors.file(fd, rights::FD_WRITE)?;
     let before = open.file.metadata()?.len();
     if len > 0 {
         grow(descriptors, fd, end.saturating_sub(before))?;
     }
-    let (open, _) = descriptors.file(fd, rights::FD_WRITE)?;
+    let open = descriptors.file(fd, rights::FD_WRITE)?;
     let mut total = 0;
     for (address, len) in vectors {
         let bytes = guest.slice(*address, *len)?;
@@ -289,13 +276,12 @@ const FROM_END: u32 = 2;
 
 pub fn seek(descriptors: &mut Descriptors, guest: &mut Guest<'_>) -> Outcome {
     let (offset, whence) = (guest.u64(1).cast_signed(), guest.u32(2));
-    let (open, _) =
-        descriptors.file(guest.u32(0), rights::FD_SEEK).map_err(|errno| match errno {
-            Errno::Isdir => Errno::Badf,
-            // A stream has no right to it because it has no place.
-            Errno::Notcapable => Errno::Spipe,
-            other => other,
-        })?;
+    let open = descriptors.file(guest.u32(0), rights::FD_SEEK).map_err(|errno| match errno {
+        Errno::Isdir => Errno::Badf,
+        // A stream has no right to it because it has no place.
+        Errno::Notcapable => Errno::Spipe,
+        other => other,
+    })?;
     let base = match whence {
         FROM_START => 0,
         FROM_HERE => open.position,
@@ -309,7 +295,7 @@ pub fn seek(descriptors: &mut Descriptors, guest: &mut Guest<'_>) -> Outcome {
 }
 
 pub fn tell(descriptors: &mut Descriptors, guest: &mut Guest<'_>) -> Outcome {
-    let (open, _) = descriptors
+    let open = descriptors
         .file(guest.u32(0), rights::FD_TELL)
         .map_err(|errno| if errno == Errno::Notcapable { Errno::Spipe } else { errno })?;
     let position = open.position;

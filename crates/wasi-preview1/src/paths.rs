@@ -81,6 +81,7 @@ pub fn open(descriptors: &mut Descriptors, guest: &mut Guest<'_>) -> Outcome {
         return Err(Errno::Loop.into());
     }
     let found = dir.metadata(&path).ok();
+    let exists = found.is_some();
     let is_directory = found.as_ref().is_some_and(|found| found.is_dir());
     let writes = asked & rights::FD_WRITE != 0 || oflags & (CREATE | TRUNCATE) != 0;
     let descriptor = if is_directory || oflags & DIRECTORY != 0 {
@@ -104,7 +105,8 @@ pub fn open(descriptors: &mut Descriptors, guest: &mut Guest<'_>) -> Outcome {
             // Devices and pipes of the owner's.
             return Err(Errno::Notsup.into());
         }
-        let open = open_file(descriptors, (&dir, root), &path, oflags, (asked, inheriting))?;
+        let open =
+            open_file(descriptors, (&dir, root), (&path, exists), oflags, (asked, inheriting))?;
         let file = OpenFile { file: open, position: 0, flags: flags as u16 };
         Descriptor { kind: Kind::File(file), rights: asked & inheriting, inheriting: 0, root }
     };
@@ -115,17 +117,16 @@ pub fn open(descriptors: &mut Descriptors, guest: &mut Guest<'_>) -> Outcome {
 fn open_file(
     descriptors: &mut Descriptors,
     (dir, root): (&Dir, usize),
-    path: &str,
+    (path, exists): (&str, bool),
     oflags: u32,
     (asked, inheriting): (u64, u64),
 ) -> Result<cap_std::fs::File, Failure> {
     let writes = asked & rights::FD_WRITE != 0;
     let has = |flag: u32| oflags & flag != 0;
-    if (writes || has(CREATE) || has(TRUNCATE))
-        && !descriptors.roots.get(root).is_some_and(|root| root.is_writable())
-    {
+    let is_writable = descriptors.roots.get(root).is_some_and(|root| root.is_writable());
+    if (writes || has(CREATE) || has(TRUNCATE)) && !is_writable {
         // Many a library asks to create what is there already; it then only reads.
-        let only_reads = !writes && !has(TRUNCATE) && !has(EXCLUSIVE) && dir.exists(path);
+        let only_reads = !writes && !has(TRUNCATE) && !has(EXCLUSIVE) && exists;
         if !only_reads {
             return Err(Errno::Rofs.into());
         }
@@ -133,12 +134,12 @@ fn open_file(
     let may = |right: u64| inheriting & right == right;
     if writes && !may(rights::FD_WRITE)
         || has(TRUNCATE) && !may(rights::FD_FILESTAT_SET_SIZE)
-        || has(CREATE) && !may(rights::PATH_CREATE_FILE) && !dir.exists(path)
+        || has(CREATE) && !may(rights::PATH_CREATE_FILE) && !exists
     {
         return Err(Errno::Notcapable.into());
     }
-    let creates = has(CREATE) && descriptors.roots.get(root).is_some_and(|root| root.is_writable());
-    if creates && !dir.exists(path) {
+    let creates = has(CREATE) && is_writable;
+    if creates && !exists {
         descriptors.reserve(root, 0, 1)?;
     }
     let mut options = OpenOptions::new();

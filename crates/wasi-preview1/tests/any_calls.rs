@@ -105,8 +105,9 @@ fn make_tree(at: &Path) {
     link(Path::new(".."), "up");
     let secret_for_readers = at.join("common/out");
     std::os::unix::fs::symlink("../outside", secret_for_readers).unwrap();
-    let fifo = std::process::Command::new("mkfifo").arg(at.join("common/fifo")).status();
-    assert!(fifo.unwrap().success());
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let (fifo, kind) = (at.join("common/fifo"), rustix::fs::FileType::Fifo);
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, mode, 0).unwrap();
 }
 
 fn open(path: &Path) -> Rc<Dir> {

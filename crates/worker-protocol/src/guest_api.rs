@@ -3,6 +3,8 @@
 //! The worker registers them by this table, the gateway compares uploads with it, and
 //! figures of calls travel by number.
 
+use crate::call_table::call_table;
+
 /// Numbers are only ever added, and so are functions; a change of one that is here
 /// would need another version.
 pub const GUEST_API_VERSION: u32 = 1;
@@ -18,54 +20,24 @@ pub enum GuestType {
     I64,
 }
 
-macro_rules! guest_calls {
-    ($($number:literal $variant:ident $name:literal ($($param:ident)*) $(-> $result:ident)?;)*) => {
-        /// One function of the guest API.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum GuestCall {
-            $($variant = $number,)*
-        }
-
-        impl GuestCall {
-            pub const ALL: &[GuestCall] = &[$(Self::$variant),*];
-
-            /// Its name in [`GUEST_API_MODULE`].
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-
-            pub fn params(self) -> &'static [GuestType] {
-                match self {
-                    $(Self::$variant => &[$(GuestType::$param),*],)*
-                }
-            }
-
-            pub fn result(self) -> Option<GuestType> {
-                match self {
-                    $(Self::$variant => [$(GuestType::$result)?].first().copied(),)*
-                }
-            }
-        }
-    };
-}
-
-guest_calls! {
-    0 Log "log" (I32 I32 I32);
-    1 ClockMonotonicNs "clock_monotonic_ns" () -> I64;
-    2 SensorOpen "sensor_open" (I32 I32) -> I32;
-    3 SensorRead "sensor_read" (I32 I32) -> I32;
-    4 Publish "publish" (I32 I32 I32 I32) -> I32;
-    5 ClockWallMs "clock_wall_ms" (I32) -> I32;
-    6 Random "random" (I32 I32) -> I32;
-    7 MetricSet "metric_set" (I32 I32 I32) -> I32;
-    8 ConfigGet "config_get" (I32 I32 I32 I32) -> I32;
-    9 KvGet "kv_get" (I32 I32 I32 I32) -> I32;
-    10 KvSet "kv_set" (I32 I32 I32 I32) -> I32;
-    11 KvDelete "kv_delete" (I32 I32) -> I32;
-    12 Receive "receive" (I32 I32 I32 I32) -> I32;
-    13 ActuatorSet "actuator_set" (I32 I32 I32) -> I32;
+call_table! {
+    /// One function of the guest API.
+    GuestCall of GUEST_API_MODULE {
+        0 Log "log" (I32 I32 I32);
+        1 ClockMonotonicNs "clock_monotonic_ns" () -> I64;
+        2 SensorOpen "sensor_open" (I32 I32) -> I32;
+        3 SensorRead "sensor_read" (I32 I32) -> I32;
+        4 Publish "publish" (I32 I32 I32 I32) -> I32;
+        5 ClockWallMs "clock_wall_ms" (I32) -> I32;
+        6 Random "random" (I32 I32) -> I32;
+        7 MetricSet "metric_set" (I32 I32 I32) -> I32;
+        8 ConfigGet "config_get" (I32 I32 I32 I32) -> I32;
+        9 KvGet "kv_get" (I32 I32 I32 I32) -> I32;
+        10 KvSet "kv_set" (I32 I32 I32 I32) -> I32;
+        11 KvDelete "kv_delete" (I32 I32) -> I32;
+        12 Receive "receive" (I32 I32 I32 I32) -> I32;
+        13 ActuatorSet "actuator_set" (I32 I32 I32) -> I32;
+    }
 }
 
 impl GuestCall {
@@ -77,25 +49,6 @@ impl GuestCall {
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.iter().copied().find(|call| call.number() == number)
     }
-
-    /// As releases list it: `farrier.log`.
-    pub fn import_name(self) -> String {
-        format!("{GUEST_API_MODULE}.{}", self.name())
-    }
-
-    pub fn from_import_name(import: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|call| call.import_name() == import)
-    }
-
-    /// As the compiler describes an import of this type: `(i32, i32) -> i32`.
-    pub fn signature(self) -> String {
-        signature(self.params(), self.result())
-    }
-}
-
-pub(crate) fn signature(params: &[GuestType], result: Option<GuestType>) -> String {
-    let params: Vec<&str> = params.iter().map(|t| t.name()).collect();
-    format!("({}) -> {}", params.join(", "), result.map_or("()", GuestType::name))
 }
 
 impl GuestType {

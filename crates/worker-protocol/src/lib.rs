@@ -17,6 +17,7 @@
 //! from the moment its hash was checked.
 
 mod ask;
+mod call_table;
 mod descriptors;
 mod frame;
 mod guest_api;

@@ -5,7 +5,7 @@
 //! `wasi_snapshot_preview1.witx`, lowered to core WebAssembly: what is returned beside
 //! the errno goes through a pointer, and all of them but one return the errno.
 
-use crate::GuestType;
+use crate::call_table::call_table;
 
 /// What all of them are imported from.
 pub const WASI_MODULE: &str = "wasi_snapshot_preview1";
@@ -18,86 +18,56 @@ pub const WASI_INITIALIZE: &str = "_initialize";
 /// The first of their numbers; those below are of the guest API.
 const NUMBER_BASE: u8 = 128;
 
-macro_rules! wasi_calls {
-    ($($number:literal $variant:ident $name:literal ($($param:ident)*) $(-> $result:ident)?;)*) => {
-        /// One function of WASI preview 1.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum WasiCall {
-            $($variant = $number,)*
-        }
-
-        impl WasiCall {
-            pub const ALL: &[WasiCall] = &[$(Self::$variant),*];
-
-            /// Its name in [`WASI_MODULE`].
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-
-            pub fn params(self) -> &'static [GuestType] {
-                match self {
-                    $(Self::$variant => &[$(GuestType::$param),*],)*
-                }
-            }
-
-            pub fn result(self) -> Option<GuestType> {
-                match self {
-                    $(Self::$variant => [$(GuestType::$result)?].first().copied(),)*
-                }
-            }
-        }
-    };
-}
-
-wasi_calls! {
-    0 ArgsGet "args_get" (I32 I32) -> I32;
-    1 ArgsSizesGet "args_sizes_get" (I32 I32) -> I32;
-    2 EnvironGet "environ_get" (I32 I32) -> I32;
-    3 EnvironSizesGet "environ_sizes_get" (I32 I32) -> I32;
-    4 ClockResGet "clock_res_get" (I32 I32) -> I32;
-    5 ClockTimeGet "clock_time_get" (I32 I64 I32) -> I32;
-    6 FdAdvise "fd_advise" (I32 I64 I64 I32) -> I32;
-    7 FdAllocate "fd_allocate" (I32 I64 I64) -> I32;
-    8 FdClose "fd_close" (I32) -> I32;
-    9 FdDatasync "fd_datasync" (I32) -> I32;
-    10 FdFdstatGet "fd_fdstat_get" (I32 I32) -> I32;
-    11 FdFdstatSetFlags "fd_fdstat_set_flags" (I32 I32) -> I32;
-    12 FdFdstatSetRights "fd_fdstat_set_rights" (I32 I64 I64) -> I32;
-    13 FdFilestatGet "fd_filestat_get" (I32 I32) -> I32;
-    14 FdFilestatSetSize "fd_filestat_set_size" (I32 I64) -> I32;
-    15 FdFilestatSetTimes "fd_filestat_set_times" (I32 I64 I64 I32) -> I32;
-    16 FdPread "fd_pread" (I32 I32 I32 I64 I32) -> I32;
-    17 FdPrestatGet "fd_prestat_get" (I32 I32) -> I32;
-    18 FdPrestatDirName "fd_prestat_dir_name" (I32 I32 I32) -> I32;
-    19 FdPwrite "fd_pwrite" (I32 I32 I32 I64 I32) -> I32;
-    20 FdRead "fd_read" (I32 I32 I32 I32) -> I32;
-    21 FdReaddir "fd_readdir" (I32 I32 I32 I64 I32) -> I32;
-    22 FdRenumber "fd_renumber" (I32 I32) -> I32;
-    23 FdSeek "fd_seek" (I32 I64 I32 I32) -> I32;
-    24 FdSync "fd_sync" (I32) -> I32;
-    25 FdTell "fd_tell" (I32 I32) -> I32;
-    26 FdWrite "fd_write" (I32 I32 I32 I32) -> I32;
-    27 PathCreateDirectory "path_create_directory" (I32 I32 I32) -> I32;
-    28 PathFilestatGet "path_filestat_get" (I32 I32 I32 I32 I32) -> I32;
-    29 PathFilestatSetTimes "path_filestat_set_times" (I32 I32 I32 I32 I64 I64 I32) -> I32;
-    30 PathLink "path_link" (I32 I32 I32 I32 I32 I32 I32) -> I32;
-    31 PathOpen "path_open" (I32 I32 I32 I32 I32 I64 I64 I32 I32) -> I32;
-    32 PathReadlink "path_readlink" (I32 I32 I32 I32 I32 I32) -> I32;
-    33 PathRemoveDirectory "path_remove_directory" (I32 I32 I32) -> I32;
-    34 PathRename "path_rename" (I32 I32 I32 I32 I32 I32) -> I32;
-    35 PathSymlink "path_symlink" (I32 I32 I32 I32 I32) -> I32;
-    36 PathUnlinkFile "path_unlink_file" (I32 I32 I32) -> I32;
-    37 PollOneoff "poll_oneoff" (I32 I32 I32 I32) -> I32;
-    38 ProcExit "proc_exit" (I32);
-    39 ProcRaise "proc_raise" (I32) -> I32;
-    40 SchedYield "sched_yield" () -> I32;
-    41 RandomGet "random_get" (I32 I32) -> I32;
-    42 SockAccept "sock_accept" (I32 I32 I32) -> I32;
-    43 SockRecv "sock_recv" (I32 I32 I32 I32 I32 I32) -> I32;
-    44 SockSend "sock_send" (I32 I32 I32 I32 I32) -> I32;
-    45 SockShutdown "sock_shutdown" (I32 I32) -> I32;
+call_table! {
+    /// One function of WASI preview 1.
+    WasiCall of WASI_MODULE {
+        0 ArgsGet "args_get" (I32 I32) -> I32;
+        1 ArgsSizesGet "args_sizes_get" (I32 I32) -> I32;
+        2 EnvironGet "environ_get" (I32 I32) -> I32;
+        3 EnvironSizesGet "environ_sizes_get" (I32 I32) -> I32;
+        4 ClockResGet "clock_res_get" (I32 I32) -> I32;
+        5 ClockTimeGet "clock_time_get" (I32 I64 I32) -> I32;
+        6 FdAdvise "fd_advise" (I32 I64 I64 I32) -> I32;
+        7 FdAllocate "fd_allocate" (I32 I64 I64) -> I32;
+        8 FdClose "fd_close" (I32) -> I32;
+        9 FdDatasync "fd_datasync" (I32) -> I32;
+        10 FdFdstatGet "fd_fdstat_get" (I32 I32) -> I32;
+        11 FdFdstatSetFlags "fd_fdstat_set_flags" (I32 I32) -> I32;
+        12 FdFdstatSetRights "fd_fdstat_set_rights" (I32 I64 I64) -> I32;
+        13 FdFilestatGet "fd_filestat_get" (I32 I32) -> I32;
+        14 FdFilestatSetSize "fd_filestat_set_size" (I32 I64) -> I32;
+        15 FdFilestatSetTimes "fd_filestat_set_times" (I32 I64 I64 I32) -> I32;
+        16 FdPread "fd_pread" (I32 I32 I32 I64 I32) -> I32;
+        17 FdPrestatGet "fd_prestat_get" (I32 I32) -> I32;
+        18 FdPrestatDirName "fd_prestat_dir_name" (I32 I32 I32) -> I32;
+        19 FdPwrite "fd_pwrite" (I32 I32 I32 I64 I32) -> I32;
+        20 FdRead "fd_read" (I32 I32 I32 I32) -> I32;
+        21 FdReaddir "fd_readdir" (I32 I32 I32 I64 I32) -> I32;
+        22 FdRenumber "fd_renumber" (I32 I32) -> I32;
+        23 FdSeek "fd_seek" (I32 I64 I32 I32) -> I32;
+        24 FdSync "fd_sync" (I32) -> I32;
+        25 FdTell "fd_tell" (I32 I32) -> I32;
+        26 FdWrite "fd_write" (I32 I32 I32 I32) -> I32;
+        27 PathCreateDirectory "path_create_directory" (I32 I32 I32) -> I32;
+        28 PathFilestatGet "path_filestat_get" (I32 I32 I32 I32 I32) -> I32;
+        29 PathFilestatSetTimes "path_filestat_set_times" (I32 I32 I32 I32 I64 I64 I32) -> I32;
+        30 PathLink "path_link" (I32 I32 I32 I32 I32 I32 I32) -> I32;
+        31 PathOpen "path_open" (I32 I32 I32 I32 I32 I64 I64 I32 I32) -> I32;
+        32 PathReadlink "path_readlink" (I32 I32 I32 I32 I32 I32) -> I32;
+        33 PathRemoveDirectory "path_remove_directory" (I32 I32 I32) -> I32;
+        34 PathRename "path_rename" (I32 I32 I32 I32 I32 I32) -> I32;
+        35 PathSymlink "path_symlink" (I32 I32 I32 I32 I32) -> I32;
+        36 PathUnlinkFile "path_unlink_file" (I32 I32 I32) -> I32;
+        37 PollOneoff "poll_oneoff" (I32 I32 I32 I32) -> I32;
+        38 ProcExit "proc_exit" (I32);
+        39 ProcRaise "proc_raise" (I32) -> I32;
+        40 SchedYield "sched_yield" () -> I32;
+        41 RandomGet "random_get" (I32 I32) -> I32;
+        42 SockAccept "sock_accept" (I32 I32 I32) -> I32;
+        43 SockRecv "sock_recv" (I32 I32 I32 I32 I32 I32) -> I32;
+        44 SockSend "sock_send" (I32 I32 I32 I32 I32) -> I32;
+        45 SockShutdown "sock_shutdown" (I32 I32) -> I32;
+    }
 }
 
 impl WasiCall {
@@ -114,21 +84,6 @@ impl WasiCall {
     /// `None` for a function that this build does not know.
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number.checked_sub(NUMBER_BASE)?)).copied()
-    }
-
-    /// As releases list it: `wasi_snapshot_preview1.fd_write`.
-    pub fn import_name(self) -> String {
-        format!("{WASI_MODULE}.{}", self.name())
-    }
-
-    pub fn from_import_name(import: &str) -> Option<Self> {
-        let name = import.strip_prefix(WASI_MODULE)?.strip_prefix('.')?;
-        Self::ALL.iter().copied().find(|call| call.name() == name)
-    }
-
-    /// As the compiler describes an import of this type: `(i32, i32) -> i32`.
-    pub fn signature(self) -> String {
-        crate::guest_api::signature(self.params(), self.result())
     }
 }
 

@@ -10,8 +10,7 @@ mod streams;
 
 use super::GuestState;
 use wamr::{Caller, FuncType, HostFunction, RegisterError, Runtime, Trap, Value, ValueType};
-
-const MODULE: &str = "wasi_snapshot_preview1";
+use worker_protocol::{GuestType, WASI_MODULE, WasiCall};
 
 /// `errno`, as far as it is used here.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,100 +51,110 @@ impl Arguments<'_> {
     fn u32(&self, index: usize) -> u32 {
         match self.0.get(index) {
             Some(Value::I32(number)) => number.cast_unsigned(),
-            _ => 0, // of another type: not so declared below
+            _ => 0, // of another type: not so declared
         }
     }
 }
 
 type Body = fn(&mut Caller<'_>, &Arguments<'_>) -> Outcome;
 
-/// Name, parameters (`i` is an i32, `l` an i64) and what it does.
-const FUNCTIONS: &[(&str, &str, Body)] = &[
-    ("args_get", "ii", |caller, args| put_strings(caller, args, |state| &state.input.arguments)),
-    ("args_sizes_get", "ii", |caller, args| {
-        put_sizes(caller, args, |state| &state.input.arguments)
-    }),
-    ("environ_get", "ii", |caller, args| {
-        put_strings(caller, args, |state| &state.input.environment)
-    }),
-    ("environ_sizes_get", "ii", |caller, args| {
-        put_sizes(caller, args, |state| &state.input.environment)
-    }),
-    ("clock_res_get", "ii", |caller, args| put_u64(caller, args.u32(1), CLOCK_STEP_NS)),
-    ("clock_time_get", "ili", |caller, args| {
-        let now_ns = state(caller)?.tick();
-        put_u64(caller, args.u32(2), now_ns)
-    }),
-    ("random_get", "ii", random_get),
-    ("poll_oneoff", "iiii", poll_oneoff),
-    ("sched_yield", "", |_, _| Ok(())),
-    ("fd_close", "i", |_, args| streams::check(args.u32(0))),
-    ("fd_fdstat_get", "ii", streams::fdstat_get),
-    ("fd_fdstat_set_flags", "ii", |_, args| streams::check(args.u32(0))),
-    ("fd_filestat_get", "ii", streams::filestat_get),
-    ("fd_read", "iiii", streams::read),
-    ("fd_write", "iiii", streams::write),
-    ("fd_seek", "ilii", |_, args| streams::not_seekable(args.u32(0))),
-    ("fd_tell", "ii", |_, args| streams::not_seekable(args.u32(0))),
-    ("fd_prestat_get", "ii", |_, _| Err(Errno::Badf.into())),
-    ("fd_prestat_dir_name", "iii", |_, _| Err(Errno::Badf.into())),
-    ("fd_readdir", "iiili", |_, _| Err(Errno::Badf.into())),
-    ("path_filestat_get", "iiiii", |_, _| Err(Errno::Badf.into())),
-    ("path_open", "iiiiillii", |_, _| Err(Errno::Badf.into())),
-    ("fd_advise", "illi", not_offered),
-    ("fd_allocate", "ill", not_offered),
-    ("fd_datasync", "i", not_offered),
-    ("fd_fdstat_set_rights", "ill", not_offered),
-    ("fd_filestat_set_size", "il", not_offered),
-    ("fd_filestat_set_times", "illi", not_offered),
-    ("fd_pread", "iiili", not_offered),
-    ("fd_pwrite", "iiili", not_offered),
-    ("fd_renumber", "ii", not_offered),
-    ("fd_sync", "i", not_offered),
-    ("path_create_directory", "iii", not_offered),
-    ("path_filestat_set_times", "iiiilli", not_offered),
-    ("path_link", "iiiiiii", not_offered),
-    ("path_readlink", "iiiiii", not_offered),
-    ("path_remove_directory", "iii", not_offered),
-    ("path_rename", "iiiiii", not_offered),
-    ("path_symlink", "iiiii", not_offered),
-    ("path_unlink_file", "iii", not_offered),
-    ("proc_raise", "i", not_offered),
-    ("sock_accept", "iii", not_offered),
-    ("sock_recv", "iiiiii", not_offered),
-    ("sock_send", "iiiii", not_offered),
-    ("sock_shutdown", "ii", not_offered),
-];
+fn body_of(call: WasiCall) -> Body {
+    match call {
+        WasiCall::ArgsGet => {
+            |caller, args| put_strings(caller, args, |state| &state.input.arguments)
+        }
+        WasiCall::ArgsSizesGet => {
+            |caller, args| put_sizes(caller, args, |state| &state.input.arguments)
+        }
+        WasiCall::EnvironGet => {
+            |caller, args| put_strings(caller, args, |state| &state.input.environment)
+        }
+        WasiCall::EnvironSizesGet => {
+            |caller, args| put_sizes(caller, args, |state| &state.input.environment)
+        }
+        WasiCall::ClockResGet => |caller, args| put_u64(caller, args.u32(1), CLOCK_STEP_NS),
+        WasiCall::ClockTimeGet => |caller, args| {
+            let now_ns = state(caller)?.tick();
+            put_u64(caller, args.u32(2), now_ns)
+        },
+        WasiCall::RandomGet => random_get,
+        WasiCall::PollOneoff => poll_oneoff,
+        WasiCall::ProcExit => proc_exit,
+        WasiCall::SchedYield => |_, _| Ok(()),
+        WasiCall::FdClose | WasiCall::FdFdstatSetFlags => |_, args| streams::check(args.u32(0)),
+        WasiCall::FdFdstatGet => streams::fdstat_get,
+        WasiCall::FdFilestatGet => streams::filestat_get,
+        WasiCall::FdRead => streams::read,
+        WasiCall::FdWrite => streams::write,
+        WasiCall::FdSeek | WasiCall::FdTell => |_, args| streams::not_seekable(args.u32(0)),
+        WasiCall::FdPrestatGet
+        | WasiCall::FdPrestatDirName
+        | WasiCall::FdReaddir
+        | WasiCall::PathFilestatGet
+        | WasiCall::PathOpen => |_, _| Err(Errno::Badf.into()),
+        WasiCall::FdAdvise
+        | WasiCall::FdAllocate
+        | WasiCall::FdDatasync
+        | WasiCall::FdFdstatSetRights
+        | WasiCall::FdFilestatSetSize
+        | WasiCall::FdFilestatSetTimes
+        | WasiCall::FdPread
+        | WasiCall::FdPwrite
+        | WasiCall::FdRenumber
+        | WasiCall::FdSync
+        | WasiCall::PathCreateDirectory
+        | WasiCall::PathFilestatSetTimes
+        | WasiCall::PathLink
+        | WasiCall::PathReadlink
+        | WasiCall::PathRemoveDirectory
+        | WasiCall::PathRename
+        | WasiCall::PathSymlink
+        | WasiCall::PathUnlinkFile
+        | WasiCall::ProcRaise
+        | WasiCall::SockAccept
+        | WasiCall::SockRecv
+        | WasiCall::SockSend
+        | WasiCall::SockShutdown => |_, _| Err(Errno::Nosys.into()),
+    }
+}
 
+/// Names and types are those of the table that the device's runtime registers by.
 pub fn register(runtime: &Runtime) -> Result<(), RegisterError> {
-    for (name, params, body) in FUNCTIONS {
-        let params = params.chars().map(|letter| match letter {
-            'l' => ValueType::I64,
-            _ => ValueType::I32,
-        });
-        let func_type = FuncType::new(params.collect::<Vec<_>>(), [ValueType::I32]);
-        runtime.register(HostFunction::new(MODULE, *name, func_type, move |caller, values| {
-            match body(caller, &Arguments(values)) {
+    for call in WasiCall::ALL.iter().copied() {
+        let params = call.params().iter().map(to_wamr).collect::<Vec<_>>();
+        let result = call.result().iter().map(to_wamr).collect::<Vec<_>>();
+        let func_type = FuncType::new(params, result);
+        let body = body_of(call);
+        runtime.register(HostFunction::new(
+            WASI_MODULE,
+            call.name(),
+            func_type,
+            move |caller, values| match body(caller, &Arguments(values)) {
+                // `proc_exit`, which has no result, never gets here.
                 Ok(()) => Ok(Some(Value::I32(0))),
                 Err(Failure::Errno(errno)) => Ok(Some(Value::I32(errno as i32))),
                 Err(Failure::Trap(trap)) => Err(trap),
-            }
-        }))?;
+            },
+        ))?;
     }
-    let func_type = FuncType::new([ValueType::I32], []);
-    runtime.register(HostFunction::new(MODULE, "proc_exit", func_type, |caller, values| {
-        let code = Arguments(values).u32(0);
-        state(caller)?.exit_code = Some(code);
-        Err(Trap::new(format!("exit with code {code}")))
-    }))
+    Ok(())
+}
+
+fn to_wamr(guest_type: &GuestType) -> ValueType {
+    match guest_type {
+        GuestType::I32 => ValueType::I32,
+        GuestType::I64 => ValueType::I64,
+    }
+}
+
+fn proc_exit(caller: &mut Caller<'_>, args: &Arguments<'_>) -> Outcome {
+    let code = args.u32(0);
+    state(caller)?.exit_code = Some(code);
+    Err(Trap::new(format!("exit with code {code}")).into())
 }
 
 fn state<'c>(caller: &'c mut Caller<'_>) -> Result<&'c mut GuestState, Trap> {
     caller.state().ok_or_else(|| Trap::new("the instance has no state: a bug of the executor"))
-}
-
-fn not_offered(_: &mut Caller<'_>, _: &Arguments<'_>) -> Outcome {
-    Err(Errno::Nosys.into())
 }
 
 fn put(caller: &mut Caller<'_>, address: u32, bytes: &[u8]) -> Outcome {
