@@ -62,8 +62,8 @@ const FREEZE_AFTER_MS_MIN: u64 = 1_000;
 /// An f64 has no more that mean anything.
 const DECIMALS_MAX: u8 = 15;
 const WORKER_UIDS_MAX: u32 = 65_536;
-/// As many accelerators, and as many labels, as a report has room for.
-const CAPABILITIES_MAX: usize = 32;
+/// Accelerators, and labels, that an owner may declare; a report has room for more.
+const DECLARED_MAX: usize = 32;
 /// A worker has one busy thread.
 const CPU_PERCENT_MAX: u32 = 1_000;
 
@@ -415,8 +415,8 @@ impl Config {
             (1..=NAME_BYTES_MAX).contains(&text.len()) && text.chars().all(is_plain)
         };
         let rule = format!("use 1 to {NAME_BYTES_MAX} letters, digits, '-', '_', '.', '/' or ':'");
-        if self.accelerators.len() > CAPABILITIES_MAX || self.labels.len() > CAPABILITIES_MAX {
-            return Err(format!("more than {CAPABILITIES_MAX} accelerators or labels"));
+        if self.accelerators.len() > DECLARED_MAX || self.labels.len() > DECLARED_MAX {
+            return Err(format!("more than {DECLARED_MAX} accelerators or labels"));
         }
         for (index, name) in self.accelerators.iter().enumerate() {
             if !is_name(name) {

@@ -100,7 +100,8 @@ impl Agent {
         let label =
             |(key, value): (&String, &String)| Label { key: key.clone(), value: value.clone() };
         Capabilities {
-            unavailable: self.gpio.unavailable().collect(),
+            // As many as the two lists below can name.
+            unavailable: self.gpio.unavailable().take(2 * CAPABILITIES_MAX).collect(),
             accelerators: config.accelerators.clone(),
             labels: config.labels.iter().map(label).collect(),
             sensors: sensors.take(CAPABILITIES_MAX).collect(),
@@ -110,7 +111,7 @@ impl Agent {
 
     /// Without what modules did through the guest API where there is no room for it: the
     /// rest is what people need most.
-    fn seal_report(&self, mut report: Report) -> Option<Vec<u8>> {
+    fn seal_report(&mut self, mut report: Report) -> Option<Vec<u8>> {
         let seal_it = |report: &Report| {
             let sealed = seal(Domain::Report, minicbor::to_vec(report).ok()?, &self.parts.key);
             Some(sealed).filter(|sealed| sealed.len() <= REPORT_BYTES_MAX)
@@ -119,8 +120,11 @@ impl Agent {
             return Some(sealed);
         }
         report.apps.iter_mut().for_each(|app| app.guest = None);
+        // Or the next brief report would leave out of it what nobody was told.
+        self.abridger.forget_guests();
         let sealed = seal_it(&report);
         if sealed.is_none() {
+            self.abridger.begin_anew();
             tracing::error!(apps = report.apps.len(), "the report is too long to be sent");
         }
         sealed

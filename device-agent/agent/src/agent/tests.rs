@@ -20,7 +20,7 @@ use bench::{Bench, entry, sealed_manifest, sealed_release};
 use device_protocol::{AppReport, AppState, Block, RefusalCode};
 use module_limits::LimitAction;
 use module_package::{AppEntry, BlobId, DeviceId, Manifest, ReleaseId};
-use worker_protocol::{Event as Message, LogLevel, LogLine};
+use worker_protocol::{Event as Message, GuestCall, LogLevel, LogLine};
 
 fn number(code: Option<RefusalCode>) -> Option<u16> {
     code.map(RefusalCode::number)
@@ -573,6 +573,26 @@ fn figures_for_which_a_report_has_no_room_are_left_out_and_the_rest_is_told() {
     let app = many.app("app-39");
     assert_eq!((app.state, app.guest), (AppState::Running, None));
     assert_eq!(many.report().apps.len(), 40);
+}
+
+/// A brief report leaves out what a full one has told, and not what there was no room for.
+#[test]
+fn what_a_full_report_had_no_room_for_is_not_taken_for_told() {
+    let names: Vec<String> = (0..24).map(|number| format!("app-{number}")).collect();
+    let mut was_too_long = false;
+    // Around what a report has room for.
+    for count in 18..=24 {
+        let mut bench = Bench::new();
+        bench.connect();
+        let apps: Vec<_> = names[..count].iter().map(|app| (app.as_str(), "talkative")).collect();
+        bench.deploy(1, &apps);
+        bench.advance(6_000);
+        match bench.app("app-0").guest {
+            Some(guest) => assert_eq!(guest.host_calls.len(), GuestCall::ALL.len(), "of {count}"),
+            None => was_too_long = true,
+        }
+    }
+    assert!(was_too_long);
 }
 
 /// The budget of docs/reports.md. Printed with `--nocapture`.

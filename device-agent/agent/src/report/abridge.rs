@@ -18,6 +18,13 @@ pub struct Abridger {
 }
 
 impl Abridger {
+    /// What was sent left out what modules did through the guest API, for want of room.
+    pub fn forget_guests(&mut self) {
+        if let Some((_, full)) = &mut self.full {
+            full.apps.iter_mut().for_each(|app| app.guest = None);
+        }
+    }
+
     /// The next report is a full one, whoever gets it.
     pub fn begin_anew(&mut self) {
         self.full = None;
@@ -39,14 +46,19 @@ impl Abridger {
 
 /// Whether all that a brief report leaves out is as it was.
 fn stands_still(full: &Report, report: &Report) -> bool {
-    let still = |app: &AppReport| {
-        let (app, confinement) = (app.clone(), app.confinement.clone());
-        (app.app, app.release, app.module, app.artifact, confinement, app.scheduling)
-    };
     full.builds == report.builds
         && full.scheduling == report.scheduling
         && full.apps.len() == report.apps.len()
-        && full.apps.iter().zip(&report.apps).all(|(told, app)| still(told) == still(app))
+        && full.apps.iter().zip(&report.apps).all(|(told, app)| is_same(told, app))
+}
+
+fn is_same(told: &AppReport, app: &AppReport) -> bool {
+    told.app == app.app
+        && told.release == app.release
+        && told.module == app.module
+        && told.artifact == app.artifact
+        && told.confinement == app.confinement
+        && told.scheduling == app.scheduling
 }
 
 fn shorten(app: &mut AppReport, told: &AppReport) {
