@@ -82,7 +82,7 @@ mod tests {
         let bytes = minicbor::to_vec(&some).unwrap();
         assert_eq!(minicbor::decode::<Capabilities>(&bytes).unwrap(), some);
         assert_eq!(
-            hex(&bytes),
+            hex::encode(&bytes),
             "a50081657072 6f6265 0181646c616d70 0281656e70753a78 03818264726f6f6d6468616c6c \
              048182646c616d70676e6f2063686970"
                 .replace(' ', ""),
@@ -93,9 +93,5 @@ mod tests {
         let many = Capabilities { sensors: vec![String::new(); 65], ..some.clone() };
         let long = Capabilities { accelerators: vec!["x".repeat(65)], ..some };
         assert!(!many.is_bounded() && !long.is_bounded());
-    }
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use worker_protocol::LoadFailure;
 
 /// Longest detail: 64 applications with one each fit into a report.
-const DETAIL_BYTES_MAX: usize = 300;
+pub const DETAIL_BYTES_MAX: usize = 300;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

@@ -78,7 +78,7 @@ impl Agent {
     }
 
     /// Whether the release is genuine, and whether this device can run it.
-    fn judge(&self, sealed: &[u8], entry: &AppEntry) -> Result<Rc<Release>, Refusal> {
+    fn judge(&mut self, sealed: &[u8], entry: &AppEntry) -> Result<Rc<Release>, Refusal> {
         let root = &self.parts.enrolment.root;
         let release = open_release(sealed, entry.release, root).map_err(|e| Refusal::from(&e))?;
         if release.app != entry.app {
@@ -116,7 +116,7 @@ impl Agent {
     }
 
     /// What is declared can be missing all the same.
-    fn check_lines(&self, entry: &AppEntry) -> Result<(), Refusal> {
+    fn check_lines(&mut self, entry: &AppEntry) -> Result<(), Refusal> {
         let actuators = entry.provisions.iter().flat_map(|given| &given.actuators);
         let sensors = entry.sensors.iter().map(|name| (Role::Sensor, name));
         for (role, name) in sensors.chain(actuators.map(|name| (Role::Actuator, name))) {

@@ -153,12 +153,12 @@ impl Agent {
         value
     }
 
-    fn read_sensor_now(&mut self, name: &str) -> Outcome {
+    fn read_sensor_now(&self, name: &str) -> Outcome {
         let config = &self.parts.config;
         let Some(sensor) = config.sensors.iter().find(|sensor| sensor.name() == name) else {
             return Outcome::Denied;
         };
-        match hardware::read_sensor(sensor, &config.sysfs_dir, &mut self.gpio) {
+        match hardware::read_sensor(sensor, &config.sysfs_dir, &self.gpio) {
             Ok(Some(value)) => Outcome::Number(value),
             Ok(None) => Outcome::Denied,
             Err(error) => {
@@ -176,7 +176,7 @@ impl Agent {
         if !actuator.takes(value) {
             return Outcome::OutOfRange;
         }
-        match hardware::set_actuator(actuator, value, &mut self.gpio) {
+        match hardware::set_actuator(actuator, value, &self.gpio) {
             Ok(()) => {
                 if matches!(actuator, ActuatorConfig::Simulated { .. }) {
                     self.log_line(app, "info", format!("actuator {name} set to {value}"), now);

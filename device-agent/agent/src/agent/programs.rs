@@ -3,12 +3,9 @@
 use super::Agent;
 use crate::Moment;
 use crate::install::WorkerInput;
-use crate::refusal::shorten;
+use crate::refusal::{DETAIL_BYTES_MAX, shorten};
 use module_package::{WasiProvisions, WasiRestart};
 use worker_protocol::{Restart, WasiGrants, WasiOutput};
-
-/// Longest text of an end, which may be a module's own.
-const DETAIL_BYTES_MAX: usize = 300;
 
 pub(super) fn to_grants(wasi: WasiProvisions) -> WasiGrants {
     let variables = wasi.environment.into_iter();

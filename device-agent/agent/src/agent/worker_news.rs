@@ -3,7 +3,7 @@
 use super::Agent;
 use crate::Moment;
 use crate::install::{Figures, Input, WorkerId, WorkerInput};
-use crate::refusal::{Refusal, of_limit, of_load_failure, shorten};
+use crate::refusal::{DETAIL_BYTES_MAX, Refusal, of_limit, of_load_failure, shorten};
 use crate::store::StoreError;
 use crate::workers::{WorkerNews, info_of};
 use device_protocol::{LogLine, MESSAGE_VERSION, PublishedMessage, RefusalCode, TrapReport};
@@ -177,14 +177,15 @@ impl Agent {
             Message::Trapped { export, detail, restart_in_ms, kind, place } => {
                 if let Some(release) = &slot.release {
                     let artifact = release.artifact;
-                    let (export, detail) =
-                        (shorten(export.clone(), NAME_BYTES_MAX), shorten(detail.clone(), 300));
+                    let export = shorten(export.clone(), NAME_BYTES_MAX);
+                    let detail = shorten(detail.clone(), DETAIL_BYTES_MAX);
                     let trap = TrapReport { export, kind, place, artifact, detail };
                     self.counters.note_trap(&app, trap);
                 }
                 let text = format!("{export} trapped: {detail}; restart in {restart_in_ms} ms");
                 self.log_line(app, "error", text, now);
-                Some(WorkerInput::Trapped(shorten(format!("{export}: {detail}"), 300)))
+                let detail = format!("{export}: {detail}");
+                Some(WorkerInput::Trapped(shorten(detail, DETAIL_BYTES_MAX)))
             }
             Message::Overrun { export, elapsed_ms } => {
                 let text = format!("{export} ran for {elapsed_ms} ms");

@@ -1,8 +1,8 @@
 //! Lines of GPIO chips, by the kernel's character device.
 //!
 //! A line belongs to whoever requested it, for as long as its descriptor is open. So the
-//! agent requests all that its configuration declares when it starts, and again when it is
-//! asked for one that it could not have. Chips are found by name, such as `gpiochip0`, or
+//! agent requests all that its configuration declares when it starts, and one that it could
+//! not have again whenever a module is deployed that uses it. Chips are found by name, such as `gpiochip0`, or
 //! by their label, which does not change with the order of drivers; lines by their name or
 //! their offset.
 
@@ -28,7 +28,13 @@ pub enum Role {
 /// The lines that are held, by what the owner calls them; or why one is not.
 #[derive(Debug, Default)]
 pub struct GpioLines {
-    lines: BTreeMap<(Role, String), Result<Held, String>>,
+    lines: BTreeMap<(Role, String), Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    declared: GpioLine,
+    held: Result<Held, String>,
 }
 
 #[derive(Debug)]
@@ -39,61 +45,59 @@ struct Held {
 
 impl GpioLines {
     pub fn open(config: &Config) -> Self {
-        let mut lines = BTreeMap::new();
-        for sensor in &config.sensors {
-            if let SensorConfig::Gpio(line) = sensor {
-                lines.insert((Role::Sensor, line.name.clone()), request(Role::Sensor, line));
+        let inputs = config.sensors.iter().filter_map(|sensor| match sensor {
+            SensorConfig::Gpio(line) => Some((Role::Sensor, line)),
+            _ => None,
+        });
+        let outputs = config.actuators.iter().filter_map(|actuator| match actuator {
+            ActuatorConfig::Gpio(line) => Some((Role::Actuator, line)),
+            _ => None,
+        });
+        let lines = inputs.chain(outputs).map(|(role, line)| {
+            let held = request(role, line);
+            if let Err(why) = &held {
+                tracing::warn!(line.name, "this GPIO line is not available: {why}");
             }
-        }
-        for actuator in &config.actuators {
-            if let ActuatorConfig::Gpio(line) = actuator {
-                lines.insert((Role::Actuator, line.name.clone()), request(Role::Actuator, line));
-            }
-        }
-        for ((_, name), held) in &lines {
-            if let Err(why) = held {
-                tracing::warn!(name, "this GPIO line is not available: {why}");
-            }
-        }
-        Self { lines }
+            ((role, line.name.clone()), Line { declared: line.clone(), held })
+        });
+        Self { lines: lines.collect() }
     }
 
-    /// Why a declared line is not there; `None` also for what is no line.
-    pub fn why_unavailable(&self, role: Role, name: &str) -> Option<&str> {
-        let held = self.lines.get(&(role, name.to_owned()))?;
-        held.as_ref().err().map(String::as_str)
+    /// Why a declared line is not there; `None` also for what is no line. A driver may have
+    /// come since it was last looked for.
+    pub fn why_unavailable(&mut self, role: Role, name: &str) -> Option<&str> {
+        let line = self.lines.get_mut(&(role, name.to_owned()))?;
+        if line.held.is_err() {
+            line.held = request(role, &line.declared);
+        }
+        line.held.as_ref().err().map(String::as_str)
     }
 
     /// All that are declared and not there.
     pub fn unavailable(&self) -> impl Iterator<Item = Unavailable> {
-        self.lines.iter().filter_map(|((_, name), held)| {
-            let why = held.as_ref().err()?;
+        self.lines.iter().filter_map(|((_, name), line)| {
+            let why = line.held.as_ref().err()?;
             let end = why.floor_char_boundary(REASON_BYTES_MAX);
             Some(Unavailable { name: name.clone(), why: why[..end].to_owned() })
         })
     }
 
     /// 1 where the line is active, else 0.
-    pub fn read(&mut self, line: &GpioLine) -> Result<f64, String> {
-        let held = self.held(Role::Sensor, line)?;
+    pub fn read(&self, name: &str) -> Result<f64, String> {
+        let held = self.held(Role::Sensor, name)?;
         let value = held.request.value(held.offset).map_err(|error| error.to_string())?;
         Ok(if value == Value::Active { 1.0 } else { 0.0 })
     }
 
     /// Half and more is active.
-    pub fn set(&mut self, line: &GpioLine, value: f64) -> Result<(), String> {
-        let held = self.held(Role::Actuator, line)?;
+    pub fn set(&self, name: &str, value: f64) -> Result<(), String> {
+        let held = self.held(Role::Actuator, name)?;
         held.request.set_value(held.offset, to_value(value >= 0.5)).map_err(|e| e.to_string())
     }
 
-    fn held(&mut self, role: Role, line: &GpioLine) -> Result<&Held, String> {
-        let held = self.lines.entry((role, line.name.clone()));
-        let held = held.or_insert_with(|| request(role, line));
-        // A driver may have come since.
-        if held.is_err() {
-            *held = request(role, line);
-        }
-        held.as_ref().map_err(Clone::clone)
+    fn held(&self, role: Role, name: &str) -> Result<&Held, String> {
+        let line = self.lines.get(&(role, name.to_owned())).ok_or("it is not declared")?;
+        line.held.as_ref().map_err(Clone::clone)
     }
 }
 
@@ -178,9 +182,7 @@ mod tests {
         assert!(why.contains("no GPIO chip farrier-test-chip"), "{why}");
         assert!(lines.why_unavailable(Role::Actuator, "lamp").is_some());
         assert!(lines.why_unavailable(Role::Actuator, "button").is_none(), "it is a sensor");
-        let SensorConfig::Gpio(button) = &config.sensors[0] else { panic!("{config:?}") };
-        let ActuatorConfig::Gpio(lamp) = &config.actuators[0] else { panic!("{config:?}") };
-        assert_eq!(lines.read(button), Err(why.clone()));
-        assert!(lines.set(lamp, 1.0).is_err());
+        assert_eq!(lines.read("button"), Err(why.clone()));
+        assert!(lines.set("lamp", 1.0).is_err());
     }
 }

@@ -6,7 +6,8 @@
 //! and scale may be of all channels of the kind (`in_voltage_scale`). The kernel's
 //! `Documentation/ABI/testing/sysfs-bus-iio` has the units.
 
-use super::{ENTRIES_MAX, HardwareError, on, read_number, read_text};
+use super::HardwareError;
+use super::sysfs::{named, read_number};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -64,14 +65,7 @@ fn is_missing(error: &HardwareError) -> bool {
 
 fn find(sysfs: &Path, device: &str) -> Result<PathBuf, HardwareError> {
     let dir = sysfs.join("bus/iio/devices");
-    let entries = std::fs::read_dir(&dir).map_err(on("list", &dir))?;
-    let is_called = |path: &Path, file: &str| {
-        read_text(&path.join(file)).is_ok_and(|name| name.trim() == device)
-    };
-    let mut found = entries
-        .take(ENTRIES_MAX)
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| is_called(path, "name") || is_called(path, "label"));
+    let mut found = named(&dir, &["name", "label"], device)?.into_iter();
     let Some(first) = found.next() else {
         return Err(HardwareError::NoDevice { device: device.into(), dir });
     };

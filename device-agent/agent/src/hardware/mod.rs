@@ -7,20 +7,15 @@
 
 mod gpio;
 mod iio;
+pub mod sysfs;
 
 pub use gpio::{GpioLines, Role};
 
 use crate::config::{ActuatorConfig, SensorConfig};
-use rustix::fs::OFlags;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-
-/// A number in a file, with a line break.
-const NUMBER_BYTES_MAX: u64 = 64;
-/// Entries of a directory of sysfs that are looked at.
-const ENTRIES_MAX: usize = 256;
+use sysfs::{named, on, open, read_number};
 
 #[derive(Debug, thiserror::Error)]
 pub enum HardwareError {
@@ -44,7 +39,7 @@ pub enum HardwareError {
 pub fn read_sensor(
     sensor: &SensorConfig,
     sysfs: &Path,
-    gpio: &mut GpioLines,
+    gpio: &GpioLines,
 ) -> Result<Option<f64>, HardwareError> {
     match sensor {
         SensorConfig::Simulated { .. } => Ok(None),
@@ -58,7 +53,7 @@ pub fn read_sensor(
             read_number(&dir.join("temp")).map(|milli| Some(milli / 1_000.0))
         }
         SensorConfig::Iio { device, channel, .. } => iio::read(sysfs, device, channel).map(Some),
-        SensorConfig::Gpio(line) => gpio.read(line).map(Some).map_err(HardwareError::Gpio),
+        SensorConfig::Gpio(line) => gpio.read(&line.name).map(Some).map_err(HardwareError::Gpio),
         SensorConfig::Hwmon { chip, input, .. } => {
             let path = find_chip(sysfs, chip)?.join(format!("{input}_input"));
             read_number(&path).map(|number| Some(number * hwmon_unit(input)))
@@ -74,11 +69,13 @@ pub fn read_sensor(
 pub fn set_actuator(
     actuator: &ActuatorConfig,
     value: f64,
-    gpio: &mut GpioLines,
+    gpio: &GpioLines,
 ) -> Result<(), HardwareError> {
     let (path, decimals) = match actuator {
         ActuatorConfig::Simulated { .. } => return Ok(()),
-        ActuatorConfig::Gpio(line) => return gpio.set(line, value).map_err(HardwareError::Gpio),
+        ActuatorConfig::Gpio(line) => {
+            return gpio.set(&line.name, value).map_err(HardwareError::Gpio);
+        }
         ActuatorConfig::File { path, decimals, .. } => (path, decimals),
     };
     let decimals = usize::from(*decimals);
@@ -100,55 +97,15 @@ fn hwmon_unit(input: &str) -> f64 {
 /// Numbers of chips change from start to start, their names do not.
 fn find_chip(sysfs: &Path, chip: &str) -> Result<PathBuf, HardwareError> {
     let dir = sysfs.join("class/hwmon");
-    let entries = std::fs::read_dir(&dir).map_err(on("list", &dir))?;
-    let mut chips: Vec<PathBuf> =
-        entries.take(ENTRIES_MAX).filter_map(|entry| Some(entry.ok()?.path())).collect();
-    chips.sort();
-    let is_it =
-        |path: &PathBuf| read_text(&path.join("name")).is_ok_and(|name| name.trim() == chip);
-    chips.into_iter().find(is_it).ok_or_else(|| HardwareError::NoChip { chip: chip.into(), dir })
+    let found = named(&dir, &["name"], chip)?.into_iter().next();
+    found.ok_or_else(|| HardwareError::NoChip { chip: chip.into(), dir })
 }
 
 /// The first of this type, by number.
 fn find_zone(sysfs: &Path, zone_type: &str) -> Result<PathBuf, HardwareError> {
     let dir = sysfs.join("class/thermal");
-    let entries = std::fs::read_dir(&dir).map_err(on("list", &dir))?;
-    let mut zones: Vec<PathBuf> =
-        entries.take(ENTRIES_MAX).filter_map(|entry| Some(entry.ok()?.path())).collect();
-    zones.sort();
-    let is_it =
-        |path: &PathBuf| read_text(&path.join("type")).is_ok_and(|text| text.trim() == zone_type);
-    let none = || HardwareError::NoZone { zone_type: zone_type.into(), dir };
-    zones.into_iter().find(is_it).ok_or_else(none)
-}
-
-fn read_number(path: &Path) -> Result<f64, HardwareError> {
-    let number = read_text(path)?.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-    number.ok_or_else(|| HardwareError::NoNumber { path: path.into() })
-}
-
-fn read_text(path: &Path) -> Result<String, HardwareError> {
-    let file = open(path, OpenOptions::new().read(true))?;
-    let mut text = String::new();
-    file.take(NUMBER_BYTES_MAX).read_to_string(&mut text).map_err(on("read", path))?;
-    Ok(text)
-}
-
-/// Without waiting, as a named pipe would have us do.
-fn open(path: &Path, options: &mut OpenOptions) -> Result<File, HardwareError> {
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = options.custom_flags(flags).open(path).map_err(on("open", path))?;
-    let metadata = file.metadata().map_err(on("look at", path))?;
-    if metadata.is_file() {
-        return Ok(file);
-    }
-    let source = io::Error::new(io::ErrorKind::InvalidInput, "it is no ordinary file");
-    Err(HardwareError::File { operation: "use", path: path.into(), source })
-}
-
-fn on(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HardwareError {
-    let path = path.to_owned();
-    move |source| HardwareError::File { operation, path, source }
+    let found = named(&dir, &["type"], zone_type)?.into_iter().next();
+    found.ok_or_else(|| HardwareError::NoZone { zone_type: zone_type.into(), dir })
 }
 
 #[cfg(test)]
@@ -182,8 +139,8 @@ mod tests {
         put(dir, "class/hwmon/hwmon1/power1_input", "2500000\n");
         put(dir, "class/thermal/thermal_zone1/type", "gpu-thermal\n");
         put(dir, "class/thermal/thermal_zone1/temp", "51000\n");
-        let lines = &mut GpioLines::default();
-        let mut read = |sensor| read_sensor(&sensor, dir, lines).unwrap().unwrap();
+        let lines = &GpioLines::default();
+        let read = |sensor| read_sensor(&sensor, dir, lines).unwrap().unwrap();
         assert_eq!(read(thermal(0)), 47.25);
         let typed = |zone_type: &str| SensorConfig::Thermal {
             name: "x".into(),
@@ -195,7 +152,7 @@ mod tests {
         assert_eq!(read(hwmon("nct6775", "fan2")), 1_200.0);
         assert_eq!(read(hwmon("nct6775", "power1")), 2.5);
         let error =
-            |sensor| read_sensor(&sensor, dir, &mut GpioLines::default()).unwrap_err().to_string();
+            |sensor| read_sensor(&sensor, dir, &GpioLines::default()).unwrap_err().to_string();
         assert!(error(thermal(2)).starts_with("open "), "{}", error(thermal(2)));
         assert!(error(typed("cpu")).contains("has the type cpu"));
         assert!(error(hwmon("k10temp", "temp1")).contains("no chip k10temp"));
@@ -207,7 +164,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("level");
         let sensor = SensorConfig::File { name: "level".into(), path: path.clone(), scale: 0.5 };
-        let read = || read_sensor(&sensor, Path::new("/sys"), &mut GpioLines::default());
+        let read = || read_sensor(&sensor, Path::new("/sys"), &GpioLines::default());
         assert!(read().is_err(), "it is missing");
         for (text, value) in [("7\n", 3.5), (" -1e2 ", -50.0), ("0", 0.0)] {
             fs::write(&path, text).unwrap();
@@ -232,7 +189,7 @@ mod tests {
         let sensor =
             |path: &Path| SensorConfig::File { name: "x".into(), path: path.into(), scale: 1.0 };
         for path in [pipe.as_path(), dir.path(), Path::new("/dev/zero")] {
-            let read = read_sensor(&sensor(path), Path::new("/sys"), &mut GpioLines::default());
+            let read = read_sensor(&sensor(path), Path::new("/sys"), &GpioLines::default());
             assert!(read.is_err(), "{}", path.display());
         }
     }
@@ -248,9 +205,8 @@ mod tests {
             max: 255.0,
             decimals,
         };
-        let set_actuator = |actuator: &ActuatorConfig, value| {
-            set_actuator(actuator, value, &mut GpioLines::default())
-        };
+        let set_actuator =
+            |actuator: &ActuatorConfig, value| set_actuator(actuator, value, &GpioLines::default());
         assert!(set_actuator(&actuator(0), 80.0).is_err(), "it is not made");
         fs::write(&path, "a longer text").unwrap();
         set_actuator(&actuator(0), 79.6).unwrap();

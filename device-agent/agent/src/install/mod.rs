@@ -103,8 +103,6 @@ pub enum WorkerInput {
     Displaced(String),
 }
 
-// There are a few at a time, and they are carried out at once.
-#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Find the release in the store and open it, or begin to fetch it.

@@ -18,15 +18,12 @@ pub struct Counters {
 
 #[derive(Debug, Default)]
 struct AppCounters {
+    /// Of workers that have ended, and what the agent counts itself.
     ended: Usage,
     live: BTreeMap<WorkerId, Usage>,
-    /// Values that the agent dropped for want of a connection.
-    publishes_dropped: u64,
-    /// Of these, by channel.
-    outlets_dropped: BTreeMap<String, u64>,
-    worker_restarts: u64,
     last_trap: Option<TrapReport>,
-    /// Limits for which a worker was ended.
+    /// Limits for which a worker was ended. By themselves, because the worker's own last
+    /// word comes after this and is older.
     limits: LimitHits,
 }
 
@@ -47,15 +44,15 @@ impl Counters {
 
     /// A worker that was not told to end has ended, and another will follow.
     pub fn note_restart(&mut self, app: &str) {
-        self.apps.entry(app.to_owned()).or_default().worker_restarts += 1;
+        self.apps.entry(app.to_owned()).or_default().ended.restarts += 1;
     }
 
-    /// `channel`: where the application may publish on it.
+    /// A value that went nowhere. `channel`: where the application may publish on it.
     pub fn note_dropped(&mut self, app: &str, channel: Option<&str>) {
         let app = self.apps.entry(app.to_owned()).or_default();
-        app.publishes_dropped += 1;
+        app.ended.publishes_dropped += 1;
         if let Some(channel) = channel {
-            *app.outlets_dropped.entry(channel.to_owned()).or_default() += 1;
+            outlets::add(app.ended.outlets.get_or_insert_default(), channel, 0, 1);
         }
     }
 
@@ -90,12 +87,6 @@ impl Counters {
         let Some(app) = self.apps.get(app) else { return Usage::default() };
         let mut total = app.ended.clone();
         app.live.values().for_each(|usage| add(&mut total, usage));
-        total.restarts += app.worker_restarts;
-        total.publishes_dropped += app.publishes_dropped;
-        for (channel, dropped) in &app.outlets_dropped {
-            let outlets = total.outlets.get_or_insert_default();
-            outlets::add(outlets, channel, 0, *dropped);
-        }
         if app.limits.last_limit.is_some() {
             // What ended a worker came last, unless a worker has said something since.
             let live = app.live.values().filter_map(|usage| usage.limits).next_back();

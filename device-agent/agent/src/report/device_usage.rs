@@ -25,12 +25,13 @@ struct WorkerSample {
 impl DeviceMeter {
     /// Reads everything; what cannot be read counts as it did before, or as 0.
     pub fn measure(&mut self, workers: &[(WorkerId, u32)], store_bytes: u64) -> DeviceUsage {
+        // Several workers can be one process, which is looked at once.
+        let mut seen = BTreeMap::new();
         for (worker, pid) in workers {
-            if let Some(sample) = sample_process(*pid) {
+            if let Some(sample) = *seen.entry(*pid).or_insert_with(|| sample_process(*pid)) {
                 self.live.insert(*worker, sample);
             }
         }
-        // Several workers can be one process.
         let by_pid: BTreeMap<u32, u64> =
             self.live.values().map(|sample| (sample.pid, sample.cpu_us)).collect();
         let workers_cpu_us: u64 = by_pid.values().sum();

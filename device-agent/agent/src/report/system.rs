@@ -1,14 +1,10 @@
 //! The device as a whole: load, temperature, storage, uptime.
 
+use crate::hardware::sysfs::{entries, read_text};
 use device_protocol::{LoadReport, SystemReport};
 use procfs::Current;
-use std::fs::{self, File};
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Thermometers that are looked at.
-const ENTRIES_MAX: usize = 64;
-const NUMBER_BYTES_MAX: u64 = 32;
 /// Beyond these a driver has said something else than a temperature.
 const MILLI_C: std::ops::RangeInclusive<i32> = -100_000..=200_000;
 
@@ -34,33 +30,25 @@ fn load() -> Option<LoadReport> {
 
 /// Of the hottest thermal zone; of the hottest sensor of a chip where there are no zones.
 fn temperature(sysfs: &Path) -> Option<i32> {
-    let zones = entries(&sysfs.join("class/thermal"), "thermal_zone");
+    let zones = entries(&sysfs.join("class/thermal"), "thermal_zone").unwrap_or_default();
     let hottest = zones.iter().filter_map(|zone| read_milli_c(&zone.join("temp"))).max();
     hottest.or_else(|| {
-        let chips = entries(&sysfs.join("class/hwmon"), "hwmon").into_iter();
-        let inputs = chips.flat_map(|chip| entries(&chip, "temp"));
+        let chips = entries(&sysfs.join("class/hwmon"), "hwmon").unwrap_or_default().into_iter();
+        let inputs = chips.flat_map(|chip| entries(&chip, "temp").unwrap_or_default());
         let inputs = inputs.filter(|input| input.to_string_lossy().ends_with("_input"));
         inputs.filter_map(|input| read_milli_c(&input)).max()
     })
 }
 
-fn entries(dir: &Path, prefix: &str) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else { return vec![] };
-    let named = entries
-        .filter_map(|entry| entry.ok())
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
-    named.take(ENTRIES_MAX).map(|entry| entry.path()).collect()
-}
-
 fn read_milli_c(path: &Path) -> Option<i32> {
-    let mut text = String::new();
-    File::open(path).ok()?.take(NUMBER_BYTES_MAX).read_to_string(&mut text).ok()?;
+    let text = read_text(path).ok()?;
     text.trim().parse().ok().filter(|milli_c| MILLI_C.contains(milli_c))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn this_machine_is_measured() {

@@ -41,14 +41,17 @@ pub struct Room {
 impl Room {
     /// Writable memory of the process.
     pub fn data_bytes_max(self) -> u64 {
-        let artifact = self.artifact_bytes.saturating_mul(ARTIFACT_COPIES);
-        self.memory_bytes_max.saturating_add(artifact).saturating_add(OWN_BYTES)
+        self.guest_bytes().saturating_add(OWN_BYTES)
     }
 
     /// What one module adds to a process that runs others already.
     pub fn module_bytes(self) -> u64 {
-        let own = self.data_bytes_max() - OWN_BYTES.min(self.data_bytes_max());
-        own.saturating_add(MODULE_OWN_BYTES)
+        self.guest_bytes().saturating_add(MODULE_OWN_BYTES)
+    }
+
+    fn guest_bytes(self) -> u64 {
+        let artifact = self.artifact_bytes.saturating_mul(ARTIFACT_COPIES);
+        self.memory_bytes_max.saturating_add(artifact)
     }
 }
 

@@ -3,7 +3,6 @@
 use super::process::Patience;
 use crate::install::WorkerId;
 use std::collections::BTreeMap;
-use std::time::Duration;
 use tokio::time::Instant;
 use worker_protocol::{Command, Event as Message, GuestId};
 
@@ -93,9 +92,8 @@ impl Crew {
     }
 
     /// When the process has broken its word to one of them.
-    pub fn deadline(&self) -> Instant {
-        let far = Instant::now() + Duration::from_secs(3_600);
-        self.members.values().map(|member| member.watch.deadline()).min().unwrap_or(far)
+    pub fn deadline(&self) -> Option<Instant> {
+        self.members.values().filter_map(|member| member.watch.deadline()).min()
     }
 
     /// Each with whether it is to be blamed that the process is gone. Where nobody is
@@ -134,11 +132,9 @@ impl Watch {
                 self.usage_by.get_or_insert(now + self.patience.answer);
             }
             Command::Stop => {
-                self.is_ending = true;
                 self.stop_by.get_or_insert(now + self.patience.stop);
             }
             Command::Unload => {
-                self.is_ending = true;
                 self.stop_by.get_or_insert(now + self.patience.unload);
             }
             Command::RunChecks { .. }
@@ -162,10 +158,9 @@ impl Watch {
         }
     }
 
-    fn deadline(&self) -> Instant {
+    fn deadline(&self) -> Option<Instant> {
         let usage_by = if self.load_by.is_some() { None } else { self.usage_by };
-        let earliest = [usage_by, self.load_by, self.stop_by].into_iter().flatten().min();
-        earliest.unwrap_or_else(|| Instant::now() + Duration::from_secs(3_600))
+        [usage_by, self.load_by, self.stop_by].into_iter().flatten().min()
     }
 }
 

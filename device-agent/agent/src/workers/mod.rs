@@ -110,7 +110,6 @@ pub struct ProcessWorkers {
 
 struct LiveProcess {
     orders: mpsc::Sender<Order>,
-    orders_max: usize,
     pid: Option<u32>,
     surroundings: Vec<String>,
     /// Of modules that share it.
@@ -172,11 +171,10 @@ impl ProcessWorkers {
         let guest = if group.is_some() { GuestId(1) } else { GuestId::ONLY };
         let news = process::NewsSender(self.events.clone());
         let first = (guest, worker, app.to_owned());
-        let beginning = Beginning { started, orders: orders_rx, orders_max, news, first };
+        let beginning = Beginning { started, orders: orders_rx, news, first };
         tokio::spawn(process::supervise(beginning));
         let process = LiveProcess {
             orders,
-            orders_max,
             pid,
             surroundings,
             group: group.map(str::to_owned),
@@ -259,7 +257,7 @@ impl Workers for ProcessWorkers {
     fn offer(&mut self, worker: WorkerId, command: Command) {
         let Some(live) = self.live.get(&worker).filter(|live| !live.is_ending) else { return };
         let Some(process) = self.processes.get(&live.process) else { return };
-        if process.orders.capacity() > process.orders_max / 2 {
+        if process.orders.capacity() > process.orders.max_capacity() / 2 {
             // Full or gone: dropped in either case.
             let _ = process.orders.try_send(Order::Offer(live.guest, Box::new(command)));
         }

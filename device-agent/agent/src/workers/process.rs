@@ -79,15 +79,13 @@ impl NewsSender {
 pub struct Beginning {
     pub started: Result<Started, Refusal>,
     pub orders: mpsc::Receiver<Order>,
-    pub orders_max: usize,
     pub news: NewsSender,
     pub first: (GuestId, WorkerId, String),
 }
 
 /// Runs until the process is gone.
 pub async fn supervise(beginning: Beginning) {
-    let Beginning { started, mut orders, orders_max, news, first: (guest, worker, app) } =
-        beginning;
+    let Beginning { started, mut orders, news, first: (guest, worker, app) } = beginning;
     let mut started = match started {
         Ok(started) => started,
         Err(refusal) => return news.send(worker, WorkerNews::NotStarted(refusal)).await,
@@ -98,7 +96,7 @@ pub async fn supervise(beginning: Beginning) {
     let mut crew = Crew::new((guest, worker, app), patience);
     let result = match socket.and_then(|()| UnixStream::from_std(started.socket)) {
         Ok(socket) => {
-            let mut talk = Talk { crew: &mut crew, patience, orders_max, hello: None, news: &news };
+            let mut talk = Talk { crew: &mut crew, patience, hello: None, news: &news };
             talk.converse(socket, &mut orders).await
         }
         Err(e) => Err(Failure::NoHello(e.to_string())),
@@ -164,7 +162,6 @@ enum Failure {
 struct Talk<'a> {
     crew: &'a mut Crew,
     patience: Patience,
-    orders_max: usize,
     hello: Option<Hello>,
     news: &'a NewsSender,
 }
@@ -188,7 +185,7 @@ impl Talk<'_> {
         }
         self.hello = Some(hello);
 
-        let (frames, frames_rx) = mpsc::channel(self.orders_max);
+        let (frames, frames_rx) = mpsc::channel(orders.max_capacity());
         let writer = tokio::spawn(write_frames(write, frames_rx));
         let result = self.exchange(&mut reader, orders, frames).await;
         writer.abort();
@@ -245,14 +242,14 @@ impl Talk<'_> {
                         if let Some(done) = self.hear(guest, message).await {
                             return Ok(done);
                         }
-                        if self.crew.deadline() + TALK_WITHIN < Instant::now() {
+                        if self.is_over_by(TALK_WITHIN) {
                             return self.give_up();
                         }
                     }
                     Err(_) if self.crew.is_stopping() => return Ok(Done::Closed),
                     Err(e) => return Err(Failure::Later(e.to_string())),
                 },
-                () = sleep_until(deadline) => return self.give_up(),
+                () = sleep_until_some(deadline) => return self.give_up(),
             }
         }
     }
@@ -267,7 +264,7 @@ impl Talk<'_> {
                 return Ok(None);
             }
             Order::Offer(guest, command) => {
-                if frames.capacity() > self.orders_max / 2 {
+                if frames.capacity() > frames.max_capacity() / 2 {
                     let _ = frames.try_send((guest, *command));
                 }
                 return Ok(None);
@@ -310,11 +307,23 @@ impl Talk<'_> {
         }
     }
 
+    fn is_over_by(&self, more: Duration) -> bool {
+        self.crew.deadline().is_some_and(|deadline| deadline + more < Instant::now())
+    }
+
     fn give_up(&self) -> Result<Done, Failure> {
         if self.crew.is_stopping() {
             return Ok(Done::Forced);
         }
         Err(Failure::Later("it did not answer in time".into()))
+    }
+}
+
+/// For ever where there is no such moment.
+async fn sleep_until_some(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 
