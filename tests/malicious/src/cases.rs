@@ -64,6 +64,7 @@ impl Case {
             is_metered: self.is_metered,
             limits: self.limits,
             interval_ms: self.interval_ms,
+            is_shared: false,
         })
     }
 }

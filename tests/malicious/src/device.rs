@@ -17,7 +17,8 @@ use harness::{DeviceClass, Kit};
 use module_package::{
     Accepted, AppEntry, ArtifactId, BLOCK_BYTES, BlobId, CompilePolicy, DOCUMENT_VERSION, DeviceId,
     Domain, METERING_GAS, Manifest, ManifestId, ModuleId, NO_POLICY, Release, ReleaseId,
-    ReleaseLimits, ReleaseTarget, Root, RootId, Signer, TrustedRoot, open, seal, seal_root,
+    ReleaseLimits, ReleaseTarget, Root, RootId, SharedWith, Sharing, Signer, TrustedRoot, open,
+    seal, seal_root,
 };
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -38,6 +39,8 @@ pub struct Program {
     pub is_metered: bool,
     pub limits: ReleaseLimits,
     pub interval_ms: u32,
+    /// Whether it is in one process with all others that say so.
+    pub is_shared: bool,
 }
 
 /// What the device said.
@@ -243,7 +246,7 @@ fn put(store: &mut Store, program: &Program) -> anyhow::Result<AppEntry> {
         deployment: 1,
         health_window_ms: None,
         provisions: None,
-        sharing: None,
+        sharing: program.is_shared.then_some(Sharing { with: SharedWith::Everybody, priority: 0 }),
     })
 }
 

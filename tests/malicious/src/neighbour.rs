@@ -26,6 +26,7 @@ pub fn program() -> anyhow::Result<Program> {
         is_metered: false,
         limits: ReleaseLimits { publishes_per_s_max: 1_000, ..crate::cases::limits() },
         interval_ms: INTERVAL.as_millis() as u32,
+        is_shared: false,
     })
 }
 

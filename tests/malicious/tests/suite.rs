@@ -1,6 +1,7 @@
 //! Every attack ends as it has to, soon; the agent lives, and the neighbour goes on.
 
 use anyhow::{Context, ensure};
+use device_protocol::{AppReport, AppState, RefusalCode};
 use harness::Kit;
 use malicious::cases::{Case, End};
 use malicious::device::{Device, Program, Said};
@@ -72,5 +73,81 @@ fn await_ends(device: &Device, batch: &[Case]) -> anyhow::Result<()> {
         last =
             report.apps.iter().filter(|app| names.contains(&app.app.as_str())).cloned().collect();
     }
+    Ok(())
+}
+
+/// Of the attacks, some that only the end of the process ends.
+const COST_THE_PROCESS: [&str; 5] =
+    ["loop-empty", "loop-in-init", "loop-in-start", "loop-calling-out", "grow-for-ever"];
+
+/// And some of each kind that end alone.
+const END_ALONE: [&str; 11] = [
+    "metered-loop-empty",
+    "gas-rate-restart",
+    "grow-by-all",
+    "grow-and-touch",
+    "table-bomb",
+    "read-far-behind",
+    "recursion",
+    "flood-log-rate-stop",
+    "unreachable",
+    "import-unknown",
+    "all-pages",
+];
+
+/// In the neighbour's own process, one after the other. What costs the process is held
+/// against the attacker alone: the neighbour is started again, and nothing is counted.
+#[test]
+fn a_neighbour_in_the_same_process_is_back_after_every_attack() -> anyhow::Result<()> {
+    let mut cases = attacks::all();
+    let names = [&COST_THE_PROCESS[..], &END_ALONE].concat();
+    cases.retain(|case| names.contains(&case.name.as_str()));
+    ensure!(cases.len() == names.len(), "an attack has another name");
+    let mut programs = vec![neighbour::program()?];
+    for case in &cases {
+        programs.push(case.program()?);
+    }
+    programs.iter_mut().for_each(|program| program.is_shared = true);
+    let mut device = Device::start(&Kit::for_tests()?, &programs)?;
+    device.run_only(&[neighbour::NAME])?;
+    let mut before = device.wait_for(neighbour::NAME, WITHIN, |report| report.calls > 10)?;
+    for case in &cases {
+        device.run_only(&[&case.name, neighbour::NAME])?;
+        await_ends(&device, std::slice::from_ref(case))?;
+        let had = before.company.clone().context("it shares a process")?;
+        let costs = u32::from(COST_THE_PROCESS.contains(&case.name.as_str()));
+        let is_back = |now: &AppReport| {
+            let displaced = now.company.as_ref().map(|company| company.displaced);
+            now.state == AppState::Running && displaced == Some(had.displaced + costs)
+        };
+        let back = device.wait_for(neighbour::NAME, WITHIN, is_back).context(case.name.clone())?;
+        let now = device.wait_for(neighbour::NAME, WITHIN, |now| now.calls > back.calls + 5)?;
+        let has = now.company.clone().context("it still shares one")?;
+        ensure!((has.pid == had.pid) == (costs == 0), "{}: {had:?}, {now:?}", case.name);
+        ensure!((now.restarts, now.traps) == (0, 0), "{}: {now:?}", case.name);
+        before = now;
+    }
+    ensure!(device.is_alive(), "the agent has ended");
+    Ok(())
+}
+
+/// With the action that starts it again it brings the process down each time, until the
+/// device has had enough of it.
+#[test]
+fn one_that_brings_its_process_down_again_and_again_is_quarantined_alone() -> anyhow::Result<()> {
+    let mut case = attacks::all().into_iter().find(|case| case.name == "loop-restarted");
+    let case = case.as_mut().context("the attack is there")?;
+    case.end = End::Stopped(RefusalCode::CrashLoop);
+    let mut programs = [neighbour::program()?, case.program()?];
+    programs.iter_mut().for_each(|program| program.is_shared = true);
+    let mut device = Device::start(&Kit::for_tests()?, &programs)?;
+    device.run_only(&[&case.name, neighbour::NAME])?;
+    await_ends(&device, std::slice::from_ref(case))?;
+    let is_back = |now: &AppReport| {
+        now.state == AppState::Running && now.company.as_ref().is_some_and(|c| c.displaced == 5)
+    };
+    let back = device.wait_for(neighbour::NAME, WITHIN, is_back)?;
+    let now = device.wait_for(neighbour::NAME, WITHIN, |now| now.calls > back.calls + 5)?;
+    ensure!((now.restarts, now.traps, now.refusal) == (0, 0, None), "{now:?}");
     Ok(())
 }
