@@ -1,8 +1,9 @@
 //! What `farrier deploy` gives a module through WASI.
 
+use crate::commands::deploy::parse_bytes;
 use crate::failure::{Exit, Failure};
 use clap::{Args, ValueEnum};
-use gateway_api::{Wasi, WasiRestart, WasiStdout};
+use gateway_api::{Wasi, WasiDirectory, WasiRestart, WasiStdout};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Args)]
@@ -23,6 +24,10 @@ pub struct WasiArgs {
     /// Whether it gets random bytes; has to be said if it imports them
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     random: Option<bool>,
+    /// A directory of its own and what it may hold (/data=own:64KiB), or one of the devices'
+    /// by its owner's name for it (/site=site, or /site=site:ro to read only)
+    #[arg(long = "dir", value_name = "GUEST=WHAT", value_parser = parse_directory)]
+    directories: Vec<WasiDirectory>,
     /// What follows its end [default: on-failure]
     #[arg(long, value_name = "WHEN")]
     restart: Option<Restart>,
@@ -63,6 +68,7 @@ impl WasiArgs {
                 Restart::Never => WasiRestart::Never,
                 Restart::Always => WasiRestart::Always,
             }),
+            directories: self.directories.clone(),
         };
         Ok((wasi != Wasi::default()).then_some(wasi))
     }
@@ -79,8 +85,28 @@ pub fn in_words(wasi: &Wasi) -> String {
     words.extend(wasi.stdout.map(|WasiStdout::Log| "stdout to the log".to_owned()));
     words.extend(wasi.clock.filter(|is| *is).map(|_| "clock".to_owned()));
     words.extend(wasi.random.filter(|is| *is).map(|_| "random".to_owned()));
+    words.extend(wasi.directories.iter().map(|directory| match &directory.host {
+        Some(host) => format!("{} is the device's {host}", directory.guest),
+        None => format!("{} of its own", directory.guest),
+    }));
     words.extend(wasi.restart.map(|restart| format!("restart {}", restart.as_str())));
     words.join(", ")
+}
+
+fn parse_directory(text: &str) -> Result<WasiDirectory, String> {
+    let (guest, what) = text.split_once('=').ok_or("give a path, '=' and what is there")?;
+    let directory = WasiDirectory { guest: guest.to_owned(), ..WasiDirectory::default() };
+    Ok(match what.split_once(':') {
+        Some(("own", bytes)) => {
+            let bytes = u32::try_from(parse_bytes(bytes)?).map_err(|_| "more than 64MiB")?;
+            WasiDirectory { private_bytes: Some(bytes), ..directory }
+        }
+        Some((name, "ro")) => {
+            WasiDirectory { host: Some(name.to_owned()), read_only: true, ..directory }
+        }
+        Some((_, other)) => return Err(format!("{other:?} is neither \"ro\" nor of own:BYTES")),
+        None => WasiDirectory { host: Some(what.to_owned()), ..directory },
+    })
 }
 
 pub fn parse_variable(text: &str) -> Result<(String, String), String> {

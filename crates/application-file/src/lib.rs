@@ -40,7 +40,7 @@ mod wasi;
 pub use error::{FileError, Place};
 pub use model::{
     ApplicationFile, Build, Channel, Devices, Direction, Isolation, Located, Module, Placement,
-    Scope, Source, Wasi, WasiRestart,
+    Scope, Source, Wasi, WasiDirectory, WasiRestart,
 };
 pub use names::{is_capability, is_link_name, is_name, nearest};
 

@@ -92,6 +92,16 @@ pub struct Wasi {
     pub clock: Option<bool>,
     pub random: Option<bool>,
     pub restart: Option<WasiRestart>,
+    pub directories: Vec<WasiDirectory>,
+}
+
+/// One of the module's own, or one of the device's by its owner's name for it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WasiDirectory {
+    pub guest: String,
+    pub private_bytes: Option<u32>,
+    pub host: Option<String>,
+    pub read_only: bool,
 }
 
 /// What follows the end of a program.

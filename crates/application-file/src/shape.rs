@@ -298,6 +298,32 @@ pub struct Wasi {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub restart: Option<Spanned<String>>,
+    /// Directories in which it may work: at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<WasiDirectory>")]
+    pub directories: Vec<Spanned<WasiDirectory>>,
+}
+
+/// A directory: `private_bytes` makes it one of the module's own, `host` one of the
+/// device's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WasiDirectory {
+    /// Where the program finds it, such as "/data".
+    #[schemars(with = "String")]
+    pub guest: Spanned<String>,
+    /// What it may hold in bytes, up to 67,108,864. It survives new versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u32>")]
+    pub private_bytes: Option<Spanned<u32>>,
+    /// The name that the device's owner has given to one of its directories.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub host: Option<Spanned<String>>,
+    /// Whether one of the device's is only read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<bool>")]
+    pub read_only: Option<Spanned<bool>>,
 }
 
 /// One known-answer step: `write`, `read`, or `call` with `args` and `expect`.

@@ -1,11 +1,16 @@
 //! What a module may reach through WASI: bounds of what is written under `[module.wasi]`.
 
 use crate::error::{Errors, excerpt};
-use crate::model::{Located, Wasi, WasiRestart};
+use crate::model::{Located, Wasi, WasiDirectory, WasiRestart};
+use crate::names::{GRANT_NAME_RULE, is_grant_name};
 use crate::shape;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use toml::Spanned;
 
+const DIRECTORIES_MAX: usize = 8;
+const GUEST_PATH_BYTES_MAX: usize = 128;
+const PRIVATE_BYTES: RangeInclusive<u32> = 1..=64 * 1024 * 1024;
 const STRINGS_MAX: usize = 32;
 const STRING_BYTES_MAX: usize = 512;
 const STRINGS_BYTES_MAX: usize = 4 * 1024;
@@ -20,6 +25,7 @@ pub fn read(wasi: &Spanned<shape::Wasi>, errors: &mut Errors<'_>) -> Located<Was
         clock: wasi.clock,
         random: wasi.random,
         restart: wasi.restart.as_ref().map(|restart| to_restart(restart, errors)),
+        directories: to_directories(&wasi.directories, errors),
     };
     Located { value, at }
 }
@@ -94,6 +100,80 @@ fn is_log(stdout: &Spanned<String>, errors: &mut Errors<'_>) -> bool {
         errors.add(&stdout.span(), what);
     }
     is_log
+}
+
+fn to_directories(
+    directories: &[Spanned<shape::WasiDirectory>],
+    errors: &mut Errors<'_>,
+) -> Vec<WasiDirectory> {
+    if let Some(surplus) = directories.get(DIRECTORIES_MAX) {
+        let count = directories.len();
+        let what = format!("there are {count} directories, and {DIRECTORIES_MAX} are the most");
+        errors.add(&surplus.span(), what);
+    }
+    for (index, directory) in directories.iter().enumerate() {
+        check_directory(directory, errors);
+        let guest = &directory.get_ref().guest;
+        let is_same = |other: &Spanned<shape::WasiDirectory>| {
+            other.get_ref().guest.get_ref() == guest.get_ref()
+        };
+        if directories[..index].iter().any(is_same) {
+            let what = format!("there is a directory at {:?} already", excerpt(guest.get_ref()));
+            errors.add(&guest.span(), what);
+        }
+    }
+    let to_directory = |directory: &Spanned<shape::WasiDirectory>| {
+        let directory = directory.get_ref();
+        WasiDirectory {
+            guest: directory.guest.get_ref().clone(),
+            private_bytes: directory.private_bytes.as_ref().map(|bytes| *bytes.get_ref()),
+            host: directory.host.as_ref().map(|host| host.get_ref().clone()),
+            read_only: directory.read_only.as_ref().is_some_and(|only| *only.get_ref()),
+        }
+    };
+    directories.iter().map(to_directory).collect()
+}
+
+fn check_directory(directory: &Spanned<shape::WasiDirectory>, errors: &mut Errors<'_>) {
+    let shape::WasiDirectory { guest, private_bytes, host, read_only } = directory.get_ref();
+    let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(char::is_control);
+    let is_path = guest.get_ref().strip_prefix('/').is_some_and(|rest| {
+        rest.len() < GUEST_PATH_BYTES_MAX && (rest.is_empty() || rest.split('/').all(is_name))
+    });
+    if !is_path {
+        let what = format!(
+            "{:?} is no path for a directory: begin it with '/', without empty parts, '.' and '..', \
+             in at most {GUEST_PATH_BYTES_MAX} bytes",
+            excerpt(guest.get_ref())
+        );
+        errors.add(&guest.span(), what);
+    }
+    if private_bytes.is_some() == host.is_some() {
+        let what = "give either private_bytes, for a directory of its own, or host, the name of one \
+                    of the device's";
+        errors.add_absence(&directory.span(), what);
+    }
+    if let Some(bytes) = private_bytes
+        && !PRIVATE_BYTES.contains(bytes.get_ref())
+    {
+        let what = format!(
+            "private_bytes is {}; it has to be {} to {}",
+            bytes.get_ref(),
+            PRIVATE_BYTES.start(),
+            PRIVATE_BYTES.end()
+        );
+        errors.add(&bytes.span(), what);
+    }
+    if let Some(host) = host
+        && !is_grant_name(host.get_ref())
+    {
+        let what = format!("{:?} is no name: {GRANT_NAME_RULE}", excerpt(host.get_ref()));
+        errors.add(&host.span(), what);
+    }
+    if let (Some(read_only), Some(_)) = (read_only, private_bytes) {
+        let what = "read_only goes with host; a directory of its own would stay empty";
+        errors.add(&read_only.span(), what);
+    }
 }
 
 fn to_restart(restart: &Spanned<String>, errors: &mut Errors<'_>) -> WasiRestart {

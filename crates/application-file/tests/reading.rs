@@ -402,6 +402,10 @@ stdout = "log"
 clock = true
 random = false
 restart = "always"
+directories = [
+    { guest = "/data", private_bytes = 65_536 },
+    { guest = "/site", host = "site", read_only = true },
+]
 "#;
 
 #[test]
@@ -412,6 +416,9 @@ fn what_a_module_may_reach_through_wasi_is_said_one_by_one() {
     assert_eq!(wasi.environment["LANG"], "de");
     assert_eq!((wasi.stdout_to_log, wasi.clock, wasi.random), (true, Some(true), Some(false)));
     assert_eq!(wasi.restart, Some(WasiRestart::Always));
+    let [own, site] = wasi.directories.as_slice() else { panic!("{wasi:?}") };
+    assert_eq!((own.guest.as_str(), own.private_bytes), ("/data", Some(65_536)));
+    assert_eq!((site.host.as_deref(), site.read_only), (Some("site"), true));
     let without = WASI.split("[module.wasi]").next().unwrap();
     assert_eq!(read(without).unwrap().modules[0].wasi, None);
     let empty = format!("{without}[module.wasi]\n");
@@ -434,6 +441,19 @@ fn what_is_wrong_about_wasi_is_said_with_its_place() {
             13:10: stdout cannot go to "file"; give "log", or leave it out to deny it
             14:1: there is no field "clocks" here; did you mean "clock"?
             16:11: restart is "often"; there are "on-failure", "never" and "always"
+        "#]],
+    );
+    let wrong = WASI
+        .replace("\"/data\"", "\"data\"")
+        .replace("65_536", "0, read_only = true")
+        .replace("host = \"site\", ", "");
+    refused(
+        &wrong,
+        expect![[r#"
+            18:15: "data" is no path for a directory: begin it with '/', without empty parts, '.' and '..', in at most 128 bytes
+            18:39: private_bytes is 0; it has to be 1 to 67108864
+            18:54: read_only goes with host; a directory of its own would stay empty
+            19:5: give either private_bytes, for a directory of its own, or host, the name of one of the device's
         "#]],
     );
     let long = WASI.replace("--short", &"x".repeat(513));

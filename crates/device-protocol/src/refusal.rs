@@ -92,6 +92,7 @@ refusals! {
     65 SchedulingNotAllowed "The module asks for a class, a processor or a weight that the device's owner does not allow." "Deploy without it, or allow it in the table [scheduling] of the agent's configuration (docs/real-time.md).";
     66 RealTimeFull "The real-time modules together ask for more processor time than the device's owner allows." "Ask for less run time or a longer period, remove another real-time module, or raise scheduling.utilization_percent_max.";
     67 SchedulingNotGiven "The device's kernel did not give the module what it is allowed to have." "See the detail: the agent may lack CAP_SYS_NICE, or the kernel's own admission test has no room. The module does not run instead as best-effort.";
+    75 FilesNotGranted "The applications want more room for files than the device's owner allows." "Deploy with smaller directories, or raise app_files_bytes_max in the device's configuration.";
     80 NotPlaced "The device does not have an accelerator or a label that the application asks for." "Declare it in the device's configuration, or deploy elsewhere.";
 }
 

@@ -5,6 +5,8 @@
 use crate::{AppSample, Artifact, Deployment, Device, DeviceSample, LogLine, Module, Published};
 use serde::{Deserialize, Serialize};
 
+// Most events are of the large kinds, and each is soon gone.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "kebab-case")]

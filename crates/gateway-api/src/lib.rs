@@ -116,7 +116,7 @@ pub use module_limits::{Limit, LimitAction, LimitActions, LimitError};
 pub use module_traps::{TrapCount, TrapKind};
 pub use placement::{AskedOfDevices, Placement};
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemCode};
-pub use provisions::{Provisions, Wasi, WasiRestart, WasiStdout};
+pub use provisions::{Provisions, Wasi, WasiDirectory, WasiRestart, WasiStdout};
 pub use scheduling::{
     Allowance, InForce, Policy, RealTime, Scheduling, Spread, TickReport, TickWindow,
 };

@@ -47,6 +47,28 @@ pub struct Wasi {
     /// What follows the end of a program; `on-failure` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<WasiRestart>,
+    /// Directories in which it may work, at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub directories: Vec<WasiDirectory>,
+}
+
+/// Either `private_bytes` or `host` says what it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct WasiDirectory {
+    /// Where the program finds it, such as `/data`.
+    pub guest: String,
+    /// One of the module's own on each device, and what it may hold, up to 67,108,864. It
+    /// survives new versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_bytes: Option<u32>,
+    /// One of the device's, by the name that its owner has given it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Of one of the device's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -58,7 +58,9 @@ pub use seal::{Domain, PublicKey, SealError, Signer, open, read_unverified, seal
 pub use sharing::{PRIORITY_MAX, SharedWith, Sharing};
 pub use signers::{payload_of, signers_of};
 pub use wasi::{
-    WASI_STRING_BYTES_MAX, WASI_STRINGS_BYTES_MAX, WASI_STRINGS_MAX, WasiProvisions, WasiRestart,
+    WASI_DIRECTORIES_MAX, WASI_DIRECTORY_BYTES_MAX, WASI_GUEST_PATH_BYTES_MAX,
+    WASI_STRING_BYTES_MAX, WASI_STRINGS_BYTES_MAX, WASI_STRINGS_MAX, WasiDirectory, WasiPlace,
+    WasiProvisions, WasiRestart,
 };
 
 /// The version that every document carries first.

@@ -29,6 +29,43 @@ pub struct WasiProvisions {
     /// What follows the end of a program, where it is not the usual.
     #[n(5)]
     pub restart: Option<WasiRestart>,
+    #[cbor(n(6), skip_if = "Vec::is_empty")]
+    pub directories: Vec<WasiDirectory>,
+}
+
+/// Most directories of one module.
+pub const WASI_DIRECTORIES_MAX: usize = 8;
+/// Longest path by which a program finds one.
+pub const WASI_GUEST_PATH_BYTES_MAX: usize = 128;
+/// Most that one of a module's own may hold.
+pub const WASI_DIRECTORY_BYTES_MAX: u32 = 64 * 1024 * 1024;
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(array)]
+pub struct WasiDirectory {
+    /// Where the program finds it.
+    #[n(0)]
+    pub guest: String,
+    #[n(1)]
+    pub place: WasiPlace,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum WasiPlace {
+    /// Of this module alone, on the device's disk.
+    #[n(0)]
+    Private {
+        #[n(0)]
+        bytes_max: u32,
+    },
+    /// One that the device's owner has given this name.
+    #[n(1)]
+    Host {
+        #[n(0)]
+        name: String,
+        #[n(1)]
+        read_only: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
@@ -62,8 +99,48 @@ impl WasiProvisions {
                 return Err(format!("the environment has {key:?} twice"));
             }
         }
-        Ok(())
+        check_directories(&self.directories)
     }
+}
+
+fn check_directories(directories: &[WasiDirectory]) -> Result<(), String> {
+    if directories.len() > WASI_DIRECTORIES_MAX {
+        let count = directories.len();
+        return Err(format!("there are {count} directories; the most is {WASI_DIRECTORIES_MAX}"));
+    }
+    for (index, WasiDirectory { guest, place }) in directories.iter().enumerate() {
+        if !is_guest_path(guest) {
+            return Err(format!(
+                "{guest:?} is no path for a directory: it begins with '/', has at most \
+                 {WASI_GUEST_PATH_BYTES_MAX} bytes, and no part of it is empty, '.' or '..'"
+            ));
+        }
+        if directories[..index].iter().any(|other| other.guest == *guest) {
+            return Err(format!("there are two directories at {guest:?}"));
+        }
+        match place {
+            WasiPlace::Private { bytes_max }
+                if !(1..=WASI_DIRECTORY_BYTES_MAX).contains(bytes_max) =>
+            {
+                return Err(format!(
+                    "the directory {guest:?} is to hold {bytes_max} bytes; it needs 1 to \
+                     {WASI_DIRECTORY_BYTES_MAX}"
+                ));
+            }
+            WasiPlace::Host { name, .. } if name.is_empty() || name.len() > 64 => {
+                return Err(format!("the directory {guest:?} needs a name of 1 to 64 bytes"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The root, or names after slashes.
+fn is_guest_path(path: &str) -> bool {
+    let is_name = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(char::is_control);
+    let Some(rest) = path.strip_prefix('/') else { return false };
+    path.len() <= WASI_GUEST_PATH_BYTES_MAX && (rest.is_empty() || rest.split('/').all(is_name))
 }
 
 fn check_strings<'a>(
@@ -106,6 +183,7 @@ mod tests {
             clock: None,
             random: Some(true),
             restart: Some(WasiRestart::Always),
+            directories: vec![],
         };
         let bytes = minicbor::to_vec(&wasi).unwrap();
         assert_eq!(hex::encode(&bytes), "a50081622d7601818262545a6355544302f504f50502");
@@ -114,6 +192,33 @@ mod tests {
         let bytes = minicbor::to_vec(&provisions).unwrap();
         assert!(hex::encode(&bytes).starts_with("a1181ea5"));
         assert_eq!(minicbor::decode::<Provisions>(&bytes).unwrap(), provisions);
+    }
+
+    #[test]
+    fn directories_have_paths_names_and_bounds() {
+        let private = |guest: &str, bytes_max| WasiDirectory {
+            guest: guest.into(),
+            place: WasiPlace::Private { bytes_max },
+        };
+        let host = |name: &str| WasiDirectory {
+            guest: "/h".into(),
+            place: WasiPlace::Host { name: name.into(), read_only: true },
+        };
+        let of = |directories| WasiProvisions { directories, ..WasiProvisions::default() };
+        let check = |directories| of(directories).check();
+        assert_eq!(check(vec![private("/data", 1), private("/", 64 << 20), host("site")]), Ok(()));
+        for wrong in
+            ["", "data", "/data/", "/a//b", "/a/../b", "/.", &format!("/{}", "x".repeat(128))]
+        {
+            assert!(check(vec![private(wrong, 1)]).is_err(), "{wrong}");
+        }
+        assert!(check(vec![private("/a", 0)]).is_err() && check(vec![host("")]).is_err());
+        assert!(check(vec![private("/a", (64 << 20) + 1)]).unwrap_err().contains("67108865"));
+        assert!(check(vec![private("/a", 1), private("/a", 1)]).unwrap_err().contains("two"));
+        let many = (0..9).map(|n| private(&format!("/{n}"), 1)).collect();
+        assert!(check(many).unwrap_err().contains("9 directories"));
+        let bytes = minicbor::to_vec(of(vec![private("/d", 5), host("s")])).unwrap();
+        assert_eq!(hex::encode(bytes), "a1068282622f648200810582622f688201826173f5");
     }
 
     #[test]

@@ -44,6 +44,11 @@
 //! path = "/sys/class/hwmon/hwmon2/pwm1"
 //! min = 0
 //! max = 255
+//!
+//! [[directory]]          # for programs of WASI, which ask for it by its name
+//! name = "site"
+//! path = "/etc/site"
+//! writable = false
 //! ```
 
 use crate::fetch::patience::Patience;
@@ -96,6 +101,9 @@ pub struct Config {
     /// What all applications together may be granted to store on this device.
     #[serde(default = "default_app_storage_bytes_max")]
     pub app_storage_bytes_max: u64,
+    /// What the directories of all programs together may be granted to hold.
+    #[serde(default = "default_app_files_bytes_max")]
+    pub app_files_bytes_max: u64,
     /// PEM certificates to trust for `https` and `mqtts` in place of the usual ones.
     pub ca_file: Option<PathBuf>,
     /// Whether the clock is right whenever the agent runs. Otherwise the device asks
@@ -133,6 +141,23 @@ pub struct Config {
     /// What its owner says of it, for placement: where it is, what it is for.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// What programs may be given of this device's own files, by name. No manifest has a
+    /// path.
+    #[serde(default, rename = "directory")]
+    pub directories: Vec<DirectoryConfig>,
+}
+
+/// Workers have user ids of their own, so what is in it has to be there for everybody.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DirectoryConfig {
+    pub name: String,
+    pub path: PathBuf,
+    #[serde(default)]
+    pub writable: bool,
+    /// What it may hold where programs write in it, with what is there already.
+    #[serde(default = "default_directory_bytes_max")]
+    pub bytes_max: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -348,6 +373,14 @@ fn default_store_bytes_max() -> u64 {
     256 * 1024 * 1024
 }
 
+fn default_app_files_bytes_max() -> u64 {
+    64 * 1024 * 1024
+}
+
+fn default_directory_bytes_max() -> u64 {
+    16 * 1024 * 1024
+}
+
 fn default_app_storage_bytes_max() -> u64 {
     1024 * 1024
 }
@@ -405,6 +438,18 @@ impl Config {
                 return Err(format!("actuator {name} is declared twice"));
             }
             actuator.check()?;
+        }
+        for (index, directory) in self.directories.iter().enumerate() {
+            let DirectoryConfig { name, path, .. } = directory;
+            if name.is_empty() || name.len() > NAME_BYTES_MAX {
+                return Err(format!("a directory's name needs 1 to {NAME_BYTES_MAX} bytes"));
+            }
+            if self.directories[..index].iter().any(|other| other.name == *name) {
+                return Err(format!("directory {name} is declared twice"));
+            }
+            if !path.is_absolute() {
+                return Err(format!("the path of directory {name} has to begin with '/'"));
+            }
         }
         self.check_capabilities()
     }

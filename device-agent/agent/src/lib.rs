@@ -22,6 +22,7 @@
 //! disk: documents are opened and artifacts hashed again at every start.
 
 pub mod agent;
+pub mod app_files;
 pub mod app_storage;
 pub mod clock;
 pub mod config;

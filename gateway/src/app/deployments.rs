@@ -301,7 +301,7 @@ fn provisions_of(new: &gateway_api::Provisions) -> Result<Option<Provisions>, Ap
         storage_bytes: new.storage_bytes.filter(|bytes| *bytes > 0),
         subscriptions: new.subscriptions.clone(),
         actuators: new.actuators.clone(),
-        wasi: new.wasi.as_ref().map(super::wasi::to_provisions),
+        wasi: new.wasi.as_ref().map(super::wasi::to_provisions).transpose()?,
     };
     provisions.check().map_err(|why| AppError::bad_request(format!("Not deployed: {why}.")))?;
     Ok(provisions.non_empty())

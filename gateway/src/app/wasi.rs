@@ -2,15 +2,16 @@
 
 use super::AppError;
 use crate::store::record::ModuleRecord;
-use gateway_api::{Wasi, WasiRestart, WasiStdout};
-use module_package::{ConfigEntry, WasiProvisions};
+use gateway_api::{Wasi, WasiDirectory, WasiRestart, WasiStdout};
+use module_package::{ConfigEntry, WasiPlace, WasiProvisions};
 use worker_protocol::{WASI_MODULE, WasiCall};
 
-pub fn to_provisions(wasi: &Wasi) -> WasiProvisions {
+pub fn to_provisions(wasi: &Wasi) -> Result<WasiProvisions, AppError> {
     let entry =
         |(key, value): (&String, &String)| ConfigEntry { key: key.clone(), value: value.clone() };
     let is_given = |given: Option<bool>| given.filter(|given| *given);
-    WasiProvisions {
+    let directories = wasi.directories.iter().map(to_directory).collect::<Result<_, _>>()?;
+    Ok(WasiProvisions {
         arguments: wasi.arguments.clone(),
         environment: wasi.environment.iter().map(entry).collect(),
         log: wasi.stdout.map(|WasiStdout::Log| true),
@@ -22,6 +23,34 @@ pub fn to_provisions(wasi: &Wasi) -> WasiProvisions {
             Some(WasiRestart::Never) => Some(module_package::WasiRestart::Never),
             Some(WasiRestart::Always) => Some(module_package::WasiRestart::Always),
         },
+        directories,
+    })
+}
+
+fn to_directory(directory: &WasiDirectory) -> Result<module_package::WasiDirectory, AppError> {
+    let WasiDirectory { guest, private_bytes, host, read_only } = directory.clone();
+    let place = match (private_bytes, host) {
+        (Some(bytes_max), None) if !read_only => WasiPlace::Private { bytes_max },
+        (None, Some(name)) => WasiPlace::Host { name, read_only },
+        _ => {
+            return Err(AppError::bad_request(format!(
+                "Not deployed: the directory {guest:?} needs either private_bytes or host; read_only \
+                 goes with host alone."
+            )));
+        }
+    };
+    Ok(module_package::WasiDirectory { guest, place })
+}
+
+fn to_directory_view(directory: module_package::WasiDirectory) -> WasiDirectory {
+    let guest = directory.guest;
+    match directory.place {
+        WasiPlace::Private { bytes_max } => {
+            WasiDirectory { guest, private_bytes: Some(bytes_max), ..WasiDirectory::default() }
+        }
+        WasiPlace::Host { name, read_only } => {
+            WasiDirectory { guest, host: Some(name), read_only, private_bytes: None }
+        }
     }
 }
 
@@ -38,6 +67,16 @@ pub fn of_file(wasi: &application_file::Wasi) -> Wasi {
             application_file::WasiRestart::Never => WasiRestart::Never,
             application_file::WasiRestart::Always => WasiRestart::Always,
         }),
+        directories: wasi.directories.iter().map(of_file_directory).collect(),
+    }
+}
+
+fn of_file_directory(directory: &application_file::WasiDirectory) -> WasiDirectory {
+    WasiDirectory {
+        guest: directory.guest.clone(),
+        private_bytes: directory.private_bytes,
+        host: directory.host.clone(),
+        read_only: directory.read_only,
     }
 }
 
@@ -50,6 +89,7 @@ pub fn to_view(wasi: WasiProvisions) -> Wasi {
         clock: wasi.clock,
         random: wasi.random,
         restart: wasi.restart.map(to_restart),
+        directories: wasi.directories.into_iter().map(to_directory_view).collect(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Agent;
 use crate::Moment;
+use crate::app_files;
 use crate::fetch::Fetch;
 use crate::hardware::Role;
 use crate::install::{Action, Input, Persisted, SlotId, WorkerInput};
@@ -42,9 +43,24 @@ impl Agent {
                     is_real_time: scheduling.is_some_and(|asked| asked.real_time.is_some()),
                     cpu_weight: scheduling.and_then(|asked| asked.cpu_weight),
                 };
+                let opened = match app_files::open(&slot.entry, &self.parts.config) {
+                    Ok(opened) => opened,
+                    Err(refusal) => {
+                        return Some(Input::Worker(worker, WorkerInput::NotStarted(refusal)));
+                    }
+                };
+                // A process is given its directories before it is confined, so that one
+                // which goes on takes no program that has some.
                 match slot.entry.sharing.as_ref().map(Sharing::group) {
-                    None => self.parts.workers.spawn(worker, &app, room),
-                    Some(group) => self.parts.workers.spawn_in_group(worker, &app, room, &group),
+                    Some(group) if opened.is_empty() => {
+                        self.parts.workers.spawn_in_group(worker, &app, room, &group);
+                    }
+                    _ => {
+                        if !opened.is_empty() {
+                            self.parts.workers.give_directories(worker, opened);
+                        }
+                        self.parts.workers.spawn(worker, &app, room);
+                    }
                 }
             }
             Action::Begin { worker, interval_ms } => {
@@ -100,6 +116,7 @@ impl Agent {
         self.check_lines(entry)?;
         self.check_storage(entry)?;
         self.check_scheduling(entry)?;
+        app_files::check(entry, &self.desired, &self.parts.config)?;
         Ok(Rc::new(release))
     }
 

@@ -217,8 +217,13 @@ impl Agent {
         let kept: Vec<&str> = self.desired.iter().map(|entry| entry.app.as_str()).collect();
         self.begun.retain(|_, begun| kept.contains(&begun.app.as_str()));
         // What cannot be removed now is tried again with the next manifest or start.
+        let files_kept = crate::app_files::keep_only(&self.parts.config.data_dir, &kept);
+        let refusal = files_kept.err();
         if let Err(error) = self.parts.app_storage.keep_only(&kept) {
             self.refuse(Refusal::from(&error), None, now);
+        }
+        if let Some(refusal) = refusal {
+            self.refuse(refusal, None, now);
         }
     }
 }

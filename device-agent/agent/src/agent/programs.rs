@@ -2,12 +2,19 @@
 
 use super::Agent;
 use crate::Moment;
+use crate::app_files::{self, Granted};
+use crate::config::Config;
 use crate::install::WorkerInput;
 use crate::refusal::{DETAIL_BYTES_MAX, shorten};
 use module_package::{WasiProvisions, WasiRestart};
-use worker_protocol::{Restart, WasiGrants, WasiOutput};
+use worker_protocol::{Restart, WasiDirectory, WasiGrants, WasiOutput};
 
-pub(super) fn to_grants(wasi: WasiProvisions) -> WasiGrants {
+pub(super) fn to_grants(wasi: WasiProvisions, config: &Config) -> WasiGrants {
+    let directory = |asked: &module_package::WasiDirectory| {
+        let Granted { guest, bytes_max, is_private } = app_files::granted(asked, config);
+        WasiDirectory { guest: guest.to_owned(), bytes_max, is_private }
+    };
+    let directories = wasi.directories.iter().map(directory).collect();
     let variables = wasi.environment.into_iter();
     WasiGrants {
         arguments: wasi.arguments,
@@ -23,7 +30,7 @@ pub(super) fn to_grants(wasi: WasiProvisions) -> WasiGrants {
             WasiRestart::Never => Restart::Never,
             WasiRestart::Always => Restart::Always,
         },
-        directories: vec![],
+        directories,
     }
 }
 

@@ -108,7 +108,9 @@ impl Agent {
                 storage_bytes: provisions.storage_bytes.unwrap_or(0),
                 subscriptions: provisions.subscriptions,
                 actuators: provisions.actuators,
-                wasi: provisions.wasi.map(super::programs::to_grants),
+                wasi: provisions
+                    .wasi
+                    .map(|wasi| super::programs::to_grants(wasi, &self.parts.config)),
             },
             clock: Some(self.wall_clock_of_workers(now)),
             priority: entry.sharing.as_ref().map(|sharing| sharing.priority),

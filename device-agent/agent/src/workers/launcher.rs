@@ -8,6 +8,7 @@ use super::ending::Ending;
 use super::frames::EventReader;
 use super::process::{Patience, said_nothing};
 use super::stderr_log::StderrLog;
+use crate::app_files::OpenDirectory;
 use crate::config::RuntimeConfig;
 use crate::refusal::Refusal;
 use crate::report::build;
@@ -16,7 +17,7 @@ use module_package::RuntimeProfile;
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -94,10 +95,20 @@ impl Launcher {
     /// The same with a user id of its own. Where that user cannot get at the program, or
     /// the system does not know the id, it is started without.
     pub fn start_in(&self, app: &str, place: Place) -> Result<Started, Refusal> {
-        let started = match self.start_process(app, place) {
+        self.start_with(app, place, &[])
+    }
+
+    /// The same with directories for a program.
+    pub fn start_with(
+        &self,
+        app: &str,
+        place: Place,
+        directories: &[OpenDirectory],
+    ) -> Result<Started, Refusal> {
+        let started = match self.start_process(app, place, directories) {
             Err(e) if place.uid.is_some() => {
                 tracing::warn!(app, "the worker gets no user id of its own: {e}");
-                self.start_process(app, Place { uid: None, ..place })
+                self.start_process(app, Place { uid: None, ..place }, directories)
             }
             started => started,
         };
@@ -109,7 +120,12 @@ impl Launcher {
         })
     }
 
-    fn start_process(&self, app: &str, place: Place) -> io::Result<Started> {
+    fn start_process(
+        &self,
+        app: &str,
+        place: Place,
+        directories: &[OpenDirectory],
+    ) -> io::Result<Started> {
         let (ours, theirs) = UnixStream::pair()?;
         let program = find_program(&self.words[0]);
         let mut command = Command::new(program);
@@ -124,6 +140,7 @@ impl Launcher {
             .args(label_of(app))
             .args(limits_of(place))
             .args(if place.is_shared { &["--blame", "yes"][..] } else { &[] })
+            .args(letters_of(directories))
             // A worker needs nothing of the agent's environment, and a launcher
             // would take orders from it.
             .env_clear()
@@ -132,6 +149,8 @@ impl Launcher {
             .stdout(stdout.map_or_else(Stdio::null, Stdio::from))
             .stderr(Stdio::piped())
             .spawn()?;
+        let descriptors: Vec<_> = directories.iter().map(|d| d.file.as_fd()).collect();
+        worker_protocol::send_directories(&ours, &descriptors)?;
         let stderr = child.stderr.take().map(OwnedFd::from);
         let (app, patience) = (app.into(), self.patience);
         let has_own_uid = place.uid.is_some();
@@ -157,6 +176,13 @@ fn limits_of(place: Place) -> Vec<String> {
     let tasks = place.uid.map(|_| ("--tasks-max", TASKS_MAX));
     let words = |(name, value): (&str, u64)| [name.to_owned(), value.to_string()];
     data.into_iter().chain(tasks).flat_map(words).collect()
+}
+
+/// What each directory is for.
+fn letters_of(directories: &[OpenDirectory]) -> Vec<String> {
+    let letter = |directory: &OpenDirectory| if directory.is_writable { 'w' } else { 'r' };
+    let letters: String = directories.iter().map(letter).collect();
+    if letters.is_empty() { vec![] } else { vec!["--directories".into(), letters] }
 }
 
 /// Looks a bare name up in the agent's own PATH: the child has none.

@@ -23,6 +23,7 @@ pub use process::Patience;
 pub use scheduler::Wanted;
 
 use crate::agent::Event;
+use crate::app_files::OpenDirectory;
 use crate::config::{Config, WorkerConfig};
 use crate::install::WorkerId;
 use crate::refusal::Refusal;
@@ -39,6 +40,8 @@ use worker_protocol::{Command, GuestId, Hello};
 pub trait Workers {
     /// News follow as events; where it cannot be started, only `NotStarted`.
     fn spawn(&mut self, worker: WorkerId, app: &str, room: Room);
+    /// For the worker that is started next under this number.
+    fn give_directories(&mut self, _worker: WorkerId, _directories: Vec<OpenDirectory>) {}
     /// What its starter has put around it, by name. It says itself what it has given up.
     fn surroundings(&self, worker: WorkerId) -> Vec<String>;
     /// Gives a worker that has its module what that asks for, and says what the kernel made
@@ -106,6 +109,8 @@ pub struct ProcessWorkers {
     processes: BTreeMap<WorkerId, LiveProcess>,
     /// Where each worker's module is.
     live: BTreeMap<WorkerId, Live>,
+    /// Of those that are about to be started.
+    directories: BTreeMap<WorkerId, Vec<OpenDirectory>>,
 }
 
 struct LiveProcess {
@@ -132,8 +137,8 @@ impl ProcessWorkers {
     pub fn new(launcher: Launcher, events: mpsc::Sender<Event>) -> Self {
         let (uids, cgroups) = (OwnUids::none(), Cgroups::none());
         let shared_bytes_max = WorkerConfig::default().shared_bytes_max();
-        let (processes, live) = Default::default();
-        Self { launcher, events, uids, cgroups, shared_bytes_max, processes, live }
+        let (processes, live, directories) = Default::default();
+        Self { launcher, events, uids, cgroups, shared_bytes_max, processes, live, directories }
     }
 
     /// With what the configuration wants around each worker, as far as it can be had.
@@ -159,7 +164,8 @@ impl ProcessWorkers {
         };
         let label = group.unwrap_or(app);
         let place = Place { uid, data_bytes_max: Some(bytes_max), is_shared: group.is_some() };
-        let started = self.launcher.start_in(label, place);
+        let directories = self.directories.remove(&worker).unwrap_or_default();
+        let started = self.launcher.start_with(label, place, &directories);
         let pid = started.as_ref().ok().map(|started| started.pid());
         let mut surroundings = Vec::new();
         if let Ok(started) = &started {
@@ -241,6 +247,10 @@ impl Workers for ProcessWorkers {
         let seat = self.seat(worker).ok_or_else(scheduler::gone)?;
         let has_group = self.surroundings(worker).iter().any(|name| name.ends_with("-cpu"));
         scheduler::give(seat.pid, wanted, has_group)
+    }
+
+    fn give_directories(&mut self, worker: WorkerId, directories: Vec<OpenDirectory>) {
+        self.directories.insert(worker, directories);
     }
 
     fn send(&mut self, worker: WorkerId, command: Command) {

@@ -9,7 +9,8 @@ use crate::store::record::{DeploymentRecord, PlacementRecord};
 use gateway_api::PlanDifference;
 use module_limits::Limit;
 use module_package::{
-    DeviceId, ModuleId, NO_POLICY, Provisions, ReleaseLimits, SharedWith, Sharing, WasiProvisions,
+    DeviceId, ModuleId, NO_POLICY, Provisions, ReleaseLimits, SharedWith, Sharing, WasiDirectory,
+    WasiPlace, WasiProvisions,
 };
 use scheduling::{BEST_EFFORT, CPU_WEIGHT_USUAL, Policy, Scheduling, Utilization, numbers};
 use std::collections::{BTreeMap, BTreeSet};
@@ -313,7 +314,8 @@ impl Differences {
                 ("random", wasi.random.unwrap_or(false)),
             ];
             let given = given.into_iter().filter(|(_, is_given)| *is_given);
-            given.map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+            let given = given.map(|(name, _)| name.to_owned());
+            given.chain(wasi.directories.iter().map(directory_in_words)).collect::<Vec<_>>()
         };
         self.grants("wasi", &names(&old), &names(&after));
         let text = |strings: &[String]| strings.join(" ");
@@ -342,6 +344,20 @@ impl Differences {
             let is_more = self.is_update;
             self.add(what, None, Some(new.clone()), is_more);
         }
+    }
+}
+
+/// With what may be done there, so that a change of that is a difference too.
+fn directory_in_words(directory: &WasiDirectory) -> String {
+    let guest = &directory.guest;
+    match &directory.place {
+        WasiPlace::Private { bytes_max } => {
+            format!("directory {guest} of its own, {bytes_max} bytes")
+        }
+        WasiPlace::Host { name, read_only: true } => {
+            format!("directory {guest}, the device's {name} to read")
+        }
+        WasiPlace::Host { name, .. } => format!("directory {guest}, the device's {name} to write"),
     }
 }
 

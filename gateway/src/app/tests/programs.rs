@@ -124,7 +124,8 @@ fn each_capability_that_is_new_asks_for_more() {
     fleet.app.apply_application(&file("arguments = [\"a\"]\nrestart = \"never\"")).unwrap();
     let plan = fleet.app.plan_application(&file(
         "arguments = [\"b\"]\nenvironment = { A = \"1\" }\nclock = true\nrandom = true\n\
-         stdout = \"log\"\nrestart = \"always\"",
+         stdout = \"log\"\nrestart = \"always\"\n\
+         directories = [{ guest = \"/data\", private_bytes = 5 }, { guest = \"/s\", host = \"site\" }]",
     ));
     let plan = plan.unwrap();
     let differences: Vec<(String, bool)> = plan.modules[0]
@@ -137,6 +138,8 @@ fn each_capability_that_is_new_asks_for_more() {
         ("wasi stdout to the log", true),
         ("wasi clock", true),
         ("wasi random", true),
+        ("wasi directory /data of its own, 5 bytes", true),
+        ("wasi directory /s, the device's site to write", true),
         ("wasi.arguments b", false),
         ("wasi.environment.A 1", false),
         ("wasi.restart always", false),
