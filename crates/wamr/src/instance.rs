@@ -128,9 +128,12 @@ const TRAP_PLACE_MASK: u32 = (1 << 26) - 1;
 /// WAMR's text for `EXCE_UNREACHABLE` (common/wasm_runtime_common.c).
 const UNREACHABLE: &str = "unreachable";
 
-/// WAMR's interpreter stack. Compiled code uses the thread's, so the smallest.
+/// WAMR's interpreter stack, of which each instance has one, cleared and so resident.
+/// Compiled code uses the thread's: only frames that are kept for stack traces would be
+/// there, and they are not built in (`WASM_ENABLE_AOT_STACK_FRAME`). 0 would be taken for
+/// WAMR's default of 16 KiB.
 const WASM_STACK_BYTES: u32 = match MODE {
-    Mode::Aot => 8 * 1024,
+    Mode::Aot => 64,
     Mode::Interpreter => 1024 * 1024,
 };
 

@@ -69,8 +69,9 @@ pub struct Module<'r> {
     exports: Vec<Export>,
     /// Only to hold the borrow: the runtime must outlive the module.
     _runtime: &'r Runtime,
-    /// The file. Data segments are copied from it at each instantiation.
-    _file: Vec<u64>,
+    /// The file, and its length. Data segments are copied from it at each instantiation.
+    file: Vec<u64>,
+    file_bytes: usize,
 }
 
 impl<'r> Module<'r> {
@@ -91,11 +92,12 @@ impl<'r> Module<'r> {
             Mode::Interpreter => (None, wasm_file::memories(artifact).unwrap_or_default()),
         };
         let metering = read_metering(artifact)?;
-        let mut file = aligned_copy(artifact);
+        let (mut file, file_bytes) = (aligned_copy(artifact), artifact.len());
         let raw = load_unresolved(&mut file, artifact.len())?;
         let exports = Vec::new();
         let _runtime = runtime;
-        let mut module = Self { raw, profile, metering, memories, exports, _runtime, _file: file };
+        let mut module =
+            Self { raw, profile, metering, memories, exports, _runtime, file, file_bytes };
         module.check_imports(runtime)?;
         // SAFETY: the module is loaded and not resolved (`no_resolve` below).
         if !unsafe { sys::wasm_runtime_resolve_symbols(module.raw()) } {
@@ -108,6 +110,12 @@ impl<'r> Module<'r> {
     /// The note that the compiler left in the file; none if it is interpreted.
     pub fn profile(&self) -> Option<&AotProfile> {
         self.profile.as_ref()
+    }
+
+    /// Whether it was loaded from these very bytes. WAMR reads an AoT file and never writes
+    /// to it (a test holds it to that); if it did, this would say no.
+    pub fn is_of(&self, artifact: &[u8]) -> bool {
+        self.file_bytes == artifact.len() && self.file.iter().copied().eq(words_of(artifact))
     }
 
     /// What a metered module says of itself.
@@ -227,16 +235,19 @@ fn read_metering(artifact: &[u8]) -> Result<Option<MeteringNote>, LoadError> {
     note.map(MeteringNote::from_bytes).transpose().map_err(|e| malformed(e.to_string()))
 }
 
-/// The loader aligns addresses and may write into its buffer, so it gets a copy
-/// made of u64: a `Vec<u8>` promises no alignment.
+/// The loader aligns addresses, so it gets a copy made of u64: a `Vec<u8>` promises no
+/// alignment.
 fn aligned_copy(bytes: &[u8]) -> Vec<u64> {
-    let mut words = vec![0u64; bytes.len().div_ceil(8)];
-    for (word, bytes) in words.iter_mut().zip(bytes.chunks(8)) {
+    words_of(bytes).collect()
+}
+
+/// The last one is filled up with zeros.
+fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.chunks(8).map(|bytes| {
         let mut padded = [0; 8];
         padded[..bytes.len()].copy_from_slice(bytes);
-        *word = u64::from_ne_bytes(padded);
-    }
-    words
+        u64::from_ne_bytes(padded)
+    })
 }
 
 fn load_unresolved(

@@ -32,6 +32,32 @@ fn trap(reason: &str) -> Result<Vec<Value>, CallError> {
     Err(CallError::Trap(Trap::new(reason)))
 }
 
+/// Loading and running change nothing of the bytes that it was loaded from.
+#[test]
+fn a_module_knows_the_bytes_that_it_was_loaded_from() {
+    with_runtime(|runtime| {
+        let artifact = compiled(
+            r#"(module (memory 1) (data (i32.const 0) "twelve bytes") (table 2 funcref)
+              (global $g (mut i64) (i64.const 7))
+              (func $f (export "f") (result i64)
+                (i64.store (i32.const 0) (i64.const -1))
+                (global.set $g (i64.add (global.get $g) (i64.load (i32.const 4))))
+                (global.get $g))
+              (elem (i32.const 0) $f))"#,
+        );
+        let module = Module::load(runtime, &artifact).unwrap();
+        Instance::new(&module, InstanceConfig::default()).unwrap().call("f", &[]).unwrap();
+        assert!(module.is_of(&artifact));
+        for index in 0..artifact.len() {
+            let mut other = artifact.clone();
+            other[index] ^= 1;
+            assert!(!module.is_of(&other), "byte {index}");
+        }
+        assert!(!module.is_of(&artifact[..artifact.len() - 1]));
+        assert!(!module.is_of(&[artifact.as_slice(), &[0]].concat()));
+    });
+}
+
 #[test]
 fn every_type_goes_in_and_comes_out() {
     let module = r#"

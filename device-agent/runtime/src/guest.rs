@@ -9,6 +9,7 @@ use crate::cpu_clock::{self, CpuClock};
 use crate::gas_keeper::GasKeeper;
 use crate::guest_api::{GuestState, Meters};
 use crate::guests::Request;
+use crate::library::Library;
 use crate::program;
 use crate::shared::{Shared, to_ms};
 use crate::ticks::{Tick, Ticks};
@@ -20,8 +21,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wamr::{
-    CallError, FuncType, Instance, InstanceConfig, InstantiateError, LoadError, Module, Runtime,
-    Trap, TrapKind, Value, ValueType,
+    CallError, FuncType, Instance, InstanceConfig, InstantiateError, LoadError, Module, Trap,
+    TrapKind, Value, ValueType,
 };
 use worker_protocol::{Activity, Event, Grants, Load, LoadFailure, LogLevel, StoredValue, Usage};
 
@@ -36,12 +37,12 @@ const HEALTH_EXPORT: &str = "farrier_health";
 impl<'r> Guest<'r> {
     /// Loads the module and makes its first instance.
     pub fn load(
-        runtime: &'r Runtime,
+        library: &mut Library<'r>,
         shared: &Arc<Shared>,
         clock: &Rc<CpuClock>,
         load: Load,
     ) -> Result<Self, (LoadFailure, String)> {
-        let module = Rc::new(load_module(runtime, shared, &load)?);
+        let module = load_module(library, shared, &load)?;
         let Load { limits, grants, artifact, app, priority, real_time, .. } = load;
         // The module has its own copy.
         drop(artifact);
@@ -122,12 +123,12 @@ fn reason_of(error: &InstantiateError) -> LoadFailure {
 }
 
 fn load_module<'r>(
-    runtime: &'r Runtime,
+    library: &mut Library<'r>,
     shared: &Shared,
     load: &Load,
-) -> Result<Module<'r>, (LoadFailure, String)> {
+) -> Result<Rc<Module<'r>>, (LoadFailure, String)> {
     shared.begin_call(START_FUNCTION, None);
-    let module = Module::load(runtime, &load.artifact);
+    let module = library.load(&load.artifact);
     shared.end_call();
     module.map_err(|error| {
         let reason = match &error {

@@ -11,6 +11,7 @@ use crate::alarm;
 use crate::cpu_clock::CpuClock;
 use crate::guest::Guest;
 use crate::guest_api;
+use crate::library::Library;
 use crate::process::Process;
 use crate::shared::Shared;
 use known_answer::Step;
@@ -94,7 +95,7 @@ fn clamped(stack_bytes: u32) -> usize {
 }
 
 struct Guests<'r> {
-    runtime: &'r Runtime,
+    library: Library<'r>,
     process: &'r Process,
     stack_bytes: usize,
     clock: Rc<CpuClock>,
@@ -106,7 +107,8 @@ impl<'r> Guests<'r> {
     fn new(runtime: &'r Runtime, process: &'r Process, stack_bytes: usize) -> Self {
         let (clock, guests, agenda) =
             (Rc::new(CpuClock::new()), BTreeMap::new(), Agenda::default());
-        Self { runtime, process, stack_bytes, clock, guests, agenda }
+        let library = Library::new(runtime);
+        Self { library, process, stack_bytes, clock, guests, agenda }
     }
 
     /// Works until `Stop` or the end of the main thread.
@@ -145,7 +147,7 @@ impl<'r> Guests<'r> {
             let reason = LoadFailure::OverLimit;
             return shared.send(&Event::LoadFailed { reason, detail });
         }
-        match Guest::load(self.runtime, shared, &self.clock, load) {
+        match Guest::load(&mut self.library, shared, &self.clock, load) {
             Ok(guest) => {
                 self.guests.insert(shared.guest(), guest);
             }

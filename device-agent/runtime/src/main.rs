@@ -23,6 +23,7 @@ mod guest;
 mod guest_api;
 mod guests;
 mod inbox;
+mod library;
 mod process;
 mod program;
 mod rate;

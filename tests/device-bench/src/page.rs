@@ -99,30 +99,39 @@ fn sharing(page: &mut String, densities: &[density::Measured]) -> anyhow::Result
     writeln!(
         page,
         "## Modules that share a worker\n\n\
-         Small modules as `isolation = \"shared\"` has them, each loaded from its own bytes, \
-         started and ticking once a second, in one `farrier-runtime`; and as many processes of \
-         one module each. Memory of the processes, of what they share the part of each (PSS). \
-         More than a bare instance: each module has its own copy of the code, counters, rates and \
-         tables of the guest API.\n"
+         Small modules as `isolation = \"shared\"` has them, started and ticking once a second, in \
+         one `farrier-runtime`: all of the same bytes, which have one copy of the code, and each of \
+         its own; and as many processes of one module each. Memory of the processes, of what they \
+         share the part of each (PSS).\n"
     )?;
-    for density::Measured { bounds_checks, rows } in densities {
+    for density::Measured { bounds_checks, rows, .. } in densities {
         writeln!(
             page,
-            "| modules, {bounds_checks} checks | one worker | a worker each |\n|---|---|---|"
+            "| modules, {bounds_checks} checks | one worker, same bytes | different bytes | a worker each |\n|---|---|---|---|"
         )?;
         for row in rows {
-            let own = row.own_bytes.map_or_else(|| "—".to_owned(), |own| megabytes(own as f64));
-            writeln!(page, "| {} | {} | {own} |", row.modules, megabytes(row.shared_bytes as f64))?;
+            let or_none = |bytes: Option<u64>| {
+                bytes.map_or_else(|| "—".to_owned(), |bytes| megabytes(bytes as f64))
+            };
+            let (different, own) = (or_none(row.different_bytes), or_none(row.own_bytes));
+            let shared = megabytes(row.shared_bytes as f64);
+            writeln!(page, "| {} | {shared} | {different} | {own} |", row.modules)?;
         }
         writeln!(page)?;
     }
     for measured in densities {
         writeln!(
             page,
-            "With {} checks each further module takes {:.1} KB, so {:.0} of them 1 GiB.\n",
+            "With {} checks each further module of the same bytes takes {:.1} KB, so {:.0} of them \
+             1 GiB: the page of its memory that it touched ({:.1} KB), WAMR's instance ({:.1} KB), and \
+             its counters, rates and tables of the guest API. One with bytes of its own takes \
+             {:.1} KB, with the file and at least a page for its code.\n",
             measured.bounds_checks,
             measured.bytes_per_module() / 1e3,
-            measured.in_a_gib()
+            measured.in_a_gib(),
+            density::PAGE_BYTES as f64 / 1e3,
+            measured.instance_bytes as f64 / 1e3,
+            measured.different_bytes_per_module() / 1e3,
         )?;
     }
     Ok(())

@@ -17,7 +17,7 @@ use worker_protocol::{
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 const GUEST: &str = r#"(module (memory 1) (func (export "tick") (result i32)
-  (i32.store (i32.const 0) (i32.const 1)) (i32.const 0)))"#;
+  (i32.store (i32.const 0) (i32.const NUMBER)) (i32.const 0)))"#;
 
 pub struct Measured {
     /// Milliseconds from starting the process to its hello, self-tests and all.
@@ -30,9 +30,15 @@ pub struct Measured {
 
 /// Of a module that does as little as a module can.
 pub fn artifact_for(bounds_checks: &str) -> anyhow::Result<Vec<u8>> {
+    artifact_numbered(bounds_checks, 1)
+}
+
+/// Another number makes another artifact.
+pub fn artifact_numbered(bounds_checks: &str, number: u32) -> anyhow::Result<Vec<u8>> {
     let target = Registry::built_in().find("x86_64-linux")?;
     let options = CompileOptions::new(bounds_checks.parse()?);
-    Ok(compile(&wat::parse_str(GUEST)?, target, &options)?.aot)
+    let guest = GUEST.replace("NUMBER", &number.to_string());
+    Ok(compile(&wat::parse_str(guest)?, target, &options)?.aot)
 }
 
 pub fn measure(kit: &Kit, runs: usize) -> anyhow::Result<Measured> {
@@ -96,6 +102,15 @@ impl Worker {
         }
         self.modules += 1;
         Ok(())
+    }
+
+    pub fn instance_bytes(&self, guest: GuestId) -> anyhow::Result<u64> {
+        write_guest_frame(&self.socket, guest, &Command::ReportUsage)?;
+        loop {
+            if let Event::Usage(usage) = self.next()? {
+                return usage.overhead_bytes.context("the runtime does not say");
+            }
+        }
     }
 
     fn run_once(&mut self, artifact: Vec<u8>) -> anyhow::Result<()> {

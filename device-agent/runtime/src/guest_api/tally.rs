@@ -1,5 +1,6 @@
 //! Counts calls of host functions.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use worker_protocol::{GuestCall, HostCallUsage, WasiCall};
@@ -8,7 +9,8 @@ use worker_protocol::{GuestCall, HostCallUsage, WasiCall};
 /// that belong to one call may be seen apart for a moment, which does no harm.
 pub struct HostCallTally {
     counters: [Counter; GuestCall::ALL.len()],
-    of_wasi: [Counter; WasiCall::ALL.len()],
+    /// Of a program alone: 1 KB that most modules have no use for.
+    of_wasi: OnceLock<Box<[Counter; WasiCall::ALL.len()]>>,
 }
 
 #[derive(Default)]
@@ -20,10 +22,7 @@ struct Counter {
 
 impl Default for HostCallTally {
     fn default() -> Self {
-        Self {
-            counters: std::array::from_fn(|_| Counter::default()),
-            of_wasi: std::array::from_fn(|_| Counter::default()),
-        }
+        Self { counters: std::array::from_fn(|_| Counter::default()), of_wasi: OnceLock::new() }
     }
 }
 
@@ -33,13 +32,16 @@ impl HostCallTally {
     }
 
     pub fn note_wasi(&self, call: WasiCall, bytes: u64, time: Duration) {
-        self.of_wasi[call.index()].note(bytes, time);
+        let counters =
+            self.of_wasi.get_or_init(|| Box::new(std::array::from_fn(|_| Counter::default())));
+        counters[call.index()].note(bytes, time);
     }
 
     /// Of the functions that were called at all.
     pub fn usage(&self) -> Vec<HostCallUsage> {
         let numbers = GuestCall::ALL.iter().map(|call| call.number());
-        let of_wasi = WasiCall::ALL.iter().map(|call| call.number()).zip(&self.of_wasi);
+        let of_wasi = self.of_wasi.get().into_iter().flat_map(|counters| counters.iter());
+        let of_wasi = WasiCall::ALL.iter().map(|call| call.number()).zip(of_wasi);
         let counted = numbers.zip(&self.counters).chain(of_wasi);
         let usage = counted.map(|(number, counter)| counter.usage(number));
         usage.filter(|usage| usage.calls > 0).collect()

@@ -143,11 +143,68 @@ fn blame_file() -> PathBuf {
     std::env::temp_dir().join(format!("farrier-blame-{}", std::process::id()))
 }
 
+/// Counts in its memory and publishes the count.
+const COUNTS: &str = r#"
+(module
+  (import "farrier" "publish" (func $publish (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "average")
+  (func (export "tick") (result i32)
+    (i32.store (i32.const 16) (i32.add (i32.load (i32.const 16)) (i32.const 1)))
+    (call $publish (i32.const 0) (i32.const 7) (i32.const 16) (i32.const 4))))
+"#;
+
+#[test]
+fn guests_of_the_same_bytes_share_their_code_and_nothing_else() {
+    let worker = Worker::start();
+    let artifact = worker.compile(COUNTS);
+    worker.load_as(1, load(artifact.clone()));
+    let of_one = code_bytes(&worker);
+    (2..=9).for_each(|guest| worker.load_as(guest, load(artifact.clone())));
+    assert_eq!(code_bytes(&worker), of_one, "nine guests have the code of one");
+    let count = |guest| {
+        worker.send_to(guest, &Command::RunTicks { ticks: 1 });
+        let published = worker.find_of(guest, |event| matches!(event, Event::Published(_)));
+        let Event::Published(published) = published else { unreachable!() };
+        published.payload[0]
+    };
+    assert_eq!([count(1), count(1), count(2), count(1), count(9)], [1, 2, 1, 3, 1]);
+    // The one that brought the code goes first; it stays for the others, and no longer.
+    let unload = |guest| {
+        worker.send_to(guest, &Command::Unload);
+        worker.find_of(guest, |event| matches!(event, Event::Unloaded));
+    };
+    unload(1);
+    assert_eq!([count(2), count(9)], [2, 2]);
+    (2..=9).for_each(unload);
+    let is_emulated = std::env::var_os("FARRIER_TEST_LAUNCHER").is_some();
+    assert!(is_emulated || code_bytes(&worker) < of_one, "{of_one} bytes of code stay");
+    // One byte of a difference is another module.
+    worker.load_as(1, load(artifact));
+    worker.load_as(2, load(worker.compile(&COUNTS.replace("const 1))", "const 2))"))));
+    assert!(is_emulated || code_bytes(&worker) > of_one, "two modules have the code of one");
+    assert_eq!([count(1), count(2)], [1, 2]);
+}
+
+/// Executable memory that belongs to no file.
+fn code_bytes(worker: &Worker) -> u64 {
+    let maps = fs::read_to_string(format!("/proc/{}/maps", worker.process_id())).unwrap();
+    let bytes_of = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [addresses, rights, _, _, "0"] = words[..] else { return 0 };
+        let (start, end) = addresses.split_once('-').unwrap();
+        let at = |text| u64::from_str_radix(text, 16).unwrap();
+        if rights.contains('x') { at(end) - at(start) } else { 0 }
+    };
+    maps.lines().map(bytes_of).sum()
+}
+
 #[test]
 fn two_hundred_modules_come_and_go_and_leave_no_memory_behind() {
     const ROUNDS: u32 = 200;
     let worker = Worker::start();
-    plain(&worker, 1, SENSOR_MODULE);
+    // Another module than the others, which would else be loaded only once.
+    plain(&worker, 1, r#"(module (func (export "tick") (result i32) (i32.const 0)))"#);
     start_each(&worker, &[1]);
     let artifact = worker.compile(SENSOR_MODULE);
     let round = |guest| {
