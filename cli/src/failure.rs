@@ -3,6 +3,8 @@
 use gateway_client::ClientError;
 use std::error::Error;
 use std::fmt::Display;
+use std::io;
+use std::path::Path;
 
 /// Documented in the help of `farrier`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,19 @@ impl Failure {
     pub fn new(exit: Exit, message: impl Display) -> Self {
         let message = message.to_string();
         Self { exit, message, causes: Vec::new(), advice: None, request_id: None }
+    }
+
+    /// A file that was named and cannot be read.
+    pub fn of_reading(path: &Path, error: &io::Error) -> Self {
+        let failure = Self::new(Exit::Failed, format!("read {}", path.display())).because(error);
+        match error.kind() {
+            io::ErrorKind::NotFound => failure.or_try("look at the name, which counts from here"),
+            io::ErrorKind::PermissionDenied => {
+                failure.or_try("let yourself read it, or run this as somebody who may")
+            }
+            io::ErrorKind::IsADirectory => failure.or_try("name a file in it"),
+            _ => failure,
+        }
     }
 
     pub fn because(mut self, cause: &dyn Error) -> Self {

@@ -5,6 +5,7 @@
 
 mod stub;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use stub::{Gateway, READ_VARIABLES, problem};
 use trycmd::TestCases;
 
@@ -50,10 +51,92 @@ fn answer(method: &str, path: &str) -> (u16, String) {
     }
 }
 
+/// What the second transcript asks beside that.
+fn answer_changes(method: &str, path: &str) -> (u16, String) {
+    let devices = include_str!("data/devices.json");
+    let text = |status: u16, text: &str| (status, text.to_owned());
+    let path = path.strip_prefix("/api/v1").unwrap_or(path);
+    if path.contains("device=nowhere") || path.starts_with("/devices/nowhere") {
+        return problem(404, "not-found");
+    }
+    match (method, path) {
+        ("POST", "/deployment-plans") => text(200, include_str!("data/deployment-plan.json")),
+        ("POST", "/deployments") => text(201, include_str!("data/deployment.json")),
+        ("GET", "/events") => text(200, ": hello\n\n"),
+        ("GET", "/deployments/d-0007") => text(200, include_str!("data/deployment.json")),
+        ("GET", "/modules/filter") => text(200, include_str!("data/module.json")),
+        ("GET", "/modules/filter/compiles") => list("[]"),
+        ("GET", "/modules/filter/eligibility") => text(200, include_str!("data/eligibility.json")),
+        ("GET", "/devices?q=arch%3Anone&limit=500") => text(200, r#"{"items": [], "total": 0}"#),
+        ("GET", "/devices?q=status%3A&limit=500") => problem(400, "bad-request"),
+        ("GET", "/devices?q=status%3Aoffline&limit=500") => {
+            (200, format!(r#"{{"items": {devices}, "total": 2}}"#))
+        }
+        ("GET", path) if path.starts_with("/logs") => list(include_str!("data/logs.json")),
+        ("GET", "/published?app=other") => list("[]"),
+        ("GET", path) if path.starts_with("/published") => {
+            list(include_str!("data/published.json"))
+        }
+        ("POST", "/devices/pi/messages") => {
+            text(202, r#"{"device": "0a1b", "counter": 7, "payload_bytes": 2}"#)
+        }
+        ("POST", "/claim-tokens") => {
+            text(201, r#"{"token": "farrier-claim.aa.bb", "expires_at_ms": 4000000000000}"#)
+        }
+        ("POST", "/login-links") => {
+            text(201, r#"{"url": "http://x/login?token=t", "expires_at_ms": 4000000000000}"#)
+        }
+        ("GET", "/enrolments") => text(200, include_str!("data/enrolments.json")),
+        ("POST", "/enrolments/12ab/accept") => text(200, r#"{"fingerprint": "12ab"}"#),
+        ("POST", "/enrolments/12ab/reject") => (204, String::new()),
+        ("POST", "/application-plans") => text(200, include_str!("data/application-plan.json")),
+        ("POST", "/applications") => problem(409, "conflict"),
+        ("GET", "/releases/waiting") => list("[]"),
+        _ => answer(method, path),
+    }
+}
+
+/// A fleet where nothing ends: the stream of events breaks off each second time.
+fn answer_slowly() -> impl Fn(&str, &str) -> (u16, String) {
+    let streams = AtomicU32::new(0);
+    move |method, path| match (method, path) {
+        ("GET", "/api/v1/events") => match streams.fetch_add(1, Ordering::Relaxed) % 2 {
+            0 => (200, ": hello\n\n".to_owned()),
+            _ => problem(403, "forbidden"),
+        },
+        (_, "/api/v1/deployments" | "/api/v1/deployments/d-0007") if method != "DELETE" => {
+            let deployment = include_str!("data/deployment.json");
+            let deployment = deployment.replace(r#""failed""#, r#""in-progress""#);
+            let deployment = deployment.replace(r#""refused""#, r#""fetching""#);
+            match method {
+                "POST" => (201, deployment),
+                _ if path.ends_with("/d-0007") => (200, deployment),
+                _ => list(&format!("[{deployment}]")),
+            }
+        }
+        _ => answer(method, path),
+    }
+}
+
+fn run_with(answer: impl Fn(&str, &str) -> (u16, String) + Send + Sync + 'static, name: &str) {
+    let gateway = Gateway::start(answer);
+    let file = format!("tests/transcripts/{name}.trycmd");
+    cases().env("FARRIER_GATEWAY", &gateway.url).case(file).run();
+}
+
 #[test]
 fn with_a_gateway() {
-    let gateway = Gateway::start(answer);
-    cases().env("FARRIER_GATEWAY", &gateway.url).case("tests/transcripts/gateway.trycmd").run();
+    run_with(answer, "gateway");
+}
+
+#[test]
+fn with_a_gateway_that_changes_things() {
+    run_with(answer_changes, "changes");
+}
+
+#[test]
+fn with_a_gateway_where_nothing_ends() {
+    run_with(answer_slowly(), "watching");
 }
 
 #[test]

@@ -174,9 +174,7 @@ fn find_target(name: &str) -> Result<&'static Target, Failure> {
 }
 
 pub fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
-    let failure = |error: std::io::Error| {
-        Failure::new(Exit::Failed, format!("read {}", path.display())).because(&error)
-    };
+    let failure = |error: std::io::Error| Failure::of_reading(path, &error);
     let file = File::open(path).map_err(failure)?;
     let mut wasm = Vec::new();
     // One byte over the limit lets the compiler see that there are too many.

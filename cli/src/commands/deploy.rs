@@ -1,6 +1,7 @@
 //! `farrier deploy`: asks for a module on devices, and waits for it if told to.
 
 use crate::args::{Format, OutputArgs, WaitArgs};
+use crate::commands::deploy_plan;
 use crate::commands::deployment;
 use crate::commands::tail::telling;
 use crate::commands::wasi_args::WasiArgs;
@@ -27,7 +28,8 @@ Examples:
   farrier deploy filter --all --sensor temperature --channel average --interval-ms 500
   farrier deploy alarm --all --sensor temperature --config high=30 --config unit=celsius
   farrier deploy report --device pi --stdout log --clock --restart always --interval-ms 60000
-  farrier deploy filter --all --gas-per-call 5000000 --gas-per-s 20000000 --on gas-rate=stop")]
+  farrier deploy filter --all --gas-per-call 5000000 --gas-per-s 20000000 --on gas-rate=stop
+  farrier deploy filter@2 --all --dry-run")]
 pub struct DeployArgs {
     /// NAME@VERSION, NAME for its newest, or an id
     #[arg(add = ArgValueCompleter::new(complete::modules))]
@@ -95,6 +97,10 @@ pub struct DeployArgs {
     /// such as 500ms, 30s or 10m; one that is not well makes way for that [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_time_ms)]
     health_window: Option<u32>,
+    /// Only ask the gateway what it would do: on which devices, in place of what, and which
+    /// cannot run it and why
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
@@ -128,8 +134,11 @@ pub async fn run(args: DeployArgs, client: &Client, console: &Console) -> Result
         placement: placement_of(args.labels, args.accelerators)?,
         scheduling: Default::default(),
     };
-    warn_of_obstacles(client, &new, console).await;
     let format = args.output.format();
+    if args.dry_run {
+        return deploy_plan::run(&new, format, client, console).await;
+    }
+    warn_of_obstacles(client, &new, console).await;
     make(args.wait.timeout_s(), format, client, console, create(client, &new)).await
 }
 

@@ -6,10 +6,11 @@ use crate::complete;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::format::{clock, date_time, printable};
+use crate::since::{self, parse_since};
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use gateway_api::{Event, List, LogLine};
-use gateway_client::{Client, ClientError, LogQuery};
+use gateway_client::{Client, ClientError, LogQuery, Since};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -17,7 +18,9 @@ Times are the gateway's, in UTC. With -f, -o json writes one line of the log a l
 
 Examples:
   farrier logs -f
-  farrier logs --device pi --app filter --limit 20")]
+  farrier logs --device pi --app filter --limit 20
+  farrier logs --since 10m
+  farrier logs --since 2026-03-01T14:00:00Z -o jsonl")]
 pub struct LogsArgs {
     /// Only this device, by name or id
     #[arg(short, long, add = ArgValueCompleter::new(complete::devices))]
@@ -25,7 +28,11 @@ pub struct LogsArgs {
     /// Only this application
     #[arg(short, long, add = ArgValueCompleter::new(complete::apps))]
     app: Option<String>,
-    /// The newest lines only
+    /// Only what came in the last 30s, 10m, 2h or 3d, or since a time such as
+    /// 2026-03-01T14:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    since: Option<Since>,
+    /// The newest lines only [default: 200, with --since 5000, which is the most]
     #[arg(short = 'n', long, value_name = "LINES")]
     limit: Option<u32>,
     /// Go on with new lines, until Ctrl-C
@@ -36,8 +43,10 @@ pub struct LogsArgs {
 }
 
 pub async fn run(args: LogsArgs, client: &Client, console: &Console) -> Result<(), Failure> {
-    let query = LogQuery { device: args.device, app: args.app, limit: args.limit };
-    tail::show(&query, args.output.format(), args.follow, client, console).await
+    let format = args.output.format();
+    let LogsArgs { device, app, since, limit, follow, .. } = args;
+    let query = LogQuery { device, app, since, limit: since::limit(since, limit) };
+    tail::show(&query, format, follow, client, console).await
 }
 
 impl Tail for LogQuery {
@@ -50,7 +59,8 @@ impl Tail for LogQuery {
     fn line_of(&self, event: Event) -> Option<LogLine> {
         let Event::Log { line } = event else { return None };
         let is_of_device = is_wanted(&self.device, &[&line.device, &line.device_name]);
-        (is_of_device && is_wanted(&self.app, &[&line.app])).then_some(line)
+        let is_of_app = is_wanted(&self.app, &[&line.app]);
+        (is_of_device && is_of_app && since::is_reached(self.since, line.time_ms)).then_some(line)
     }
 
     fn in_words(line: &LogLine, is_wide: bool) -> String {
@@ -93,7 +103,7 @@ mod tests {
         let query = |device: &str, app: &str| LogQuery {
             device: Some(device.to_owned()),
             app: Some(app.to_owned()),
-            limit: None,
+            ..LogQuery::default()
         };
         let event = || Event::Log { line: line("filter", "x") };
         assert!(query("pi", "filter").line_of(event()).is_some());

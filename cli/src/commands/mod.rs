@@ -7,6 +7,7 @@ pub mod completion;
 pub mod context;
 pub mod dashboard;
 pub mod deploy;
+mod deploy_plan;
 pub mod deployment;
 pub mod device;
 pub mod doctor;
@@ -31,6 +32,7 @@ pub mod trust;
 pub mod undeploy;
 pub mod version;
 pub mod wasi_args;
+mod watch;
 
 use crate::args::{Command, GlobalArgs};
 use crate::connect::connect;

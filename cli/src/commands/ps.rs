@@ -1,25 +1,16 @@
 //! `farrier ps`: every application on every device, once or as it changes.
 
-use crate::args::{Format, OutputArgs};
+use crate::args::OutputArgs;
 use crate::commands::device::ticks;
-use crate::commands::tail::telling;
+use crate::commands::watch::Watched;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::format::{self, maybe};
 use crate::grid::{Align, Grid, Look, plain};
 use crate::{refusal, state};
 use clap::Args;
-use futures_util::StreamExt;
-use gateway_api::{AppStatus, Connection, Event, LimitHit, List, TrapCount, TrapStatus};
+use gateway_api::{AppStatus, Connection, Event, LimitHit, TrapCount, TrapStatus};
 use gateway_client::Client;
-use std::io::IsTerminal;
-use std::time::Duration;
-
-/// Devices report each on its own; one drawing takes up what came meanwhile.
-const REDRAW_INTERVAL: Duration = Duration::from_secs(1);
-
-/// To the first place of the screen, and everything below it away.
-const CLEAR_SCREEN: &str = "\x1b[H\x1b[J";
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -41,38 +32,13 @@ pub struct PsArgs {
 pub async fn run(args: &PsArgs, client: &Client, console: &Console) -> Result<(), Failure> {
     let format = args.output.format();
     if args.watch {
-        return watch(format, client, console).await;
+        return WATCHED.watch(format, client, console, async || client.ps().await).await;
     }
     let apps = client.ps().await?;
     if apps.items.is_empty() {
         console.note("nothing runs yet; deploy a module: farrier deploy MODULE --all");
     }
-    show(format, &apps, console)
-}
-
-async fn watch(format: Format, client: &Client, console: &Console) -> Result<(), Failure> {
-    let is_screen = format.is_for_people() && std::io::stdout().is_terminal();
-    let mut events = client.events_with(telling(console)).await?.ready_chunks(1024);
-    loop {
-        match client.ps().await {
-            Ok(apps) if is_screen => {
-                console
-                    .text(&format!("{CLEAR_SCREEN}{}", view(&apps.items, &console.look(format))))?;
-            }
-            Ok(apps) if format.is_document() => console.next_document(format, &apps)?,
-            Ok(apps) => show(format, &apps, console)?,
-            Err(error) if error.is_transient() => console.note(&error),
-            Err(error) => return Err(error.into()),
-        }
-        tokio::time::sleep(REDRAW_INTERVAL).await;
-        let mut has_changed = false;
-        while !has_changed {
-            let Some(chunk) = events.next().await else { return Ok(()) };
-            for event in chunk {
-                has_changed |= concerns_ps(&event?);
-            }
-        }
-    }
+    WATCHED.show(format, &apps, console)
 }
 
 fn concerns_ps(event: &Event) -> bool {
@@ -86,15 +52,11 @@ fn concerns_ps(event: &Event) -> bool {
     )
 }
 
-fn show(format: Format, apps: &List<AppStatus>, console: &Console) -> Result<(), Failure> {
-    let name = |app: &AppStatus| format!("{}/{}@{}", app.device_name, app.app, app.version);
-    console.show(
-        format,
-        apps,
-        || apps.items.iter().map(name).collect(),
-        |look| view(&apps.items, look),
-    )
-}
+const WATCHED: Watched<AppStatus> = Watched {
+    concerns: concerns_ps,
+    name: |app| format!("{}/{}@{}", app.device_name, app.app, app.version),
+    view,
+};
 
 /// Also a part of `farrier device show`.
 pub fn view(apps: &[AppStatus], look: &Look) -> String {

@@ -147,9 +147,7 @@ pub async fn run(args: RunArgs, console: &Console) -> Result<(), Failure> {
 }
 
 fn known_answers(path: &std::path::Path) -> Result<Vec<known_answer::Step>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(Exit::Failed, format!("read {}", path.display())).because(&error)
-    })?;
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::of_reading(path, &error))?;
     known_answer::from_toml(&text)
         .map_err(|e| Failure::new(Exit::Failed, format!("{}: {e}", path.display())))
 }

@@ -36,7 +36,7 @@ pub async fn show<T: Tail>(
     if follow {
         return follow_lines(tail, format, client, console).await;
     }
-    let lines = tail.read(client).await?;
+    let lines = tail.read(client).await.map_err(not_there)?;
     if format.is_document() {
         return console.document(format, &lines);
     }
@@ -51,7 +51,8 @@ async fn follow_lines<T: Tail>(
 ) -> Result<(), Failure> {
     let mut events = client.events_with(telling(console)).await?;
     let mut follow = Follow::new();
-    for line in follow.take_list(tail.read(client).await?.items) {
+    let lines = tail.read(client).await.map_err(not_there)?;
+    for line in follow.take_list(lines.items) {
         show_line::<T>(&line, format, console)?;
     }
     while let Some(event) = events.next().await {
@@ -71,6 +72,11 @@ async fn follow_lines<T: Tail>(
         }
     }
     Ok(())
+}
+
+/// Only a device can be asked for that is none.
+fn not_there(error: ClientError) -> Failure {
+    Failure::from(error).if_not_found_try("farrier device ls")
 }
 
 fn show_line<T: Tail>(line: &T::Line, format: Format, console: &Console) -> Result<(), Failure> {

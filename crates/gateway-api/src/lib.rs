@@ -40,6 +40,7 @@
 //! | `GET /api/v1/modules/{ref}/compiles` | [`List`] of [`CompileRecord`], newest first |
 //! | `GET /api/v1/modules/{ref}/eligibility?memory_bytes_max=&sensors=&actuators=&accelerators=&labels=` | [`ModuleEligibility`]: what it needs, and which devices can run it |
 //! | `POST /api/v1/deployments` with [`NewDeployment`] | 201 [`Deployment`] |
+//! | `POST /api/v1/deployment-plans` with [`NewDeployment`] | [`DeploymentPlan`]; nothing is changed |
 //! | `GET /api/v1/deployments`, `GET /api/v1/deployments/{id}` | [`Page`] of [`Deployment`], [`Deployment`] |
 //! | `POST /api/v1/deployments/{id}/repeat` | 201 [`Deployment`]: the same again, to go back to it |
 //! | `DELETE /api/v1/deployments/{id}` | 204; its application leaves the devices |
@@ -52,7 +53,7 @@
 //! | `GET /api/v1/fleet/history?series=&app=&from=&to=&points=` | [`HistoryRange`] |
 //! | `POST /api/v1/devices/{ref}/messages` with [`NewMessage`] | 202 [`SentMessage`]; to a module that subscribes to the channel |
 //! | `GET /api/v1/ps` | [`Page`] of [`AppStatus`] |
-//! | `GET /api/v1/logs?device=&app=&limit=&cursor=` | [`Page`] of [`LogLine`], the newest ones, oldest first; `next` is of those before |
+//! | `GET /api/v1/logs?device=&app=&since_ms=&last_s=&limit=&cursor=` | [`Page`] of [`LogLine`], the newest ones, oldest first; `next` is of those before |
 //! | `GET /api/v1/published?device=&app=&channel=&limit=&cursor=` | [`Page`] of [`Published`], likewise |
 //! | `GET /api/v1/events` | server-sent events, each an [`Event`] |
 //!
@@ -72,6 +73,7 @@
 mod application;
 mod audit;
 mod deployment;
+mod deployment_plan;
 mod device;
 mod eligibility;
 mod event;
@@ -93,6 +95,7 @@ pub use deployment::{
     Deployment, DeploymentState, DeviceProgress, DeviceSelector, ModuleLimits, NewDeployment,
     ProgressState, earlier_deployment,
 };
+pub use deployment_plan::{DeploymentPlan, DevicePlan, DevicePlanAction, ReplacedDeployment};
 pub use device::{
     AcceptedEnrolment, Alarm, AppSample, AppStatus, BuildStatus, Company, Connection, Device,
     DeviceCapabilities, DeviceSample, History, HostCallStatus, InboxStatus, LimitHit, LimitLast,

@@ -7,21 +7,43 @@ use crate::exchange::{Body, Request};
 use crate::upload::Upload;
 use gateway_api::{
     AcceptedEnrolment, AcceptedRelease, AppStatus, Application, ApplicationPlan,
-    AppliedApplication, AskedOfDevices, AuditPage, ClaimToken, CompileRecord, Deployment, Device,
-    History, HistoryQuery, HistoryRange, LinkedUpload, List, LogLine, LoginLink, Module,
-    ModuleEligibility, NewApplication, NewClaimToken, NewDeployment, NewGatewayKey, NewMessage,
-    Overview, PendingEnrolments, Published, SentMessage, Session, Trust, TrustKey, WaitingRelease,
+    AppliedApplication, AskedOfDevices, AuditPage, ClaimToken, CompileRecord, Deployment,
+    DeploymentPlan, Device, History, HistoryQuery, HistoryRange, LinkedUpload, List, LogLine,
+    LoginLink, Module, ModuleEligibility, NewApplication, NewClaimToken, NewDeployment,
+    NewGatewayKey, NewMessage, Overview, Page, PendingEnrolments, Published, SentMessage, Session,
+    Trust, TrustKey, WaitingRelease,
 };
 use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
+/// From when on, by the gateway's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// Unix time.
+    TimeMs(u64),
+    /// The last so many seconds.
+    LastS(u64),
+}
+
+impl Since {
+    /// The two parameters that say it.
+    fn pairs(since: Option<Self>) -> (Option<String>, Option<String>) {
+        match since {
+            None => (None, None),
+            Some(Self::TimeMs(time_ms)) => (Some(time_ms.to_string()), None),
+            Some(Self::LastS(seconds)) => (None, Some(seconds.to_string())),
+        }
+    }
+}
+
 /// Which log lines; all of them unless a field says otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogQuery {
     pub device: Option<String>,
     pub app: Option<String>,
+    pub since: Option<Since>,
     /// The newest of them only.
     pub limit: Option<u32>,
 }
@@ -32,8 +54,21 @@ pub struct PublishedQuery {
     pub device: Option<String>,
     pub app: Option<String>,
     pub channel: Option<String>,
+    pub since: Option<Since>,
     /// The newest of them only.
     pub limit: Option<u32>,
+}
+
+/// Which devices, and how many of them at a time: `docs/http-api.md`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeviceQuery {
+    /// As `status:offline arch:riscv64 module:filter@2 kitchen`.
+    pub q: Option<String>,
+    /// As `name` or `-last_seen`.
+    pub sort: Option<String>,
+    pub limit: Option<u32>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
 }
 
 /// What an upload led to.
@@ -243,6 +278,14 @@ impl Client {
         }
     }
 
+    /// What the deployment would do. Makes none.
+    pub async fn plan_deployment(
+        &self,
+        new: &NewDeployment,
+    ) -> Result<DeploymentPlan, ClientError> {
+        self.post(&["deployment-plans"], new, "a deployment's plan").await
+    }
+
     /// What applying the file would change. Changes nothing.
     pub async fn plan_application(
         &self,
@@ -278,6 +321,14 @@ impl Client {
 
     pub async fn devices(&self) -> Result<List<Device>, ClientError> {
         self.get(&["devices"], &[], "a list of devices").await
+    }
+
+    /// Some of the devices, a page of them.
+    pub async fn search_devices(&self, query: &DeviceQuery) -> Result<Page<Device>, ClientError> {
+        let limit = query.limit.map(|limit| limit.to_string());
+        let pairs =
+            [("q", &query.q), ("sort", &query.sort), ("limit", &limit), ("cursor", &query.cursor)];
+        self.get(&["devices"], &pairs, "a page of devices").await
     }
 
     /// By id or name.
@@ -354,16 +405,26 @@ impl Client {
 
     pub async fn logs(&self, query: &LogQuery) -> Result<List<LogLine>, ClientError> {
         let limit = query.limit.map(|limit| limit.to_string());
-        let pairs = [("device", &query.device), ("app", &query.app), ("limit", &limit)];
+        let (since_ms, last_s) = Since::pairs(query.since);
+        let pairs = [
+            ("device", &query.device),
+            ("app", &query.app),
+            ("since_ms", &since_ms),
+            ("last_s", &last_s),
+            ("limit", &limit),
+        ];
         self.get(&["logs"], &pairs, "a list of log lines").await
     }
 
     pub async fn published(&self, query: &PublishedQuery) -> Result<List<Published>, ClientError> {
         let limit = query.limit.map(|limit| limit.to_string());
+        let (since_ms, last_s) = Since::pairs(query.since);
         let pairs = [
             ("device", &query.device),
             ("app", &query.app),
             ("channel", &query.channel),
+            ("since_ms", &since_ms),
+            ("last_s", &last_s),
             ("limit", &limit),
         ];
         self.get(&["published"], &pairs, "a list of published values").await

@@ -18,7 +18,7 @@ mod messages;
 mod upload;
 
 pub use client::{Client, ClientBuilder};
-pub use endpoints::{LogQuery, PublishedQuery, PushedModule};
+pub use endpoints::{DeviceQuery, LogQuery, PublishedQuery, PushedModule, Since};
 pub use error::{ClientError, Refused};
 pub use events::{EventOptions, EventStream};
 pub use exchange::Exchange;

@@ -129,10 +129,11 @@ async fn the_token_is_sent_and_the_query_escaped() {
     let query = gateway_client::LogQuery {
         device: Some("a&b".to_owned()),
         limit: Some(5),
+        since: Some(gateway_client::Since::LastS(600)),
         ..Default::default()
     };
     client.logs(&query).await.unwrap();
     let asked = stub.asked().remove(0);
-    assert_eq!(asked.path, "/api/v1/logs?device=a%26b&limit=5");
+    assert_eq!(asked.path, "/api/v1/logs?device=a%26b&last_s=600&limit=5");
     assert_eq!(asked.headers["authorization"], "Bearer secret");
 }

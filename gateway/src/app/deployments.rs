@@ -222,7 +222,7 @@ impl App {
 }
 
 /// What belongs to an application is deployed with it.
-fn check_unowned(model: &Model, app: &str) -> Result<(), AppError> {
+pub(super) fn check_unowned(model: &Model, app: &str) -> Result<(), AppError> {
     match model.owner_of(app) {
         None => Ok(()),
         Some(owner) => Err(AppError::conflict(format!(
@@ -259,7 +259,10 @@ pub(super) fn to_removal(model: &Model, record: DeploymentRecord) -> Change {
     }
 }
 
-fn select(model: &Model, selector: &DeviceSelector) -> Result<Option<Vec<DeviceId>>, AppError> {
+pub(super) fn select(
+    model: &Model,
+    selector: &DeviceSelector,
+) -> Result<Option<Vec<DeviceId>>, AppError> {
     let DeviceSelector::These(references) = selector else { return Ok(None) };
     if references.is_empty() || references.len() > SELECTED_DEVICES_MAX {
         return Err(AppError::bad_request(format!(

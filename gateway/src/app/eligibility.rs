@@ -100,7 +100,7 @@ fn needs_of(module: &ModuleRecord, memory_bytes_max: u64) -> ModuleNeeds {
     }
 }
 
-fn on_device(
+pub(super) fn on_device(
     state: &State,
     telemetry: &Telemetry,
     module: &ModuleRecord,

@@ -42,6 +42,7 @@ mod modules;
 mod paging;
 mod pending;
 mod placement;
+mod planning;
 mod progress;
 mod provenance;
 mod reconcile;
@@ -74,7 +75,7 @@ pub use membership::BrokerTrust;
 pub use modules::Upload;
 pub use paging::PageRequest;
 pub use releases::SigningPass;
-pub use reports::{LogQuery, PublishedQuery, UpRefusal};
+pub use reports::{LogQuery, PublishedQuery, Since, UpRefusal};
 pub use standing::NotReady;
 pub use trust::TrustRules;
 

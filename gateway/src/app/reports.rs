@@ -57,10 +57,27 @@ pub enum UpRefusal {
     TooOften(BlobId),
 }
 
+/// Only what came at this time or later, and only what came so lately, both by the
+/// gateway's clock.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Since {
+    pub since_ms: Option<u64>,
+    pub last_s: Option<u64>,
+}
+
+impl Since {
+    /// The earliest time that is asked for.
+    fn time_ms(self, now_ms: u64) -> u64 {
+        let last = self.last_s.map(|s| now_ms.saturating_sub(s.saturating_mul(1_000)));
+        self.since_ms.unwrap_or_default().max(last.unwrap_or_default())
+    }
+}
+
 #[derive(Debug, Default, Clone)]
 pub struct LogQuery {
     pub device: Option<String>,
     pub app: Option<String>,
+    pub since: Since,
     pub page: PageRequest,
 }
 
@@ -69,6 +86,7 @@ pub struct PublishedQuery {
     pub device: Option<String>,
     pub app: Option<String>,
     pub channel: Option<String>,
+    pub since: Since,
     pub page: PageRequest,
 }
 
@@ -284,23 +302,28 @@ impl App {
     }
 
     pub fn logs_page(&self, query: &LogQuery) -> Result<Page<LogLine>, AppError> {
-        let list = format!("logs {:?} {:?}", query.device, query.app);
+        let list = format!("logs {:?} {:?} {:?}", query.device, query.app, query.since);
         let pages = Pages::of(&query.page, &list);
+        let since_ms = query.since.time_ms(self.now_ms());
         self.newest_of(query.device.as_deref(), &pages, |device, name, telemetry| {
-            let is_asked =
-                |line: &&StoredLog| query.app.as_ref().is_none_or(|app| *app == line.app);
+            let is_asked = |line: &&StoredLog| {
+                query.app.as_ref().is_none_or(|app| *app == line.app) && line.time_ms >= since_ms
+            };
             let asked = telemetry.logs.iter().filter(is_asked);
             asked.map(|line| (line.arrival, views::log_line(device, name, line))).collect()
         })
     }
 
     pub fn published_page(&self, query: &PublishedQuery) -> Result<Page<Published>, AppError> {
-        let list = format!("published {:?} {:?} {:?}", query.device, query.app, query.channel);
-        let pages = Pages::of(&query.page, &list);
+        let PublishedQuery { device, app, channel, since, page } = query;
+        let list = format!("published {device:?} {app:?} {channel:?} {since:?}");
+        let pages = Pages::of(page, &list);
+        let since_ms = since.time_ms(self.now_ms());
         self.newest_of(query.device.as_deref(), &pages, |device, name, telemetry| {
             let is_asked = |value: &&StoredPublished| {
                 query.app.as_ref().is_none_or(|app| *app == value.app)
                     && query.channel.as_ref().is_none_or(|channel| *channel == value.channel)
+                    && value.time_ms >= since_ms
             };
             let asked = telemetry.published.iter().filter(is_asked);
             asked.map(|value| (value.arrival, views::published(device, name, value))).collect()

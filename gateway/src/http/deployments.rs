@@ -7,7 +7,7 @@ use super::problem::ApiError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use gateway_api::{Deployment, NewDeployment};
+use gateway_api::{Deployment, DeploymentPlan, NewDeployment};
 
 pub async fn create(
     State(state): State<HttpState>,
@@ -15,6 +15,13 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<Deployment>), ApiError> {
     let deployment = state.run(move |app| app.deploy(&new)).await?;
     Ok((StatusCode::CREATED, Json(deployment)))
+}
+
+pub async fn plan(
+    State(state): State<HttpState>,
+    Json(new): Json<NewDeployment>,
+) -> Result<Json<DeploymentPlan>, ApiError> {
+    state.run(move |app| app.plan_deployment(&new)).await.map(Json)
 }
 
 pub async fn list(

@@ -142,6 +142,7 @@ fn routes_behind_login() -> Vec<Route> {
         ("/deployments", get(deployments::list).post(deployments::create)),
         ("/deployments/{id}", get(deployments::show).delete(deployments::remove)),
         ("/deployments/{id}/repeat", post(deployments::repeat)),
+        ("/deployment-plans", post(deployments::plan)),
         ("/application-plans", post(applications::plan)),
         ("/applications", get(applications::list).post(applications::apply)),
         ("/applications/{name}", get(applications::show).delete(applications::remove)),

@@ -4,7 +4,7 @@ use super::HttpState;
 use super::extract::{Json, Query};
 use super::paging::{PageQuery, answer, request_of};
 use super::problem::ApiError;
-use crate::app::{LogQuery, PublishedQuery};
+use crate::app::{LogQuery, PublishedQuery, Since};
 use axum::extract::State;
 use axum::response::Response;
 use gateway_api::Overview;
@@ -28,6 +28,8 @@ pub async fn ps(
 pub struct LogsQuery {
     device: Option<String>,
     app: Option<String>,
+    since_ms: Option<u64>,
+    last_s: Option<u64>,
     limit: Option<usize>,
     cursor: Option<String>,
     fields: Option<String>,
@@ -35,10 +37,14 @@ pub struct LogsQuery {
 
 pub async fn logs(
     State(state): State<HttpState>,
-    Query(LogsQuery { device, app, limit, cursor, fields }): Query<LogsQuery>,
+    Query(LogsQuery { device, app, since_ms, last_s, limit, cursor, fields }): Query<LogsQuery>,
 ) -> Result<Response, ApiError> {
-    let query =
-        LogQuery { device: given(device), app: given(app), page: request_of(limit, &cursor) };
+    let query = LogQuery {
+        device: given(device),
+        app: given(app),
+        since: Since { since_ms, last_s },
+        page: request_of(limit, &cursor),
+    };
     let page = state.run(move |app| app.logs_page(&query)).await?;
     answer(page, fields.as_deref())
 }
@@ -49,6 +55,8 @@ pub struct ValuesQuery {
     device: Option<String>,
     app: Option<String>,
     channel: Option<String>,
+    since_ms: Option<u64>,
+    last_s: Option<u64>,
     limit: Option<usize>,
     cursor: Option<String>,
     fields: Option<String>,
@@ -56,10 +64,12 @@ pub struct ValuesQuery {
 
 pub async fn published(
     State(state): State<HttpState>,
-    Query(ValuesQuery { device, app, channel, limit, cursor, fields }): Query<ValuesQuery>,
+    Query(query): Query<ValuesQuery>,
 ) -> Result<Response, ApiError> {
+    let ValuesQuery { device, app, channel, since_ms, last_s, limit, cursor, fields } = query;
     let (device, app, channel) = (given(device), given(app), given(channel));
-    let query = PublishedQuery { device, app, channel, page: request_of(limit, &cursor) };
+    let since = Since { since_ms, last_s };
+    let query = PublishedQuery { device, app, channel, since, page: request_of(limit, &cursor) };
     let page = state.run(move |app| app.published_page(&query)).await?;
     answer(page, fields.as_deref())
 }

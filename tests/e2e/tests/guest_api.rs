@@ -119,6 +119,7 @@ async fn wait_said(fleet: &Fleet, channel: &str, payload: &[u8]) -> anyhow::Resu
         device: Some(DEVICE.into()),
         app: Some(APP.into()),
         channel: Some(channel.into()),
+        since: None,
         limit: None,
     };
     let payload = hex::encode(payload);

@@ -362,6 +362,7 @@ impl Fleet {
             device: Some(device.to_owned()),
             app: Some(app.to_owned()),
             channel: Some("average".to_owned()),
+            since: None,
             limit: None,
         };
         let mut values = self.client.published(&query).await?.items;

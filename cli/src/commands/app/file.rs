@@ -117,14 +117,16 @@ impl Loaded {
 }
 
 fn read_text(path: &Path) -> Result<String, Failure> {
-    let failure = |cause: &dyn std::error::Error| {
-        Failure::new(Exit::Failed, format!("read {}", path.display())).because(cause)
-    };
-    let file = File::open(path).map_err(|e| failure(&e))?;
+    let failure = |error: std::io::Error| Failure::of_reading(path, &error);
+    let file = File::open(path).map_err(failure)?;
     let mut bytes = Vec::new();
     // One byte over the limit lets the reader see that there are too many.
-    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(|e| failure(&e))?;
-    String::from_utf8(bytes).map_err(|e| failure(&e).or_try("an application file is TOML in UTF-8"))
+    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failure)?;
+    String::from_utf8(bytes).map_err(|error| {
+        Failure::new(Exit::Failed, format!("read {}", path.display()))
+            .because(&error)
+            .or_try("an application file is TOML in UTF-8")
+    })
 }
 
 /// The ids of Wasm files that can be read and are valid, linked if there are libraries: the

@@ -4,7 +4,7 @@ mod apply;
 mod diff;
 mod file;
 mod ls;
-mod plan;
+pub(super) mod plan;
 mod remove;
 mod schema;
 mod show;

@@ -37,7 +37,7 @@ fn of_module(module: &ModulePlan) -> String {
     text
 }
 
-fn of_difference(difference: &PlanDifference) -> String {
+pub fn of_difference(difference: &PlanDifference) -> String {
     let PlanDifference { what, before, after, is_more } = difference;
     let mark = if *is_more { '!' } else { ' ' };
     match (before, after) {

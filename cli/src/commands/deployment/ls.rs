@@ -1,37 +1,49 @@
 //! `farrier deployment ls`: every deployment in a line.
 
 use crate::args::OutputArgs;
+use crate::commands::watch::Watched;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::format;
 use crate::grid::{Align, Grid, Look, plain};
 use crate::state;
 use clap::Args;
-use gateway_api::{Deployment, DeviceSelector, ProgressState};
+use gateway_api::{Deployment, DeviceSelector, Event, ProgressState};
 use gateway_client::Client;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   farrier deployment ls
+  farrier deployment ls --watch
   farrier deployment ls -o wide")]
 pub struct LsArgs {
+    /// Show it again whenever it changes, until Ctrl-C
+    #[arg(short, long)]
+    watch: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 pub async fn run(args: &LsArgs, client: &Client, console: &Console) -> Result<(), Failure> {
+    let format = args.output.format();
+    if args.watch {
+        return WATCHED.watch(format, client, console, async || client.deployments().await).await;
+    }
     let deployments = client.deployments().await?;
     if deployments.items.is_empty() {
         console.note("no deployments yet; make one: farrier deploy MODULE --all");
     }
-    console.show(
-        args.output.format(),
-        &deployments,
-        || deployments.items.iter().map(|deployment| deployment.id.clone()).collect(),
-        |look| view(&deployments.items, look),
-    )
+    WATCHED.show(format, &deployments, console)
 }
+
+const WATCHED: Watched<Deployment> = Watched {
+    concerns: |event| {
+        matches!(event, Event::Resync | Event::Deployment { .. } | Event::DeploymentRemoved { .. })
+    },
+    name: |deployment| deployment.id.clone(),
+    view,
+};
 
 fn view(deployments: &[Deployment], look: &Look) -> String {
     if deployments.is_empty() {

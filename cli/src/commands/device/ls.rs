@@ -1,36 +1,86 @@
 //! `farrier device ls`: every device in a line.
 
 use crate::args::OutputArgs;
+use crate::commands::watch::Watched;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::format::{self, maybe};
 use crate::grid::{Align, Grid, Look, plain};
 use crate::{refusal, state};
 use clap::Args;
-use gateway_api::Device;
-use gateway_client::Client;
+use gateway_api::{Device, Event, List};
+use gateway_client::{Client, ClientError, DeviceQuery};
+
+/// Devices asked for at a time.
+const PAGE: u32 = 500;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   farrier device ls
-  farrier device ls -o wide")]
+  farrier device ls --watch
+  farrier device ls status:offline arch:riscv64 -o name
+  farrier device ls module:filter@2 kitchen --sort cpu")]
 pub struct LsArgs {
+    /// Which ones: words of the name, and facets as in the dashboard's search box, such as
+    /// status:offline, arch:riscv64, module:filter@2 (docs/http-api.md)
+    #[arg(value_name = "SEARCH")]
+    search: Vec<String>,
+    /// By which column, with a - in front from the largest
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true)]
+    sort: Option<String>,
+    /// Show it again whenever it changes, until Ctrl-C
+    #[arg(short, long)]
+    watch: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 pub async fn run(args: &LsArgs, client: &Client, console: &Console) -> Result<(), Failure> {
-    let devices = client.devices().await?;
-    if devices.items.is_empty() {
-        console.note("no devices yet; enrol one: farrier device enrol-token");
+    let format = args.output.format();
+    if args.watch {
+        return WATCHED.watch(format, client, console, async || find(args, client).await).await;
     }
-    console.show(
-        args.output.format(),
-        &devices,
-        || devices.items.iter().map(|device| device.name.clone()).collect(),
-        |look| view(&devices.items, look),
-    )
+    let devices = find(args, client).await?;
+    match devices.items.is_empty() {
+        true if args.is_search() => console.note("no device is like that"),
+        true => console.note("no devices yet; enrol one: farrier device enrol-token"),
+        false => {}
+    }
+    WATCHED.show(format, &devices, console)
+}
+
+const WATCHED: Watched<Device> = Watched {
+    concerns: |event| matches!(event, Event::Resync | Event::Device { .. }),
+    name: |device| device.name.clone(),
+    view,
+};
+
+impl LsArgs {
+    fn is_search(&self) -> bool {
+        !self.search.is_empty()
+    }
+}
+
+async fn find(args: &LsArgs, client: &Client) -> Result<List<Device>, ClientError> {
+    if !args.is_search() && args.sort.is_none() {
+        return client.devices().await;
+    }
+    let mut query = DeviceQuery {
+        q: args.is_search().then(|| args.search.join(" ")),
+        sort: args.sort.clone(),
+        limit: Some(PAGE),
+        cursor: None,
+    };
+    let mut items = Vec::new();
+    loop {
+        let page = client.search_devices(&query).await?;
+        items.extend(page.items);
+        query.cursor = page.next;
+        if query.cursor.is_none() {
+            return Ok(List { items });
+        }
+    }
 }
 
 fn view(devices: &[Device], look: &Look) -> String {

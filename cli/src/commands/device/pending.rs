@@ -5,7 +5,7 @@ use crate::console::{Console, now_ms};
 use crate::failure::Failure;
 use crate::format;
 use clap::Args;
-use gateway_client::Client;
+use gateway_client::{Client, ClientError};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -54,7 +54,7 @@ pub async fn list(args: &PendingArgs, client: &Client, console: &Console) -> Res
 }
 
 pub async fn accept(args: &DecideArgs, client: &Client, console: &Console) -> Result<(), Failure> {
-    let accepted = client.accept_enrolment(&args.fingerprint).await?;
+    let accepted = client.accept_enrolment(&args.fingerprint).await.map_err(not_there)?;
     console.note(match accepted.device {
         Some(device) => format!("{} is enrolled", format::printable(&device.name)),
         None => format!(
@@ -65,8 +65,12 @@ pub async fn accept(args: &DecideArgs, client: &Client, console: &Console) -> Re
     Ok(())
 }
 
+fn not_there(error: ClientError) -> Failure {
+    Failure::from(error).if_not_found_try("farrier device pending")
+}
+
 pub async fn reject(args: &DecideArgs, client: &Client, console: &Console) -> Result<(), Failure> {
-    client.reject_enrolment(&args.fingerprint).await?;
+    client.reject_enrolment(&args.fingerprint).await.map_err(not_there)?;
     console.note("it is sent away for an hour".to_owned());
     Ok(())
 }

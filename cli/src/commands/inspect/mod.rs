@@ -78,9 +78,7 @@ fn note_of(module: &Module<'_>) -> Option<AotProfile> {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    let failure = |error: std::io::Error| {
-        Failure::new(Exit::Failed, format!("read {}", path.display())).because(&error)
-    };
+    let failure = |error: std::io::Error| Failure::of_reading(path, &error);
     let file = File::open(path).map_err(failure)?;
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failure)?;

@@ -158,7 +158,5 @@ fn name_from(file: &Path) -> Result<String, Failure> {
 }
 
 fn read_text(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(Exit::Failed, format!("read {}", path.display())).because(&error)
-    })
+    std::fs::read_to_string(path).map_err(|error| Failure::of_reading(path, &error))
 }

@@ -56,12 +56,10 @@ pub async fn publish(
 
 /// The bytes of a document file, and what they say.
 fn read_document(path: &Path) -> Result<(Vec<u8>, RootDraft), Failure> {
-    let failure = || Failure::new(Exit::Failed, format!("read {}", path.display()));
-    let file = std::fs::File::open(path).map_err(|e| failure().because(&e))?;
+    let failure = |error: std::io::Error| Failure::of_reading(path, &error);
+    let file = std::fs::File::open(path).map_err(failure)?;
     let mut sealed = Vec::new();
-    file.take(ROOT_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut sealed)
-        .map_err(|e| failure().because(&e))?;
+    file.take(ROOT_BYTES_MAX as u64 + 1).read_to_end(&mut sealed).map_err(failure)?;
     let draft = RootDraft::read(&sealed).map_err(|e| {
         Failure::new(Exit::Failed, format!("{} is no root document", path.display()))
             .because(&e)

@@ -96,11 +96,12 @@ impl TestFile {
         let failure = |what: &dyn std::fmt::Display| {
             Failure::new(Exit::Failed, format!("{}: {what}", path.display()))
         };
-        let size = std::fs::metadata(path).map_err(|e| failure(&e))?.len();
+        let unread = |error: std::io::Error| Failure::of_reading(path, &error);
+        let size = std::fs::metadata(path).map_err(unread)?.len();
         if size > FILE_BYTES_MAX {
             return Err(failure(&format!("{size} bytes; the limit is {FILE_BYTES_MAX}")));
         }
-        let text = std::fs::read_to_string(path).map_err(|e| failure(&e))?;
+        let text = std::fs::read_to_string(path).map_err(unread)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::parse(&text, folder).map_err(|what| failure(&what))
     }

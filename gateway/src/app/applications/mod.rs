@@ -18,6 +18,7 @@ use super::paging::{Pages, shown};
 use super::{App, AppError, PageRequest, State};
 use crate::store::Change;
 use crate::store::record::{ApplicationRecord, CounterRecord, DeploymentRecord};
+pub(super) use compare::{Names, compare};
 use draft::{Draft, read_file};
 use gateway_api::Page;
 use gateway_api::{

@@ -8,6 +8,7 @@ pub(crate) mod fleet;
 mod matching;
 mod messaging;
 mod placing;
+mod planning;
 mod programs;
 mod pulse;
 mod queueing;

@@ -1,7 +1,7 @@
 //! What devices say, and how it shows.
 
 use super::fleet::{FakeDevice, Fleet, app_report, plain_wasm};
-use crate::app::{LogQuery, PageRequest, PublishedQuery, UpRefusal};
+use crate::app::{LogQuery, PageRequest, PublishedQuery, Since, UpRefusal};
 use device_protocol::{
     AppState, Bitmap, LogLine, LogMessage, PublishedMessage, RefusalCode, Refused, Topic,
     TrapReport, Want,
@@ -108,6 +108,20 @@ fn log_lines_and_values_are_listed_oldest_first_and_cut_to_size() {
     assert_eq!(fleet.app.logs_page(&query).unwrap().items.len(), 1);
     let query = LogQuery { app: Some("b".into()), ..LogQuery::default() };
     assert_eq!(fleet.app.logs_page(&query).unwrap().items, []);
+    let came_ms = logs[0].time_ms;
+    fleet.pass_ms(60_000);
+    for (since_ms, last_s, count) in [
+        (Some(came_ms), None, 2),
+        (Some(came_ms + 1), None, 0),
+        (None, Some(60), 2),
+        (None, Some(59), 0),
+        (Some(0), Some(u64::MAX), 2),
+        (Some(came_ms), Some(59), 0),
+    ] {
+        let since = Since { since_ms, last_s };
+        let query = LogQuery { since, ..LogQuery::default() };
+        assert_eq!(fleet.app.logs_page(&query).unwrap().items.len(), count, "{since:?}");
+    }
 
     let topic = Topic::Published(device.id.clone()).to_string();
     for seq in 1..=3 {
@@ -124,6 +138,9 @@ fn log_lines_and_values_are_listed_oldest_first_and_cut_to_size() {
     let query = PublishedQuery { device: Some("device-1".into()), ..PublishedQuery::default() };
     let values = fleet.app.published_page(&query).unwrap().items;
     assert_eq!(values.iter().map(|v| v.payload.as_str()).collect::<Vec<_>>(), ["01", "02", "03"]);
+    let since = Since { since_ms: Some(values[0].time_ms + 1), last_s: None };
+    let query = PublishedQuery { since, ..query };
+    assert_eq!(fleet.app.published_page(&query).unwrap().items, []);
 }
 
 #[test]

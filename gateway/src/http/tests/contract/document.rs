@@ -151,6 +151,11 @@ impl Operation {
         self.ask(name, what, true)
     }
 
+    pub fn lately(self) -> Self {
+        self.number("since_ms", "That came at this time or later; Unix time, the gateway's clock.")
+            .number("last_s", "That came in the last so many seconds, by the gateway's clock.")
+    }
+
     pub fn required(mut self) -> Self {
         self.query.iter_mut().for_each(|parameter| parameter.is_required = true);
         self

@@ -8,10 +8,10 @@ use device_protocol::fingerprint;
 use ed25519_dalek::SigningKey;
 use gateway_api::{
     AcceptedEnrolment, AcceptedRelease, AppStatus, Application, ApplicationPlan,
-    AppliedApplication, AuditPage, ClaimToken, CompileRecord, Deployment, Device, History,
-    LinkPart, LinkedUpload, List, LogLine, LoginLink, Module, ModuleEligibility, NewApplication,
-    NewClaimToken, NewDeployment, NewGatewayKey, NewMessage, Overview, Page, PendingEnrolments,
-    Published, SentMessage, Session, Trust, TrustKey, WaitingRelease,
+    AppliedApplication, AuditPage, ClaimToken, CompileRecord, Deployment, DeploymentPlan, Device,
+    History, LinkPart, LinkedUpload, List, LogLine, LoginLink, Module, ModuleEligibility,
+    NewApplication, NewClaimToken, NewDeployment, NewGatewayKey, NewMessage, Overview, Page,
+    PendingEnrolments, Published, SentMessage, Session, Trust, TrustKey, WaitingRelease,
 };
 use module_package::Signer;
 use serde_json::json;
@@ -135,13 +135,15 @@ fn fleet() -> Vec<Operation> {
         v1("GET", "/logs", "logs", "Log lines, oldest first")
             .text("device", "Of this device, by id or name.")
             .text("app", "Of this module.")
+            .lately()
             .newest()
-            .at("?device=device-1")
+            .at("?device=device-1&since_ms=1&last_s=600")
             .gives::<Page<LogLine>>(200),
         v1("GET", "/published", "published", "Values that modules published, oldest first")
             .text("device", "Of this device, by id or name.")
             .text("app", "Of this module.")
             .text("channel", "On this channel.")
+            .lately()
             .newest()
             .gives::<Page<Published>>(200),
         v1("GET", "/events", "events", "Server-sent events, as they happen")
@@ -247,6 +249,9 @@ fn code() -> Vec<Operation> {
         v1("DELETE", "/deployments/{id}", "removeDeployment", "Takes its module from the devices")
             .at("filter-1")
             .gives_nothing(204),
+        v1("POST", "/deployment-plans", "planDeployment", "What a deployment would do")
+            .json::<NewDeployment>(json!({ "module": "filter@1", "devices": "all" }))
+            .gives::<DeploymentPlan>(200),
         v1("POST", "/application-plans", "planApplication", "What applying a file would change")
             .json::<NewApplication>(json!({ "file": APPLICATION }))
             .gives::<ApplicationPlan>(200),
