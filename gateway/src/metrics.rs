@@ -14,12 +14,13 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use target_spec::Registry as Targets;
 
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-type Labels<const N: usize> = [(&'static str, String); N];
+type Labels<const N: usize> = [(&'static str, Cow<'static, str>); N];
 type Counters<const N: usize> = Family<Labels<N>, Counter>;
 type Gauges<const N: usize> = Family<Labels<N>, Gauge>;
 type Histograms<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
@@ -279,7 +280,7 @@ impl StandingGauges {
     fn set(&self, standing: &Standing) {
         let set = |gauges: &Gauges<1>, label: &'static str, counts: &[(&'static str, u64)]| {
             for (value, count) in counts {
-                gauges.get_or_create(&[(label, (*value).to_owned())]).set(to_gauge(*count));
+                gauges.get_or_create(&[(label, (*value).into())]).set(to_gauge(*count));
             }
         };
         set(&self.devices, "state", &standing.devices);
@@ -288,7 +289,7 @@ impl StandingGauges {
         set(&self.deployments, "state", &standing.deployments);
         set(&self.queue, "state", &standing.compile_queue);
         for (to, count) in &standing.blocks {
-            let of_kind = self.blocks.get_or_create(&[("to", (*to).to_owned())]);
+            let of_kind = self.blocks.get_or_create(&[("to", (*to).into())]);
             of_kind.inner().store(*count, Ordering::Relaxed);
         }
         set(&self.store_bytes, "kind", &standing.store_bytes);
@@ -306,33 +307,31 @@ impl Metrics {
     /// A series that appears with its first event has no rate for that event.
     fn begin_at_zero(&self) {
         for result in ["kept", "dropped"] {
-            drop(self.module_messages.get_or_create(&[("result", result.to_owned())]));
-            drop(self.log_lines.get_or_create(&[("result", result.to_owned())]));
+            drop(self.module_messages.get_or_create(&[("result", result.into())]));
+            drop(self.log_lines.get_or_create(&[("result", result.into())]));
         }
         for result in WebhookEnd::ALL {
-            drop(self.webhooks.get_or_create(&[("result", result.as_str().to_owned())]));
+            drop(self.webhooks.get_or_create(&[("result", result.as_str().into())]));
         }
         for result in ["hit", "miss"] {
-            drop(self.cache_lookups.get_or_create(&[("result", result.to_owned())]));
+            drop(self.cache_lookups.get_or_create(&[("result", result.into())]));
         }
         for result in ["allowed", "refused"] {
-            drop(self.logins.get_or_create(&[("result", result.to_owned())]));
+            drop(self.logins.get_or_create(&[("result", result.into())]));
         }
         for kind in ["report", "log", "published", "want", "other"] {
-            drop(self.message_bytes.get_or_create(&[("kind", kind.to_owned())]));
+            drop(self.message_bytes.get_or_create(&[("kind", kind.into())]));
             for result in ["taken", "refused"] {
-                let labels = [("kind", kind.to_owned()), ("result", result.to_owned())];
+                let labels = [("kind", kind.into()), ("result", result.into())];
                 drop(self.messages.get_or_create(&labels));
             }
         }
         for target in Targets::built_in().all() {
-            let target = target.id.to_string();
+            let target: Cow<'static, str> = target.id.to_string().into();
             drop(self.compile_seconds.get_or_create(&[("target", target.clone())]));
             for end in [JobEnd::Compiled, JobEnd::Refused, JobEnd::Fault] {
-                let end = end.as_str().to_owned();
-                drop(
-                    self.compile_jobs.get_or_create(&[("target", target.clone()), ("result", end)]),
-                );
+                let labels = [("target", target.clone()), ("result", end.as_str().into())];
+                drop(self.compile_jobs.get_or_create(&labels));
             }
         }
     }
@@ -340,28 +339,33 @@ impl Metrics {
     /// `route` is a template of the router.
     pub fn note_request(&self, method: &str, route: &str, status: u16, elapsed_s: f64) {
         let method = match method {
-            "GET" | "HEAD" | "POST" | "PUT" | "DELETE" => method,
+            "GET" => "GET",
+            "HEAD" => "HEAD",
+            "POST" => "POST",
+            "PUT" => "PUT",
+            "DELETE" => "DELETE",
             _ => "other",
         };
+        let route: Cow<'static, str> = route.to_owned().into();
         let labels = [
-            ("method", method.to_owned()),
-            ("route", route.to_owned()),
-            ("status", status.to_string()),
+            ("method", method.into()),
+            ("route", route.clone()),
+            ("status", status.to_string().into()),
         ];
         self.http_requests.get_or_create(&labels).inc();
-        self.http_seconds.get_or_create(&[("route", route.to_owned())]).observe(elapsed_s);
+        self.http_seconds.get_or_create(&[("route", route)]).observe(elapsed_s);
     }
 
     pub fn note_message(&self, kind: &'static str, bytes: usize, is_taken: bool) {
         let result = if is_taken { "taken" } else { "refused" };
-        let labels = [("kind", kind.to_owned()), ("result", result.to_owned())];
+        let labels = [("kind", kind.into()), ("result", result.into())];
         self.messages.get_or_create(&labels).inc();
-        self.message_bytes.get_or_create(&[("kind", kind.to_owned())]).inc_by(bytes as u64);
+        self.message_bytes.get_or_create(&[("kind", kind.into())]).inc_by(bytes as u64);
     }
 
     pub fn note_login(&self, is_allowed: bool) {
         let result = if is_allowed { "allowed" } else { "refused" };
-        self.logins.get_or_create(&[("result", result.to_owned())]).inc();
+        self.logins.get_or_create(&[("result", result.into())]).inc();
     }
 
     pub fn note_increase(&self, increase: &Increase) {
@@ -370,8 +374,8 @@ impl Metrics {
         self.traps.inc_by(increase.traps);
         self.restarts.inc_by(increase.restarts);
         let of = |counters: &Counters<1>, kept: u64, dropped: u64| {
-            counters.get_or_create(&[("result", "kept".to_owned())]).inc_by(kept);
-            counters.get_or_create(&[("result", "dropped".to_owned())]).inc_by(dropped);
+            counters.get_or_create(&[("result", "kept".into())]).inc_by(kept);
+            counters.get_or_create(&[("result", "dropped".into())]).inc_by(dropped);
         };
         of(&self.module_messages, increase.published, increase.publishes_dropped);
         of(&self.log_lines, increase.log_lines, increase.log_lines_dropped);
@@ -380,8 +384,11 @@ impl Metrics {
     pub fn note_compile(&self, target: &str, end: JobEnd, elapsed_ms: u64) {
         // Only targets with a compiler have jobs; should that change, the labels do not.
         let known = Targets::built_in().find(target).is_ok();
-        let target = if known { target } else { "other" }.to_owned();
-        let labels = [("target", target.clone()), ("result", end.as_str().to_owned())];
+        let target: Cow<'static, str> = match known {
+            true => target.to_owned().into(),
+            false => "other".into(),
+        };
+        let labels = [("target", target.clone()), ("result", end.as_str().into())];
         self.compile_jobs.get_or_create(&labels).inc();
         if end != JobEnd::Fault {
             let of_target = self.compile_seconds.get_or_create(&[("target", target)]);
@@ -391,11 +398,11 @@ impl Metrics {
 
     pub fn note_cache_lookup(&self, is_hit: bool) {
         let result = if is_hit { "hit" } else { "miss" };
-        self.cache_lookups.get_or_create(&[("result", result.to_owned())]).inc();
+        self.cache_lookups.get_or_create(&[("result", result.into())]).inc();
     }
 
     pub fn note_webhook(&self, end: WebhookEnd) {
-        self.webhooks.get_or_create(&[("result", end.as_str().to_owned())]).inc();
+        self.webhooks.get_or_create(&[("result", end.as_str().into())]).inc();
     }
 
     pub fn note_resync(&self) {

@@ -212,6 +212,11 @@ impl Model {
         self.compiles.values()
     }
 
+    /// Of a release that was signed here.
+    pub fn artifact_of(&self, release: ReleaseId) -> Option<ArtifactId> {
+        self.released.get(&release).copied()
+    }
+
     pub fn artifact(&self, artifact: ArtifactId) -> Option<&ArtifactRecord> {
         self.artifacts.get(self.artifact_keys.get(&artifact)?)
     }

@@ -376,15 +376,18 @@ fn app_status(
     let report = of_device.report();
     let guest = app.guest.clone().unwrap_or_default();
     let limits = app.limits.unwrap_or_default();
-    let built = app.artifact.and_then(|artifact| state.model.artifact(artifact));
+    // Until a full report has come the device names its release alone; which artifact and
+    // module that is, its signature says.
+    let artifact = app.artifact.or_else(|| state.model.artifact_of(app.release));
+    let built = artifact.and_then(|artifact| state.model.artifact(artifact));
     AppStatus {
         device: record.device.to_string(),
         device_name: record.name.clone(),
         target: record.target.clone(),
         app: app.app.clone(),
         version: app.app_version,
-        module: app.module.map(|m| m.to_string()),
-        artifact: app.artifact.map(|a| a.to_string()),
+        module: app.module.or(built.map(|b| b.key.module)).map(|m| m.to_string()),
+        artifact: artifact.map(|a| a.to_string()),
         artifact_bytes: built.map(|b| b.bytes),
         compile_ms: built.map(|b| b.compile_ms),
         state: state_in_words(app).to_owned(),
@@ -553,8 +556,8 @@ pub fn to_device_sample(device: &DeviceId, point: &crate::telemetry::DevicePoint
     DeviceSample {
         device: device.to_string(),
         time_ms: point.time_ms,
-        report_counter: point.report_counter,
-        cpu_percent: point.cpu_percent,
+        report_counter: point.report_counter(),
+        cpu_percent: point.cpu_percent(),
         memory_used_bytes: point.memory_used_bytes,
     }
 }
@@ -568,8 +571,8 @@ pub fn to_app_sample(
         device: device.to_string(),
         app: app.to_owned(),
         time_ms: point.time_ms,
-        report_counter: point.report_counter,
-        cpu_percent: point.cpu_percent,
+        report_counter: point.report_counter(),
+        cpu_percent: point.cpu_percent(),
         memory_bytes: point.memory_bytes,
     }
 }

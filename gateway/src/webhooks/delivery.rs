@@ -177,6 +177,6 @@ fn words_of(error: reqwest::Error) -> String {
 }
 
 /// The time is signed with the body, so that an old notice cannot be sent again as new.
-pub fn signature(key: &hmac::Key, time_s: u64, body: &str) -> String {
+fn signature(key: &hmac::Key, time_s: u64, body: &str) -> String {
     hex::encode(hmac::sign(key, format!("{time_s}.{body}").as_bytes()))
 }

@@ -44,7 +44,7 @@ pub fn start(app: &Arc<App>, webhooks: Vec<Webhook>, pace: Pace) -> anyhow::Resu
 
 async fn watch(app: Arc<App>, receivers: Vec<Arc<Receiver>>) {
     let mut newest = app.events().subscribe();
-    let mut watch = Watch::beginning(&app.devices(), *newest.borrow());
+    let mut watch = Watch::beginning(&app, *newest.borrow());
     loop {
         for notice in watch.take(&app) {
             let wanting = receivers.iter().filter(|receiver| receiver.wants(notice.kind));

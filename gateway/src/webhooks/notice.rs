@@ -51,10 +51,18 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// What is there at the start is no news.
-    pub fn beginning(devices: &[Device], position: u64) -> Self {
-        let seen = devices.iter().map(|device| (device.id.clone(), seen_of(device))).collect();
-        Self { position, devices: seen, artifacts: HashMap::new(), deployments: HashMap::new() }
+    /// What is there at the start is no news: a gateway that was started again shows all
+    /// its deployments anew, and has told of them before.
+    pub fn beginning(app: &App, position: u64) -> Self {
+        let devices = app.devices().iter().map(|d| (d.id.clone(), seen_of(d))).collect();
+        let modules = app.modules();
+        let artifacts = modules.iter().flat_map(|module| &module.artifacts);
+        Self {
+            position,
+            devices,
+            artifacts: artifacts.map(|a| (artifact_key(a), a.state)).collect(),
+            deployments: app.deployments().into_iter().map(|d| (d.id, d.state)).collect(),
+        }
     }
 
     pub fn take(&mut self, app: &App) -> Vec<Notice> {
@@ -142,17 +150,15 @@ impl Watch {
     }
 
     fn tell_artifact(&mut self, artifact: &Artifact) -> Vec<(&'static str, Value)> {
-        let Artifact { module, target, bounds_checks, state, .. } = artifact;
-        let key = format!("{module} {target} {bounds_checks} {}", artifact.policy.join(" "));
-        let before = remember(&mut self.artifacts, key, *state);
+        let Artifact { module, target, state, .. } = artifact;
+        if remember(&mut self.artifacts, artifact_key(artifact), *state) == Some(*state) {
+            return Vec::new();
+        }
         let kind = match state {
             ArtifactState::Ready => "artifact-ready",
             ArtifactState::Refused => "artifact-refused",
             _ => return Vec::new(),
         };
-        if before == Some(*state) {
-            return Vec::new();
-        }
         let data = json!({ "module": module, "target": target, "artifact": artifact.artifact, "detail": artifact.detail });
         vec![(kind, data)]
     }
@@ -166,6 +172,11 @@ impl Watch {
             json!({ "deployment": id, "app": app, "module": deployment.module, "state": state });
         vec![("deployment-changed", data)]
     }
+}
+
+fn artifact_key(artifact: &Artifact) -> String {
+    let Artifact { module, target, bounds_checks, policy, .. } = artifact;
+    format!("{module} {target} {bounds_checks} {}", policy.join(" "))
 }
 
 fn seen_of(device: &Device) -> Seen {

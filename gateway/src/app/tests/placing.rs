@@ -1,7 +1,7 @@
 //! Which devices a deployment is for by what they have, and why others refuse.
 
 use super::fleet::{FakeDevice, Fleet, deployment_of, plain_wasm, refusal};
-use device_protocol::{Capabilities, Label, Unavailable};
+use device_protocol::{Capabilities, Label, RefusalCode, Unavailable};
 use gateway_api::{
     AskedOfDevices, DeviceSelector, NewApplication, NewDeployment, Placement, ProblemCode,
     ProgressState, Provisions,
@@ -178,4 +178,9 @@ fn an_application_file_chooses_devices_by_its_placement() {
     fleet.app.apply_application(&accepted).unwrap();
     fleet.work_well();
     assert!(runs_on(&fleet, &cellar));
+}
+
+#[test]
+fn clients_know_a_device_that_is_not_meant_by_the_number_of_its_refusal() {
+    assert_eq!(gateway_api::NOT_PLACED, RefusalCode::NotPlaced.number());
 }

@@ -70,6 +70,32 @@ fn reports_become_figures_samples_and_events() {
 }
 
 #[test]
+fn what_runs_is_known_although_the_one_full_report_was_lost() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "x86_64-linux");
+    fleet.enrol(&device);
+    let module = fleet.upload("answer", &plain_wasm(1));
+    fleet.deploy("answer");
+    fleet.work_well();
+    let manifest = fleet.manifest(&device).unwrap();
+    let brief = |counter, release| {
+        let app = app_report("answer", release, AppState::Running);
+        assert_eq!((app.module, app.artifact), (None, None));
+        let mut report = device.report(counter, manifest.seq, vec![app]);
+        report.brief = Some(true);
+        fleet.report(&device, &report);
+        fleet.app.ps().remove(0)
+    };
+    let status = brief(1, manifest.apps[0].release);
+    assert_eq!(status.module, Some(module.id));
+    assert_eq!(status.artifact, Some(fleet.release(&device).artifact.to_string()));
+    assert!(status.artifact_bytes.is_some());
+    // Nothing is made up of a release that another gateway has signed.
+    let status = brief(2, ReleaseId([9; 32]));
+    assert_eq!((status.module, status.artifact), (None, None));
+}
+
+#[test]
 fn a_refused_manifest_is_explained_by_number() {
     let fleet = Fleet::new();
     let device = FakeDevice::new(1, "x86_64-linux");
