@@ -33,6 +33,9 @@ use target_spec::{BoundsChecks, Registry, TargetId};
 /// Some seconds, for tests, to ten years.
 const CERTIFICATE_VALID_S: std::ops::RangeInclusive<u64> = 5..=315_360_000;
 
+/// Less would hold some minutes of a small fleet.
+const HISTORY_BYTES_MIN: u64 = 16 * 1024 * 1024;
+
 const SECRET_CHARS_MIN: usize = 16;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -105,6 +108,10 @@ pub struct Config {
     /// Whether blocks are compressed on their way where that saves an eighth.
     #[serde(default = "default_compress_blocks")]
     pub compress_blocks: bool,
+    /// Of the file with the history of devices and modules: docs/history.md. When it is
+    /// full the oldest minutes go, and then the oldest hours.
+    #[serde(default = "default_history_bytes_max")]
+    pub history_bytes_max: u64,
     #[serde(default)]
     pub trust: TrustConfig,
     /// Who is told of what happens: docs/webhooks.md.
@@ -232,6 +239,9 @@ impl Config {
         if self.compile_queue_max == 0 {
             return refuse("compile_queue_max must be at least 1".into());
         }
+        if self.history_bytes_max < HISTORY_BYTES_MIN {
+            return refuse(format!("history_bytes_max must be at least {HISTORY_BYTES_MIN}"));
+        }
         if !(1..=3_600).contains(&self.heartbeat_s) {
             return refuse("heartbeat_s must be 1 to 3600".into());
         }
@@ -352,6 +362,10 @@ fn default_certificate_valid_s() -> u64 {
 
 fn default_upload_bytes_max() -> u64 {
     32 * 1024 * 1024
+}
+
+fn default_history_bytes_max() -> u64 {
+    2 * 1024 * 1024 * 1024
 }
 
 fn default_heartbeat_s() -> u32 {

@@ -24,6 +24,7 @@ pub mod authority;
 pub mod check;
 pub mod compile;
 pub mod config;
+mod history;
 pub mod http;
 pub mod metrics;
 pub mod mqtt;

@@ -5,6 +5,7 @@ use crate::authority::{Authority, BROKER_NAME};
 use crate::check::CheckBench;
 use crate::compile::{CompileLimits, CompileProcess, Queues, start_workers};
 use crate::config::{Config, ExternalBroker, MqttTls, cpu_count};
+use crate::history::History;
 use crate::http::{HttpState, router};
 use crate::mqtt::tls::{client_config, client_config_of_files, read_certificates, server_config};
 use crate::mqtt::{BrokerAccess, GATEWAY_CLIENT_ID, MqttLogin, OutTray, start_client};
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 const HELLO_MAX: Duration = Duration::from_secs(10);
 const CHECK_MAX: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(500);
+const HISTORY_TICK: Duration = Duration::from_secs(1);
 /// Requests that are still being answered at the end get this long.
 const END_MAX: Duration = Duration::from_secs(5);
 
@@ -75,6 +77,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let broker = broker.map(Arc::new);
     let ending_sessions = tokio::spawn(end_sessions(tray.clone(), broker.clone()));
     let ticking = tokio::spawn(tick(app.clone()));
+    let keeping_history = tokio::spawn(keep_history(app.clone()));
     let signing = tokio::spawn(crate::signing_desk::run(app.clone()));
     let (end, ending) = watch::channel(false);
     let webhooks = crate::webhooks::start(&app, config.read_webhooks()?, Pace::default())?;
@@ -94,6 +97,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         tracing::warn!("some requests were cut off");
     }
     ticking.abort();
+    keeping_history.abort();
+    let ended = app.clone();
+    if let Err(error) = tokio::task::spawn_blocking(move || ended.end_history()).await {
+        tracing::error!(%error, "keep the last minute of the history");
+    }
     signing.abort();
     drop(webhooks);
     drop(workers);
@@ -239,6 +247,7 @@ fn open_app(
     let rooms = Rooms {
         store: Arc::new(store),
         blobs: Arc::new(blobs),
+        history: History::below(data_dir.path(), config.history_bytes_max),
         signing,
         trust: TrustRules { developers, require_developer_signature },
         authority: authority.clone(),
@@ -311,6 +320,21 @@ async fn tick(app: Arc<App>) {
         if let Err(error) = tokio::task::spawn_blocking(move || app.tick()).await {
             tracing::error!(%error, "a tick failed");
         }
+    }
+}
+
+async fn keep_history(app: Arc<App>) {
+    let opened = app.clone();
+    let mut work = tokio::task::spawn_blocking(move || opened.open_history());
+    let mut interval = tokio::time::interval(HISTORY_TICK);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        if let Err(error) = work.await {
+            tracing::error!(%error, "a step of the history failed");
+        }
+        interval.tick().await;
+        let app = app.clone();
+        work = tokio::task::spawn_blocking(move || app.keep_history());
     }
 }
 

@@ -33,6 +33,7 @@ mod estimate;
 mod events;
 mod figures;
 mod heartbeats;
+mod history;
 mod linking;
 mod logins;
 mod membership;
@@ -80,6 +81,7 @@ pub use standing::NotReady;
 pub use trust::TrustRules;
 
 use crate::authority::Authority;
+use crate::history::History;
 use crate::metrics::Metrics;
 use crate::signing::Signing;
 use crate::store::record::KeyHash;
@@ -133,6 +135,7 @@ pub struct Addresses {
 pub struct Rooms {
     pub store: Arc<dyn Store>,
     pub blobs: Arc<dyn Blobs>,
+    pub history: History,
     pub signing: Signing,
     pub trust: TrustRules,
     pub authority: Arc<Authority>,
@@ -175,6 +178,8 @@ pub struct App {
     block_desk: Mutex<blocks::BlockDesk>,
     heartbeats: Mutex<heartbeats::Heartbeats>,
     sent_messages: Mutex<messages::SentMessages>,
+    /// The first minute that is not in the history yet.
+    history_until: Mutex<u32>,
     events: EventBus,
     /// What watchers were last told of each deployment.
     shown_deployments: Mutex<HashMap<u64, gateway_api::Deployment>>,
@@ -223,7 +228,8 @@ impl App {
         let model = Model::of(rooms.store.load()?);
         let keys = model.served_devices().map(|d| (d.device.clone(), d.public_key)).collect();
         let steady_ms = rooms.surroundings.clock.steady_ms();
-        let events = EventBus::starting_at(rooms.surroundings.clock.now_ms());
+        let now_ms = rooms.surroundings.clock.now_ms();
+        let events = EventBus::starting_at(now_ms);
         let block_desk = blocks::BlockDesk::new(&rooms.sites, steady_ms);
         let app = Arc::new(Self {
             rooms,
@@ -238,6 +244,7 @@ impl App {
             login_links: Mutex::default(),
             heartbeats: Mutex::default(),
             sent_messages: Mutex::default(),
+            history_until: Mutex::new(history::minute_of(now_ms)),
             block_desk: Mutex::new(block_desk),
             events,
             shown_deployments: Mutex::default(),

@@ -1,4 +1,4 @@
-//! Devices and their charts, and how a device loses its rights.
+//! Devices, and how a device loses its rights.
 
 use super::HttpState;
 use super::extract::{Json, Path, Query};
@@ -8,7 +8,7 @@ use crate::app::DeviceSearch;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use gateway_api::{Device, History};
+use gateway_api::Device;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -38,13 +38,6 @@ pub async fn show(
     Path(reference): Path<String>,
 ) -> Result<Json<Device>, ApiError> {
     state.run(move |app| app.device(&reference)).await.map(Json)
-}
-
-pub async fn history(
-    State(state): State<HttpState>,
-    Path(reference): Path<String>,
-) -> Result<Json<History>, ApiError> {
-    state.run(move |app| app.history(&reference)).await.map(Json)
 }
 
 pub async fn revoke(

@@ -15,6 +15,7 @@ mod enrol;
 mod events;
 mod extract;
 mod guard;
+mod history;
 mod idempotency;
 mod messages;
 mod modules;
@@ -150,7 +151,8 @@ fn routes_behind_login() -> Vec<Route> {
         ("/devices/{reference}", get(devices::show).delete(devices::remove)),
         ("/devices/{reference}/revoke", post(devices::revoke)),
         ("/devices/{reference}/messages", post(messages::send)),
-        ("/devices/{reference}/history", get(devices::history)),
+        ("/devices/{reference}/history", get(history::device)),
+        ("/fleet/history", get(history::fleet)),
         ("/ps", get(telemetry::ps)),
         ("/logs", get(telemetry::logs)),
         ("/published", get(telemetry::published)),

@@ -9,6 +9,7 @@
 //!   journal/           the records' changes: the truth, and the audit log
 //!   store/             an index of it, made again when it is damaged
 //!   blobs/             modules, artifacts and releases by hash
+//!   history.redb       what charts are drawn from; not in backups
 //! ```
 
 use durable_disk::sync_dir;

@@ -1,5 +1,6 @@
 //! One device: its last report, what follows from the last two, and its past.
 
+use super::point::{AppPoint, DevicePoint};
 use super::{LOG_LINES_KEPT, OFFLINE_AFTER_MS, POINTS_MAX, PUBLISHED_KEPT, Ring, TrapPlaces, cpu};
 use device_protocol::{BuildReport, GuestReport, Report};
 use module_package::{MANIFEST_APPS_MAX, SUBSCRIPTIONS_MAX};
@@ -41,22 +42,6 @@ pub struct DeviceTelemetry {
     pub trap_places: TrapPlaces,
     pub logs: Ring<StoredLog>,
     pub published: Ring<StoredPublished>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DevicePoint {
-    pub time_ms: u64,
-    pub report_counter: u64,
-    pub cpu_percent: Option<f64>,
-    pub memory_used_bytes: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AppPoint {
-    pub time_ms: u64,
-    pub report_counter: u64,
-    pub cpu_percent: Option<f64>,
-    pub memory_bytes: u64,
 }
 
 pub struct AppFigures<'a> {
@@ -187,24 +172,15 @@ impl DeviceTelemetry {
     }
 
     fn add_points(&mut self, report: &Report, now_ms: u64) {
-        let usage = &report.usage;
-        self.points.push(DevicePoint {
-            time_ms: now_ms,
-            report_counter: report.counter,
-            cpu_percent: self.cpu_percent,
-            memory_used_bytes: usage
-                .memory_total_bytes
-                .saturating_sub(usage.memory_available_bytes),
-        });
+        self.points.push(DevicePoint::of(report, now_ms, self.cpu_percent));
+        // Not of this report yet: the caller keeps it after its points.
+        let earlier = self.last.as_ref().filter(|last| last.boot_id == report.boot_id);
         for app in &report.apps {
+            let cpu_percent = self.app_cpu_percent.get(&app.app).copied().flatten();
+            let point = AppPoint::of(earlier, report, app, now_ms, cpu_percent);
             let points =
                 self.app_points.entry(app.app.clone()).or_insert_with(|| Ring::new(POINTS_MAX));
-            points.push(AppPoint {
-                time_ms: now_ms,
-                report_counter: report.counter,
-                cpu_percent: self.app_cpu_percent.get(&app.app).copied().flatten(),
-                memory_bytes: app.memory_bytes,
-            });
+            points.push(point);
         }
         // An application that has left keeps its line until the chart has scrolled
         // past it; beyond the most that a device can run, the longest gone goes.

@@ -7,15 +7,17 @@
 
 mod cpu;
 mod device;
+mod fleet;
 mod increase;
+mod point;
 mod ring;
 mod trap_places;
 
 pub(crate) use device::cut;
-pub use device::{
-    AppFigures, AppPoint, DevicePoint, DeviceTelemetry, ReportRefusal, StoredLog, StoredPublished,
-};
+pub use device::{AppFigures, DeviceTelemetry, ReportRefusal, StoredLog, StoredPublished};
+pub use fleet::FleetPoint;
 pub use increase::Increase;
+pub use point::{AppPoint, DevicePoint};
 pub use ring::Ring;
 pub use trap_places::TrapPlaces;
 
@@ -24,19 +26,34 @@ use std::collections::HashMap;
 
 /// Points kept for a chart: fifteen minutes at a report a second.
 pub const POINTS_MAX: usize = 900;
+/// Of the fleet: fifteen minutes as well.
+const FLEET_POINTS_MAX: usize = 180;
+pub const FLEET_POINT_MS: u64 = 5_000;
 /// Log lines and published values kept for each device.
 pub const LOG_LINES_KEPT: usize = 1_000;
 pub const PUBLISHED_KEPT: usize = 1_000;
 /// A device that has not reported for so long is offline.
 pub const OFFLINE_AFTER_MS: u64 = 10_000;
 
-#[derive(Default)]
 pub struct Telemetry {
     devices: HashMap<DeviceId, DeviceTelemetry>,
     /// Messages that were not taken, of devices whose key is on record.
     refused_messages: HashMap<DeviceId, u64>,
     /// Orders lines and values of different devices by arrival.
     arrivals: u64,
+    /// All devices together, every few seconds.
+    fleet_points: Ring<FleetPoint>,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            devices: HashMap::new(),
+            refused_messages: HashMap::new(),
+            arrivals: 0,
+            fleet_points: Ring::new(FLEET_POINTS_MAX),
+        }
+    }
 }
 
 impl Telemetry {
@@ -69,6 +86,20 @@ impl Telemetry {
 
     pub fn devices_mut(&mut self) -> impl Iterator<Item = (&DeviceId, &mut DeviceTelemetry)> {
         self.devices.iter_mut()
+    }
+
+    pub fn fleet_points(&self) -> &Ring<FleetPoint> {
+        &self.fleet_points
+    }
+
+    /// How all devices together are, unless that was noted a moment ago.
+    pub fn note_fleet(&mut self, now_ms: u64) {
+        let last_ms = self.fleet_points.last().map(|point| point.time_ms);
+        if last_ms.is_some_and(|last_ms| now_ms.abs_diff(last_ms) < FLEET_POINT_MS) {
+            return;
+        }
+        let point = FleetPoint::of(self.devices.values(), now_ms);
+        self.fleet_points.push(point);
     }
 
     pub fn next_arrival(&mut self) -> u64 {

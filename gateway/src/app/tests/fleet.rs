@@ -330,6 +330,7 @@ impl Fleet {
         let app = App::open(Rooms {
             store: store.clone(),
             blobs: blobs.clone(),
+            history: crate::history::History::in_memory(),
             signing: keys.unwrap_or_else(|| Signing::ephemeral(&surroundings)),
             trust,
             authority: Arc::new(

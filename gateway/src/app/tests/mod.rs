@@ -5,6 +5,7 @@ mod auditing;
 mod deploying;
 mod enrolling;
 pub(crate) mod fleet;
+mod history;
 mod matching;
 mod messaging;
 mod placing;

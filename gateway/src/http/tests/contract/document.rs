@@ -167,6 +167,17 @@ impl Operation {
             .text("fields", "Names of the items' fields to give, with commas between them.")
     }
 
+    pub fn charted(self) -> Self {
+        self.text(
+            "series",
+            "Which, with commas between them: `cpu_percent,gas_per_s`; all unless given.",
+        )
+        .text("app", "Of this module only.")
+        .number("from", "Milliseconds since 1970; fifteen minutes before `to` unless given.")
+        .number("to", "Milliseconds since 1970; now unless given.")
+        .number("points", "So many buckets at most, 1 to 300; 300 unless given.")
+    }
+
     pub fn newest(self) -> Self {
         self.number("limit", "So many at most, the newest; 200 unless given.")
             .text("cursor", "`next` of the page before, for older ones.")

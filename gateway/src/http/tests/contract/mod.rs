@@ -35,6 +35,7 @@ fn populated() -> Client {
     fleet.work_well();
     let app = app_report("filter", ReleaseId([1; 32]), AppState::Running);
     fleet.report(&device, &device.report(1, 1, vec![app]));
+    fleet.app.keep_history();
     fleet.log(&device, "all is well");
     for number in [8, 9] {
         fleet.app.ask_to_enrol(&FakeDevice::new(number, "x86_64-linux").ask_request()).unwrap();

@@ -9,9 +9,10 @@ use ed25519_dalek::SigningKey;
 use gateway_api::{
     AcceptedEnrolment, AcceptedRelease, AppStatus, Application, ApplicationPlan,
     AppliedApplication, AuditPage, ClaimToken, CompileRecord, Deployment, DeploymentPlan, Device,
-    History, LinkPart, LinkedUpload, List, LogLine, LoginLink, Module, ModuleEligibility,
-    NewApplication, NewClaimToken, NewDeployment, NewGatewayKey, NewMessage, Overview, Page,
-    PendingEnrolments, Published, SentMessage, Session, Trust, TrustKey, WaitingRelease,
+    DeviceHistory, HistoryRange, LinkPart, LinkedUpload, List, LogLine, LoginLink, Module,
+    ModuleEligibility, NewApplication, NewClaimToken, NewDeployment, NewGatewayKey, NewMessage,
+    Overview, Page, PendingEnrolments, Published, SentMessage, Session, Trust, TrustKey,
+    WaitingRelease,
 };
 use module_package::Signer;
 use serde_json::json;
@@ -125,8 +126,13 @@ fn fleet() -> Vec<Operation> {
             .at("device-1")
             .gives::<Device>(200),
         v1("GET", "/devices/{reference}/history", "deviceHistory", "What its charts are drawn from")
-            .at("device-1")
-            .gives::<History>(200),
+            .charted()
+            .at("device-1?series=memory_bytes&points=3")
+            .gives::<DeviceHistory>(200),
+        v1("GET", "/fleet/history", "fleetHistory", "The same of all devices together")
+            .charted()
+            .at("?series=devices_online,calls_per_s&points=3")
+            .gives::<HistoryRange>(200),
         v1("POST", "/devices/{reference}/messages", "sendMessage", "A message for one module on a device")
             .not_sent()
             .json::<NewMessage>(json!({ "app": "fan", "channel": "speed", "payload": "3830" }))
