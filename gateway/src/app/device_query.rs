@@ -258,7 +258,7 @@ fn find<'a>(
 mod tests {
     use super::*;
     use crate::app::tests::fleet::{FakeDevice, Fleet, app_report};
-    use device_protocol::AppState;
+    use device_protocol::{AppState, RefusalCode, Refused};
     use module_package::ReleaseId;
     use proptest::prelude::*;
 
@@ -317,6 +317,33 @@ mod tests {
         let id = FakeDevice::new(5, "riscv64-linux").id.to_string();
         assert_eq!(names(&fleet, &id, "").join(" "), "5");
         assert_eq!(names(&fleet, &format!("id:{}", &id[..6]), "").join(" "), "5");
+    }
+
+    #[test]
+    fn devices_are_ordered_by_what_they_use_and_found_by_what_they_refused() {
+        let fleet = Fleet::new();
+        for number in 1..=3_u8 {
+            let device = FakeDevice::new(number, "x86_64-linux");
+            fleet.enrol(&device);
+            for counter in 1..=2 {
+                let mut report = device.report(counter, 0, vec![]);
+                report.usage.memory_total_bytes = 1_000;
+                report.usage.memory_available_bytes = 100 * u64::from(number);
+                report.usage.system_cpu_total_ms = 1_000 * counter;
+                report.usage.system_cpu_busy_ms = 10 * counter * (u64::from(number) % 3);
+                let (code, detail) = (RefusalCode::BadSignature, "changed".to_owned());
+                report.refused =
+                    (number == 2).then_some(Refused { code, detail, count: 1, seq: None });
+                fleet.report(&device, &report);
+            }
+        }
+        fleet.app.revoke_device("device-3").unwrap();
+        assert_eq!(names(&fleet, "", "memory").join(" "), "3 2 1");
+        assert_eq!(names(&fleet, "", "-cpu").join(" "), "2 1 3");
+        assert_eq!(names(&fleet, "", "-enrolled").join(" "), "3 2 1");
+        assert_eq!(names(&fleet, "status:refused", "").join(" "), "2");
+        assert_eq!(names(&fleet, "status:revoked", "").join(" "), "3");
+        assert_eq!(names(&fleet, "-status:revoked", "status").join(" "), "1 2");
     }
 
     #[test]

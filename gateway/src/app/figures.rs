@@ -1,9 +1,10 @@
 //! Figures of the whole fleet: what runs, the charts, and the overview. All are
 //! from the devices' last reports.
 
-use super::paging::Pages;
+use super::paging::{Pages, shown};
 use super::{App, AppError, PageRequest, views};
 use crate::store::record::DeviceRecord;
+use crate::telemetry::{AppFigures, DeviceTelemetry};
 use gateway_api::{
     AppSample, AppStatus, Artifact, ArtifactState, Connection, Delivery, DeploymentState, History,
     Overview, Page,
@@ -23,8 +24,23 @@ impl App {
     }
 
     pub fn ps_page(&self, request: &PageRequest) -> Result<Page<AppStatus>, AppError> {
-        let key = |app: &AppStatus| format!("{}\n{}\n{}", app.device_name, app.device, app.app);
-        Pages::of(request, "ps").cut(self.ps(), key)
+        self.find_trap_places(|_| true);
+        let state = self.state();
+        let telemetry = self.telemetry();
+        let now_ms = self.now_ms();
+        let mut running = Vec::new();
+        for record in state.model.devices.values() {
+            let Some(of_device) = telemetry.device(&record.device) else { continue };
+            running.extend(of_device.apps().map(|app| (record, of_device, app)));
+        }
+        let key = |(record, _, app): &(&DeviceRecord, &DeviceTelemetry, AppFigures<'_>)| {
+            format!("{}\n{}\n{}", record.name, record.device, app.report.app)
+        };
+        let page = Pages::of(request, "ps").cut(running, key)?;
+        Ok(shown(page, |(record, of_device, app)| {
+            let connection = views::connection(Some(of_device), record, now_ms);
+            views::app_status(&state, of_device, record, connection, &app)
+        }))
     }
 
     pub fn history(&self, reference: &str) -> Result<History, AppError> {

@@ -365,7 +365,7 @@ pub fn app_statuses(
     of_device.apps().map(status).collect()
 }
 
-fn app_status(
+pub fn app_status(
     state: &State,
     of_device: &DeviceTelemetry,
     record: &DeviceRecord,
