@@ -145,6 +145,45 @@ fn a_damaged_index_is_made_again_and_a_damaged_journal_stops_each_start() {
 }
 
 #[test]
+fn a_history_outlives_a_restart_and_a_damaged_one_hinders_no_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(dir.path());
+    let data = dir.path().join("data");
+    let token = std::fs::read_to_string(data.join("admin.token")).unwrap();
+    let is_there = |gateway: &Gateway, range: &str| {
+        let answer = gateway.ask(&format!(
+            "GET /api/v1/fleet/history?series=devices_online{range} HTTP/1.1\r\nAuthorization: Bearer {}",
+            token.trim()
+        ));
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        answer.contains("\"metric\":\"devices_online\"")
+    };
+    let until = |what: &str, is_so: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while !is_so() {
+            assert!(Instant::now() < deadline, "{what} never came");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    until("a figure", &|| is_there(&gateway, ""));
+    gateway.end(Signal::TERM);
+    let file = data.join("history.redb");
+    assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let before = format!("&to={0}&from={1}", now.as_millis(), now.as_millis() - 120_000);
+
+    let gateway = Gateway::start(dir.path());
+    until("what the first run has seen", &|| is_there(&gateway, &before));
+    gateway.end(Signal::TERM);
+
+    std::fs::write(&file, b"no history".repeat(1_000)).unwrap();
+    let gateway = Gateway::start(dir.path());
+    until("a new figure", &|| is_there(&gateway, ""));
+    until("the damaged file", &|| data.join("history.damaged.redb").exists());
+    assert_eq!(gateway.end(Signal::TERM), Some(0));
+}
+
+#[test]
 fn a_running_gateway_is_backed_up_checked_and_restored() {
     let dir = tempfile::tempdir().unwrap();
     let gateway = Gateway::start(dir.path());

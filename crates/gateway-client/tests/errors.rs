@@ -2,7 +2,7 @@
 
 mod stub;
 
-use gateway_api::ProblemCode;
+use gateway_api::{HistoryMetric, HistoryQuery, ProblemCode};
 use gateway_client::{Client, ClientError};
 use std::time::Duration;
 use stub::{NO_ITEMS, Stub, answer, json, problem};
@@ -136,4 +136,19 @@ async fn the_token_is_sent_and_the_query_escaped() {
     let asked = stub.asked().remove(0);
     assert_eq!(asked.path, "/api/v1/logs?device=a%26b&last_s=600&limit=5");
     assert_eq!(asked.headers["authorization"], "Bearer secret");
+}
+
+#[tokio::test]
+async fn a_history_is_asked_for_as_a_range() {
+    const RANGE: &str = r#"{"from_ms":0,"step_ms":1000,"points":1,"series":[{"metric":
+        "gas_per_s","unit":"/s","min":[1],"avg":[1.5],"max":[2],"p95":[null]}]}"#;
+    let stub = Stub::start(|_, _| json(RANGE)).await;
+    let metrics = vec![HistoryMetric::GasPerS];
+    let query = HistoryQuery { metrics, app: Some("a b".into()), ..HistoryQuery::default() };
+    let range = stub.client().device_history_range("pi", &query).await.unwrap();
+    assert_eq!((range.series[0].avg[0], range.series[0].p95[0]), (Some(1.5), None));
+    stub.client().fleet_history(&HistoryQuery::default()).await.unwrap();
+    let paths: Vec<String> = stub.asked().into_iter().map(|asked| asked.path).collect();
+    assert_eq!(paths[0], "/api/v1/devices/pi/history?series=gas_per_s&app=a+b&points=300");
+    assert_eq!(paths[1], "/api/v1/fleet/history?points=300");
 }

@@ -45,6 +45,10 @@ impl App {
 
     /// At the end the minute that is going on is kept as far as it came.
     pub fn end_history(&self) {
+        // Nobody waits at the end for a file that was not opened until then.
+        if !self.rooms.history.is_open() {
+            return;
+        }
         self.keep_minutes_before(minute_of(self.now_ms()).saturating_add(1));
     }
 

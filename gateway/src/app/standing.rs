@@ -73,6 +73,7 @@ impl App {
                 ("modules", state.model.modules.values().map(|m| m.bytes).sum()),
                 ("artifacts", state.model.artifacts.values().map(|a| a.bytes).sum()),
                 ("journal", space.map_or(0, |space| space.used_bytes)),
+                ("history", self.rooms.history.file_bytes()),
             ],
             store_free_bytes: space.map(|space| space.free_bytes),
             storage_full: self.is_storage_full(),

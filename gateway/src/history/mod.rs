@@ -44,7 +44,7 @@ pub struct History {
     /// None: in memory, for tests.
     place: Option<Place>,
     store: RwLock<Option<Arc<Store>>>,
-    /// Held while a minute is added, which no two do at a time.
+    /// Held by who opens it or adds a minute, which no two do at a time.
     writing: Mutex<()>,
 }
 
@@ -70,6 +70,21 @@ impl History {
 
     /// Opens it unless it is open. What cannot be read is put aside and said.
     pub fn open(&self) -> Result<(), HistoryError> {
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.open_alone()
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.store().is_ok()
+    }
+
+    /// Of the file, for people who watch their disks.
+    pub fn file_bytes(&self) -> u64 {
+        let file = self.place.as_ref().map(|place| place.dir.join(FILE_NAME));
+        file.and_then(|file| std::fs::metadata(file).ok()).map_or(0, |file| file.len())
+    }
+
+    fn open_alone(&self) -> Result<(), HistoryError> {
         let Some(place) = &self.place else { return Ok(()) };
         if self.store().is_ok() {
             return Ok(());
@@ -102,7 +117,7 @@ impl History {
     /// is when it is found out whether it is damaged.
     pub fn add_minute(&self, minute: u32, rows: Vec<(Subject, Row)>) -> Result<(), HistoryError> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.open()?;
+        self.open_alone()?;
         let store = self.store()?;
         let added = caught(|| store.add_minute(minute, rows));
         drop(store);

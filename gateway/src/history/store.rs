@@ -114,9 +114,24 @@ impl Store {
         if !database.check_integrity()? {
             return Err(redb::Error::Corrupted("its pages do not hold together".to_owned()));
         }
-        let store = Self { database, rows_bytes_max: bytes_max / FILE_PER_ROW_BYTES };
+        let mut store = Self { database, rows_bytes_max: bytes_max / FILE_PER_ROW_BYTES };
         store.begin()?;
+        if std::fs::metadata(path).map_err(redb::Error::Io)?.len() > bytes_max {
+            store.shrink()?;
+        }
         Ok(store)
+    }
+
+    /// It may have less than it had.
+    fn shrink(&mut self) -> Result<(), redb::Error> {
+        let change = self.database.begin_write()?;
+        let last_minute = change.open_table(MINUTES)?.last()?.map(|(key, _)| span_of(key.value()));
+        let mut bytes = figure(&change, BYTES)?.unwrap_or(0);
+        self.forget_old(&change, &mut bytes, last_minute.unwrap_or(0) / 60)?;
+        change.open_table(FIGURES)?.insert(BYTES, bytes)?;
+        change.commit()?;
+        self.database.compact()?;
+        Ok(())
     }
 
     #[cfg(test)]

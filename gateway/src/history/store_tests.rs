@@ -108,6 +108,14 @@ fn a_thousand_devices_take_the_room_that_is_said_and_never_more_than_there_may_b
     let kept = store.rows(Tier::Hours, subjects[7], START / 60..START / 60 + 2).unwrap();
     assert_eq!(kept.len(), 1, "the hour of the minutes that had to go");
     drop(store);
+    let is_there = |store: &Store| {
+        store.rows(Tier::Minutes, subjects[7], minute - 1..minute).unwrap().len() == 1
+    };
     let store = Store::open(&path, bytes_max).unwrap();
-    assert_eq!(store.rows(Tier::Minutes, subjects[7], minute - 1..minute).unwrap().len(), 1);
+    assert!(is_there(&store));
+    drop(store);
+    // It gets less: the file shrinks at the next start, and the newest stays.
+    let store = Store::open(&path, bytes_max / 4).unwrap();
+    assert!(file_bytes() <= bytes_max / 4, "{}", file_bytes());
+    assert!(is_there(&store));
 }
