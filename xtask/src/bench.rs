@@ -27,12 +27,20 @@ pub fn delivery(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
     Err(std::os::unix::process::CommandExt::exec(&mut command)).context("start the benchmark")
 }
 
-/// The workers are the kit's, as devices have them; the agent's loop is built for speed.
 pub fn isolation(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
+    beside_others(workspace, "isolation-bench", arguments)
+}
+
+pub fn real_time(workspace: &Path, arguments: &[String]) -> anyhow::Result<()> {
+    beside_others(workspace, "real-time-bench", arguments)
+}
+
+/// The workers are the kit's, as devices have them; the agent's loop is built for speed.
+fn beside_others(workspace: &Path, program: &str, arguments: &[String]) -> anyhow::Result<()> {
     let mut build = run::cargo(workspace);
     build.args(["build", "--locked", "--profile", "measured", "-p", "malicious"]);
     run::step("build the benchmark", &mut build)?;
-    let mut command = Command::new(workspace.join("target/measured/isolation-bench"));
+    let mut command = Command::new(workspace.join("target/measured").join(program));
     command.current_dir(workspace).args(arguments);
     command.env("FARRIER_KIT", crate::kit::directory(workspace));
     Err(std::os::unix::process::CommandExt::exec(&mut command)).context("start the benchmark")

@@ -126,6 +126,13 @@ enum Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// A real-time module's late ticks beside best-effort ones that spin, with and without
+    /// a class.
+    RealTime {
+        /// Handed to the benchmark, such as `--rounds 9 --write-docs`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Time to the first call, memory and sizes of a device's programs, against bare WAMR.
     Device {
         /// Handed to the benchmark, such as `--rounds 2000 --runs 5 --write-docs`.
@@ -190,6 +197,13 @@ fn run_command(command: Command) -> anyhow::Result<()> {
             system::install(&[Need::Runtimes, Need::CrossCompilers])?;
             kit::build(&workspace)?;
             bench::isolation(&workspace, &arguments)
+        }
+        Command::Bench(Bench::RealTime { arguments }) => {
+            use system::Need;
+            system::install(&[Need::WasmTarget, Need::Modules])?;
+            system::install(&[Need::Runtimes, Need::CrossCompilers])?;
+            kit::build(&workspace)?;
+            bench::real_time(&workspace, &arguments)
         }
         Command::Bench(Bench::Device { arguments }) => {
             use system::Need;

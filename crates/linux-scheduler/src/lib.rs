@@ -11,6 +11,8 @@ use std::io;
 pub enum Class {
     /// SCHED_OTHER, and what else the kernel shares out fairly.
     Fair { nice: i32 },
+    /// SCHED_IDLE: what all others leave. The nice value is for when it is `Fair` again.
+    Idle { nice: i32 },
     /// SCHED_FIFO, 1 to 99.
     Fifo { priority: u32 },
     /// SCHED_DEADLINE.
@@ -61,6 +63,7 @@ pub fn get(thread: u32) -> io::Result<Class> {
         policy if policy == libc::SCHED_FIFO as u32 || policy == libc::SCHED_RR as u32 => {
             Class::Fifo { priority: attr.sched_priority }
         }
+        policy if policy == libc::SCHED_IDLE as u32 => Class::Idle { nice: attr.sched_nice },
         _ => Class::Fair { nice: attr.sched_nice },
     })
 }
@@ -95,6 +98,10 @@ fn attr_of(class: Class) -> SchedAttr {
     };
     match class {
         Class::Fair { nice } => attr.sched_nice = nice,
+        Class::Idle { nice } => {
+            attr.sched_policy = libc::SCHED_IDLE as u32;
+            attr.sched_nice = nice;
+        }
         Class::Fifo { priority } => {
             attr.sched_policy = libc::SCHED_FIFO as u32;
             attr.sched_flags = RESET_ON_FORK;

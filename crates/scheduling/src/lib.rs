@@ -342,6 +342,10 @@ pub struct InForce {
     #[n(7)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nice: Option<i8>,
+    /// It never waits, so it gets what others leave.
+    #[n(55)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lowered: Option<bool>,
 }
 
 impl fmt::Display for InForce {
@@ -361,9 +365,12 @@ impl fmt::Display for InForce {
         if let Some(weight) = self.cpu_weight {
             write!(f, ", weight {weight}")?;
         }
-        match self.nice {
-            Some(nice) => write!(f, ", nice {nice}"),
-            None => Ok(()),
+        if let Some(nice) = self.nice {
+            write!(f, ", nice {nice}")?;
+        }
+        match self.lowered {
+            Some(true) => f.write_str(", behind all others"),
+            _ => Ok(()),
         }
     }
 }

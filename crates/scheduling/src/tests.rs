@@ -37,6 +37,9 @@ fn the_bytes_are_what_they_have_been() {
         "a400810101183202183204 00".replace(' ', "")
     );
     assert_eq!(hex(minicbor::to_vec(InForce::default()).unwrap()), "a0");
+    let lowered = InForce { lowered: Some(true), ..InForce::default() };
+    assert_eq!(lowered.to_string(), "best-effort, behind all others");
+    assert_eq!(hex(minicbor::to_vec(lowered).unwrap()), "a11837f5");
     let report = TickReport { last: Some(TickWindow::default()), ..TickReport::default() };
     let spread = "8400000000";
     assert_eq!(

@@ -20,6 +20,7 @@
 //! # uid_count = 512
 //! # cgroups = true
 //! # cpu_percent_max = 100 # of one processor
+//! # lower_spinning = true # what never waits gets what others leave; docs/real-time.md
 //!
 //! # [scheduling]                    # what modules may ask for; docs/real-time.md
 //! # policies = ["fifo", "deadline"]  # none unless given
@@ -191,6 +192,8 @@ pub struct WorkerConfig {
     pub cgroups: bool,
     /// Processor time of one worker, in percent of one processor.
     pub cpu_percent_max: u32,
+    /// Whether a best-effort module that never waits goes behind all others.
+    pub lower_spinning: bool,
     /// Writable memory of one process that several modules share. Where they need more
     /// together, there is another such process.
     pub shared_mib_max: u32,
@@ -201,7 +204,8 @@ impl Default for WorkerConfig {
         // Below the ids that systems give away by themselves, above those of people.
         let (uid_first, uid_count) = (59_000, 512);
         let (cpu_percent_max, shared_mib_max) = (100, 256);
-        Self { uid_first, uid_count, cgroups: true, cpu_percent_max, shared_mib_max }
+        let (cgroups, lower_spinning) = (true, true);
+        Self { uid_first, uid_count, cgroups, cpu_percent_max, lower_spinning, shared_mib_max }
     }
 }
 

@@ -81,6 +81,7 @@ const ROOM: Room = Room {
     memory_bytes_max: 1 << 20,
     artifact_bytes: 1 << 20,
     is_real_time: false,
+    rttime_us_max: None,
     cpu_weight: None,
 };
 

@@ -36,6 +36,8 @@ const OF_PROGRAM_MAX: u64 = wasi_preview1::DESCRIPTORS_MAX as u64 + 48;
 pub struct Asked {
     /// Writable memory of the process.
     pub data_bytes_max: Option<u64>,
+    /// Processor time without a pause, once it is a real-time process.
+    pub rttime_us_max: Option<u64>,
     /// Tasks of the user; only where no other process is that user.
     pub tasks_max: Option<u64>,
 }
@@ -63,6 +65,7 @@ pub fn confine(asked: Asked, directories: &[GivenDirectory], in_force: &mut Vec<
     limit(Resource::Core, Some(0), "no-core-dumps", in_force);
     limit_files(!directories.is_empty(), in_force);
     limit(Resource::Data, asked.data_bytes_max, "data-limit", in_force);
+    limit(Resource::Rttime, asked.rttime_us_max, "real-time-limit", in_force);
     limit(Resource::Nproc, asked.tasks_max, "tasks-limit", in_force);
     if rustix::thread::set_no_new_privs(true).is_ok() {
         in_force.push("no-new-privileges".to_owned());

@@ -48,8 +48,8 @@ use wamr::Profile;
 const USAGE: &str = "\
 farrier-runtime runs modules for farrier-agent, which starts it with a socket as standard input.
 
-  farrier-runtime [--app NAME] [--target ID] [--data-bytes-max N] [--tasks-max N] [--blame yes]
-                  [--directories LETTERS]
+  farrier-runtime [--app NAME] [--target ID] [--data-bytes-max N] [--tasks-max N]
+                  [--rttime-us-max N] [--blame yes] [--directories LETTERS]
                                run the modules that come over the socket; the name is for lists of
                                processes, the target one with more CPU features than the usual one;
                                the limits are those of the process and of its user; with --blame,
@@ -98,6 +98,7 @@ impl Options {
                         DirectoryUse::read(value).ok_or_else(|| USAGE.to_owned())?;
                 }
                 "--data-bytes-max" => options.asked.data_bytes_max = number(value)?,
+                "--rttime-us-max" => options.asked.rttime_us_max = number(value)?,
                 "--tasks-max" => options.asked.tasks_max = number(value)?,
                 _ => return Err(USAGE.to_owned()),
             }

@@ -65,6 +65,7 @@ impl Case {
             limits: self.limits,
             interval_ms: self.interval_ms,
             is_shared: false,
+            scheduling: None,
         })
     }
 }

@@ -20,6 +20,7 @@ use module_package::{
     ReleaseLimits, ReleaseTarget, Root, RootId, SharedWith, Sharing, Signer, TrustedRoot, open,
     seal, seal_root,
 };
+use scheduling::Scheduling;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::mpsc;
@@ -41,6 +42,20 @@ pub struct Program {
     pub interval_ms: u32,
     /// Whether it is in one process with all others that say so.
     pub is_shared: bool,
+    pub scheduling: Option<Scheduling>,
+}
+
+/// What its owner says in the agent's configuration.
+pub struct Ownership {
+    pub report_interval_ms: u32,
+    /// Further lines of TOML.
+    pub tables: String,
+}
+
+impl Default for Ownership {
+    fn default() -> Self {
+        Self { report_interval_ms: REPORT_INTERVAL_MS, tables: String::new() }
+    }
 }
 
 /// What the device said.
@@ -65,12 +80,21 @@ fn key(number: u8) -> SigningKey {
 
 impl Device {
     pub fn start(kit: &Kit, programs: &[Program]) -> anyhow::Result<Self> {
+        Self::start_owned(kit, programs, &Ownership::default())
+    }
+
+    pub fn start_owned(
+        kit: &Kit,
+        programs: &[Program],
+        ownership: &Ownership,
+    ) -> anyhow::Result<Self> {
+        let Ownership { report_interval_ms, tables } = ownership;
         let dir = tempfile::tempdir()?;
         let class = DeviceClass::X86_64;
         let data = dir.path().join("data");
         let config = format!(
             "data_dir = {data:?}\ngateway_url = \"http://127.0.0.1:9\"\nname = \"victim\"\n\
-             report_interval_ms = {REPORT_INTERVAL_MS}\nclock_trusted = true\n[runtime]\npath = {:?}\n",
+             report_interval_ms = {report_interval_ms}\nclock_trusted = true\n[runtime]\npath = {:?}\n{tables}",
             kit.runtime(class)
         );
         let config = Config::parse(&config).map_err(anyhow::Error::msg)?;
@@ -241,8 +265,11 @@ fn put(store: &mut Store, program: &Program) -> anyhow::Result<AppEntry> {
         interval_ms: program.interval_ms,
         sensors: vec![],
         channels: vec![CHANNEL.into()],
-        scheduling: None,
-        class: "best-effort".into(),
+        class: match &program.scheduling {
+            Some(Scheduling { real_time: Some(_), .. }) => scheduling::REAL_TIME.into(),
+            _ => scheduling::BEST_EFFORT.into(),
+        },
+        scheduling: program.scheduling.clone(),
         deployment: 1,
         health_window_ms: None,
         provisions: None,

@@ -27,6 +27,7 @@ pub fn program() -> anyhow::Result<Program> {
         limits: ReleaseLimits { publishes_per_s_max: 1_000, ..crate::cases::limits() },
         interval_ms: INTERVAL.as_millis() as u32,
         is_shared: false,
+        scheduling: None,
     })
 }
 
@@ -35,18 +36,32 @@ pub fn time_of(payload: &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(payload.try_into().ok()?))
 }
 
-/// How much later than its turn each tick began, beyond the earliest of them. Turns are
-/// whole intervals apart, also behind a tick that was missed, so nothing is later than an
-/// interval: more than half of one on the average means that the machine was too busy.
+/// How much later than its turn each tick began. Turns are whole intervals apart, also behind
+/// a tick that was missed, so nothing is later than an interval. When a turn is due is told
+/// by the ticks themselves: by the earliest tenth of them, and not by the earliest, since
+/// one that is late by most of an interval looks like one that comes before its time.
 pub fn lateness(times_ns: &[u64]) -> Vec<u64> {
-    let interval = INTERVAL.as_nanos() as u64;
-    let Some(first) = times_ns.first() else { return vec![] };
+    let interval = INTERVAL.as_nanos() as i64;
+    let mut sorted =
+        times_ns.iter().map(|time| (time % interval as u64) as i64).collect::<Vec<_>>();
+    sorted.sort_unstable();
+    let Some(middle) = sorted.get(sorted.len() / 2) else { return vec![] };
+    // Within half an interval of the middle one, which is good unless half of all are late.
     let half = interval / 2;
-    let phase = |time: &u64| (time - first.min(time) + half) % interval;
-    let phases: Vec<u64> = times_ns.iter().map(phase).collect();
-    let earliest = phases.iter().min().copied().unwrap_or_default();
-    phases.into_iter().map(|phase| phase - earliest).collect()
+    let phase = |time: &u64| ((*time as i64) - middle + half).rem_euclid(interval) - half;
+    let phases: Vec<i64> = times_ns.iter().map(phase).collect();
+    sorted.clone_from(&phases);
+    sorted.sort_unstable();
+    let due = sorted.get(sorted.len() / 10).copied().unwrap_or_default();
+    let late = |phase: i64| match phase - due {
+        early if early < -EARLY_NS_MAX => early + interval,
+        late => late.max(0),
+    };
+    phases.into_iter().map(|phase| late(phase).unsigned_abs()).collect()
 }
+
+/// Ticks on time differ by microseconds.
+const EARLY_NS_MAX: i64 = 1_000_000;
 
 pub fn percentile(mut values: Vec<u64>, percent: usize) -> u64 {
     values.sort_unstable();
@@ -63,6 +78,14 @@ mod tests {
         let ms = 1_000_000;
         let times = [100 * ms, 120 * ms, 143 * ms, 180 * ms, 200 * ms];
         assert_eq!(lateness(&times), [0, 0, 3 * ms, 0, 0]);
+        // One that is late by most of an interval makes none of the others late.
+        for late in [3, 9, 12, 17] {
+            let times: Vec<u64> = (500..530).map(|turn| turn * 20 * ms + 19 * ms).collect();
+            let mut with_one = times.clone();
+            with_one[7] += late * ms;
+            let lateness = lateness(&with_one);
+            assert_eq!((lateness[7], lateness.iter().sum::<u64>()), (late * ms, late * ms));
+        }
         assert_eq!(percentile(vec![5, 1, 3], 50), 3);
         assert_eq!(percentile(vec![], 99), 0);
     }

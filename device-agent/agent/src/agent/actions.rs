@@ -8,7 +8,7 @@ use crate::hardware::Role;
 use crate::install::{Action, Input, Persisted, SlotId, WorkerInput};
 use crate::refusal::Refusal;
 use crate::store::StoreError;
-use crate::workers::Room;
+use crate::workers::{Room, rttime_us_max};
 use device_protocol::RefusalCode;
 use module_package::{AppEntry, RELEASE_BYTES_MAX, Release, Sharing, open_release};
 use std::collections::VecDeque;
@@ -37,10 +37,12 @@ impl Agent {
                 let (app, release) = (slot.entry.app.clone(), slot.release.as_ref()?);
                 let memory_bytes_max = release.limits.memory_bytes_max;
                 let scheduling = slot.entry.scheduling.as_ref();
+                let call_ms_max = release.limits.call_ms_max;
                 let room = Room {
                     memory_bytes_max,
                     artifact_bytes: release.artifact_bytes,
                     is_real_time: scheduling.is_some_and(|asked| asked.real_time.is_some()),
+                    rttime_us_max: scheduling.and_then(|asked| rttime_us_max(asked, call_ms_max)),
                     cpu_weight: scheduling.and_then(|asked| asked.cpu_weight),
                 };
                 let opened = match app_files::open(&slot.entry, &self.parts.config) {

@@ -612,6 +612,14 @@ impl Bench {
         self.hands.borrow().spawned
     }
 
+    /// A second in which one wants so much of a processor, and all others nothing.
+    pub fn spin(&mut self, number: usize, ms: u64) {
+        for live in self.hands.borrow_mut().live.values_mut() {
+            live.wanted_ns += if live.number == number { ms * 1_000_000 } else { 0 };
+        }
+        self.advance(1_000);
+    }
+
     pub fn history(&self) -> Vec<String> {
         self.hands.borrow().history.clone()
     }

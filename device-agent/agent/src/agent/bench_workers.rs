@@ -40,6 +40,8 @@ pub struct FakeWorker {
     pub behaviour: String,
     usage: Usage,
     pub begun: bool,
+    /// Of a processor, running or waiting for it.
+    pub wanted_ns: u64,
     usages_until_recovery: u32,
 }
 
@@ -110,6 +112,15 @@ impl Workers for FakeWorkers {
             return Err(Refusal::new(RefusalCode::SchedulingNotGiven, "EBUSY"));
         }
         Ok(InForce { policy: real_time.map(|asked| asked.policy), ..InForce::default() })
+    }
+
+    fn wanted_ns(&self, worker: WorkerId) -> Option<u64> {
+        self.0.borrow().live.get(&worker).map(|live| live.wanted_ns)
+    }
+
+    fn lower(&mut self, worker: WorkerId, is_low: bool) -> std::io::Result<()> {
+        self.0.borrow_mut().note(if is_low { "lower" } else { "raise" }, worker);
+        Ok(())
     }
 
     fn stop(&mut self, worker: WorkerId) {

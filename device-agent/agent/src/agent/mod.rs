@@ -15,6 +15,7 @@ mod programs;
 mod reporting;
 mod root;
 mod scheduling;
+mod spinning;
 mod worker_news;
 
 use crate::Moment;
@@ -102,8 +103,9 @@ pub struct Agent {
     begun: BTreeMap<WorkerId, asks::Begun>,
     /// What confines each, by name.
     confinement: BTreeMap<WorkerId, Vec<String>>,
-    /// How the kernel schedules those that asked for more than the usual.
+    /// How the kernel schedules those that asked for more than the usual, or use all of it.
     in_force: BTreeMap<WorkerId, ::scheduling::InForce>,
+    spinning: spinning::Spinning,
     /// Why a worker is being killed, in place of the signal's number.
     last_words: BTreeMap<WorkerId, String>,
     /// Changes of stored values.
@@ -154,6 +156,7 @@ impl Agent {
             begun: BTreeMap::new(),
             confinement: BTreeMap::new(),
             in_force: BTreeMap::new(),
+            spinning: spinning::Spinning::default(),
             last_words: BTreeMap::new(),
             stores: asks::PerSecond::default(),
             sensor_values: BTreeMap::new(),

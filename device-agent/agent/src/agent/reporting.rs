@@ -46,6 +46,7 @@ impl Agent {
     fn report(&mut self, now: Moment) {
         let workers = self.parts.workers.pids();
         let usage = self.meter.measure(&workers, self.parts.store.used_bytes());
+        self.lower_spinning(now);
         if self.broker.is_none() {
             return;
         }

@@ -94,3 +94,47 @@ fn what_the_kernel_does_not_give_is_a_refusal_and_no_silent_best_effort() {
     assert_eq!(app.scheduling, None);
     assert!(bench.history().iter().all(|done| !done.starts_with("begin")));
 }
+
+/// Whether the last report says that it gets what others leave.
+fn is_lowered(bench: &Bench, app: &str) -> bool {
+    bench.app(app).scheduling.is_some_and(|in_force| in_force.lowered == Some(true))
+}
+
+/// Until the history says it of a worker, or not.
+fn spins_until(bench: &mut Bench, number: usize, ms: u64, what: &str) -> bool {
+    let said = |bench: &Bench| bench.history().iter().filter(|done| *done == what).count();
+    let before = said(bench);
+    (0..20).any(|_| {
+        bench.spin(number, ms);
+        said(bench) > before
+    })
+}
+
+#[test]
+fn a_module_that_never_waits_gets_what_others_leave_until_it_waits() {
+    let mut bench = Bench::with_config(true, ALLOWS.into());
+    bench.connect();
+    let usual = |bench: &mut Bench, app: &str| asking(bench, app, Scheduling::default());
+    let (a, b) = (usual(&mut bench, "a"), usual(&mut bench, "b"));
+    let (a, b) = (AppEntry { scheduling: None, ..a }, AppEntry { scheduling: None, ..b });
+    let c = asking(&mut bench, "c", real_time(Policy::Fifo, 4_000));
+    bench.give(1, vec![a, b, c]);
+    assert!(spins_until(&mut bench, 1, 1_000, "lower 1"));
+    bench.spin(1, 1_000);
+    assert!(is_lowered(&bench, "a") && !is_lowered(&bench, "b"));
+    assert!(!spins_until(&mut bench, 2, 800, "lower 2"), "it waits now and then");
+    assert!(bench.history().contains(&"raise 1".into()), "it wanted nothing meanwhile");
+    assert!(!is_lowered(&bench, "a"));
+    assert!(!spins_until(&mut bench, 3, 1_000, "lower 3"), "it has the class that it asked for");
+    assert_eq!(bench.app("c").scheduling.unwrap().policy, Some(Policy::Fifo));
+}
+
+#[test]
+fn a_device_whose_owner_wants_it_so_lowers_nothing() {
+    let config = "[workers]\nlower_spinning = false\n";
+    let mut bench = Bench::with_config(true, config.into());
+    bench.connect();
+    let a = asking(&mut bench, "a", Scheduling::default());
+    bench.give(1, vec![AppEntry { scheduling: None, ..a }]);
+    assert!(!spins_until(&mut bench, 1, 1_000, "lower 1"));
+}

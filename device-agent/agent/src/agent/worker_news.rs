@@ -262,6 +262,7 @@ impl Agent {
         self.speaking.remove(&worker);
         self.confinement.remove(&worker);
         self.in_force.remove(&worker);
+        self.spinning.forget(worker);
         self.asked.remove(&worker);
         self.begun.remove(&worker);
         self.counters.end_worker(worker);

@@ -34,6 +34,8 @@ pub struct Room {
     /// It gets no group for processor time: such groups hold real-time threads back, or
     /// have none, depending on how a kernel was built.
     pub is_real_time: bool,
+    /// Of SCHED_FIFO: processor time without a pause after which the kernel ends the process.
+    pub rttime_us_max: Option<u64>,
     /// Against other workers; 100 is the usual.
     pub cpu_weight: Option<u16>,
 }
@@ -154,6 +156,17 @@ impl Cgroups {
             (Controller::Pids, _) => write("pids.max", tasks.to_string())?,
         }
         write("cgroup.procs", pid.to_string())
+    }
+
+    /// Lets a group have what others leave, or what all get again. Kernels before 5.15 know
+    /// nothing of the kind.
+    pub fn lower(&self, name: &str, is_low: bool) -> io::Result<()> {
+        let parent = self.parents.iter().find(|parent| parent.controller == Controller::Cpu);
+        let parent = parent.ok_or(io::ErrorKind::NotFound)?;
+        // Not made where the kernel has not made it.
+        let mut file =
+            fs::File::options().write(true).open(parent.dir.join(name).join("cpu.idle"))?;
+        io::Write::write_all(&mut file, if is_low { b"1" } else { b"0" })
     }
 
     /// The process is gone.
@@ -291,10 +304,32 @@ mod tests {
             memory_bytes_max: 0,
             artifact_bytes: 0,
             is_real_time: false,
+            rttime_us_max: None,
             cpu_weight: Some(50),
         };
         let in_force = cgroups.admit(name, child.id(), room, room.data_bytes_max());
         (child, in_force)
+    }
+
+    #[test]
+    fn a_group_is_lowered_and_raised_again() {
+        let cgroups = Cgroups::new(100, false);
+        let (child, in_force) = admitted(&cgroups, "low", "true");
+        let parent = cgroups.parents.iter().find(|p| p.controller == Controller::Cpu);
+        let file = parent.map(|parent| parent.dir.join("low/cpu.idle"));
+        match file.filter(|file| file.exists()) {
+            Some(file) => {
+                let is_low = || fs::read_to_string(&file).unwrap().trim() == "1";
+                assert!(in_force.iter().any(|name| name.ends_with("-cpu")) && !is_low());
+                for low in [true, false] {
+                    cgroups.lower("low", low).unwrap();
+                    assert_eq!(is_low(), low);
+                }
+            }
+            None => assert!(cgroups.lower("low", true).is_err()),
+        }
+        assert!(cgroups.lower("no-such-group", true).is_err());
+        go(child);
     }
 
     #[test]

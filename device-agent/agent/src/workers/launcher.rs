@@ -50,6 +50,8 @@ pub struct Place {
     pub uid: Option<u32>,
     /// Writable memory of the process.
     pub data_bytes_max: Option<u64>,
+    /// Processor time that a real-time thread of it may take without a pause.
+    pub rttime_us_max: Option<u64>,
     /// Several modules run there, and it leaves word of whose call runs.
     pub is_shared: bool,
 }
@@ -173,9 +175,10 @@ fn label_of(app: &str) -> Vec<&str> {
 /// Limits of the process, which it gives itself.
 fn limits_of(place: Place) -> Vec<String> {
     let data = place.data_bytes_max.map(|bytes| ("--data-bytes-max", bytes));
+    let rttime = place.rttime_us_max.map(|us| ("--rttime-us-max", us));
     let tasks = place.uid.map(|_| ("--tasks-max", TASKS_MAX));
     let words = |(name, value): (&str, u64)| [name.to_owned(), value.to_string()];
-    data.into_iter().chain(tasks).flat_map(words).collect()
+    data.into_iter().chain(rttime).chain(tasks).flat_map(words).collect()
 }
 
 /// What each directory is for.

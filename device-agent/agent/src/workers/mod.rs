@@ -20,7 +20,7 @@ mod stderr_log;
 pub use cgroup::Room;
 pub use launcher::{Launcher, RuntimeInfo, info_of, probe};
 pub use process::Patience;
-pub use scheduler::Wanted;
+pub use scheduler::{Wanted, rttime_us_max};
 
 use crate::agent::Event;
 use crate::app_files::OpenDirectory;
@@ -33,6 +33,7 @@ use launcher::Place;
 use own_uid::OwnUids;
 use process::{Beginning, Order};
 use std::collections::BTreeMap;
+use std::io;
 use tokio::sync::mpsc;
 use worker_protocol::{Command, GuestId, Hello};
 
@@ -51,6 +52,15 @@ pub trait Workers {
     /// simulations give it a worker of its own.
     fn spawn_in_group(&mut self, worker: WorkerId, app: &str, room: Room, _group: &str) {
         self.spawn(worker, app, room);
+    }
+    /// For how long the thread that calls its module has run or waited for a processor.
+    /// Unknown where others run in its process, or the kernel does not say.
+    fn wanted_ns(&self, _worker: WorkerId) -> Option<u64> {
+        None
+    }
+    /// Lets it have what others leave, or what all get again.
+    fn lower(&mut self, _worker: WorkerId, _is_low: bool) -> io::Result<()> {
+        Ok(())
     }
     /// The process that it runs in.
     fn seat(&self, _worker: WorkerId) -> Option<Seat> {
@@ -163,7 +173,8 @@ impl ProcessWorkers {
             None => room.data_bytes_max(),
         };
         let label = group.unwrap_or(app);
-        let place = Place { uid, data_bytes_max: Some(bytes_max), is_shared: group.is_some() };
+        let (data_bytes_max, rttime_us_max) = (Some(bytes_max), room.rttime_us_max);
+        let place = Place { uid, data_bytes_max, rttime_us_max, is_shared: group.is_some() };
         let directories = self.directories.remove(&worker).unwrap_or_default();
         let started = self.launcher.start_with(label, place, &directories);
         let pid = started.as_ref().ok().map(|started| started.pid());
@@ -251,6 +262,23 @@ impl Workers for ProcessWorkers {
 
     fn give_directories(&mut self, worker: WorkerId, directories: Vec<OpenDirectory>) {
         self.directories.insert(worker, directories);
+    }
+
+    fn wanted_ns(&self, worker: WorkerId) -> Option<u64> {
+        let process = self.processes.get(&self.live.get(&worker)?.process)?;
+        let is_alone = process.group.is_none();
+        is_alone.then(|| scheduler::wanted_ns(process.pid?)).flatten()
+    }
+
+    fn lower(&mut self, worker: WorkerId, is_low: bool) -> io::Result<()> {
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        let seat = self.seat(worker).ok_or_else(gone)?;
+        // Its group decides against other groups, whatever its threads are in it.
+        if self.surroundings(worker).iter().any(|name| name.ends_with("-cpu")) {
+            let process = self.live.get(&worker).ok_or_else(gone)?.process;
+            return self.cgroups.lower(&group_of(process), is_low);
+        }
+        scheduler::lower(seat.pid, is_low)
     }
 
     fn send(&mut self, worker: WorkerId, command: Command) {

@@ -10,6 +10,7 @@ use crate::refusal::Refusal;
 use ::scheduling::{CPU_WEIGHT_USUAL, InForce, Policy, RealTime, Scheduling, numbers};
 use device_protocol::RefusalCode;
 use linux_scheduler::{Class, get, set};
+use procfs::process::LimitValue;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::fs;
@@ -78,6 +79,46 @@ pub fn give(pid: u32, wanted: Wanted<'_>, has_group: bool) -> Result<InForce, Re
     Ok(in_force)
 }
 
+/// For how long the module's thread has run or waited for a processor. Kernels without
+/// `CONFIG_SCHED_INFO` do not say.
+pub fn wanted_ns(pid: u32) -> Option<u64> {
+    let guest = guest_of(pid).ok()?;
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{guest}/schedstat")).ok()?;
+    let mut figures = text.split_whitespace().map_while(|word| word.parse::<u64>().ok());
+    let (ran_ns, waited_ns) = (figures.next()?, figures.next()?);
+    Some(ran_ns.saturating_add(waited_ns))
+}
+
+/// Lets the module's thread have what others leave, or what all get again. The watchers stay
+/// before it.
+pub fn lower(pid: u32, is_low: bool) -> io::Result<()> {
+    let guest = guest_of(pid)?;
+    let class = match (get(guest)?, is_low) {
+        (Class::Fair { nice } | Class::Idle { nice }, true) => Class::Idle { nice },
+        (Class::Fair { nice } | Class::Idle { nice }, false) => Class::Fair { nice },
+        (other, _) => return Err(io::Error::other(format!("its thread has {other:?}"))),
+    };
+    if is_low && !may_set_classes() {
+        // Going down is free, and coming up again is not.
+        let what = "without CAP_SYS_NICE it could not be undone";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    }
+    set(guest, class)
+}
+
+fn guest_of(pid: u32) -> io::Result<u32> {
+    let guest = threads_of(pid)?.into_iter().find(|thread| thread.is_guest);
+    guest.map(|guest| guest.id).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// From `linux/capability.h`.
+const CAP_SYS_NICE: u64 = 1 << 23;
+
+fn may_set_classes() -> bool {
+    let status = procfs::process::Process::myself().and_then(|own| own.status());
+    status.is_ok_and(|status| status.capeff & CAP_SYS_NICE != 0)
+}
+
 fn give_real_time(
     pid: u32,
     threads: &[Thread],
@@ -87,10 +128,7 @@ fn give_real_time(
     let (guest, watching) = match real_time.policy {
         Policy::Fifo => {
             let priority = u32::from(real_time.priority());
-            // Of one thread since it last waited; the hard limit is the end of the process.
-            let limit_us = u64::from(wanted.call_ms_max) * 1_000 + GRACE_US;
-            let limit = Rlimit { current: Some(limit_us), maximum: Some(limit_us) };
-            prlimit(to_pid(pid)?, Resource::Rttime, limit)?;
+            limit_rttime(pid, fifo_us_max(wanted.call_ms_max))?;
             (Class::Fifo { priority }, Class::Fifo { priority: priority + 1 })
         }
         Policy::Deadline => {
@@ -110,6 +148,29 @@ fn give_real_time(
         set(thread.id, watching)?;
     }
     threads.iter().filter(|thread| thread.is_guest).try_for_each(|thread| set(thread.id, guest))
+}
+
+/// What such a module is started with, by its limits.
+pub fn rttime_us_max(asked: &Scheduling, call_ms_max: u32) -> Option<u64> {
+    let policy = asked.real_time.map(|real_time| real_time.policy);
+    (policy == Some(Policy::Fifo)).then(|| fifo_us_max(call_ms_max))
+}
+
+fn fifo_us_max(call_ms_max: u32) -> u64 {
+    u64::from(call_ms_max) * 1_000 + GRACE_US
+}
+
+/// Of one thread since it last waited; the hard limit is the end of the process. A worker
+/// has given it to itself: from outside the kernel lets nobody do it who has not
+/// CAP_SYS_RESOURCE, where the worker is another user.
+fn limit_rttime(pid: u32, us: u64) -> io::Result<()> {
+    let limit = Rlimit { current: Some(us), maximum: Some(us) };
+    prlimit(to_pid(pid)?, Resource::Rttime, limit).map(drop).or_else(|e| {
+        let limits = procfs::process::Process::new(pid.cast_signed()).and_then(|of| of.limits());
+        let own = limits.map(|limits| limits.max_realtime_timeout.hard_limit);
+        let has_it = matches!(own, Ok(LimitValue::Value(own_us)) if own_us <= us);
+        if has_it { Ok(()) } else { Err(e.into()) }
+    })
 }
 
 struct Thread {
@@ -149,7 +210,7 @@ fn pin(thread: u32, cpus: &[u16]) -> io::Result<()> {
 fn read_back(guest: u32, in_force: &mut InForce) -> io::Result<()> {
     let us = |ns: u64| Some(u32::try_from(ns / 1_000).unwrap_or(u32::MAX));
     match get(guest)? {
-        Class::Fair { nice: 0 } => {}
+        Class::Fair { nice: 0 } | Class::Idle { .. } => {}
         Class::Fair { nice } => in_force.nice = i8::try_from(nice).ok(),
         Class::Fifo { priority } => {
             in_force.policy = Some(Policy::Fifo);
@@ -320,6 +381,29 @@ mod tests {
             give(u32::MAX, Wanted { scheduling: &asked, interval_ms: 1, call_ms_max: 1 }, true)
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_thread_is_lowered_and_gets_its_class_back() {
+        let worker = Sleeper::new();
+        let pid = worker.child.id();
+        set(pid, Class::Fair { nice: 3 }).unwrap();
+        match lower(pid, true) {
+            Ok(()) => {
+                assert_eq!(get(pid).unwrap(), Class::Idle { nice: 3 });
+                lower(pid, false).unwrap();
+            }
+            Err(e) => assert!(!may_set_classes(), "{e}"),
+        }
+        assert_eq!(get(pid).unwrap(), Class::Fair { nice: 3 });
+        if worker.give(&real_time(Policy::Fifo, 100)).is_ok() {
+            let error = lower(pid, true).unwrap_err().to_string();
+            assert!(error.contains("Fifo"), "a real-time module stays one: {error}");
+        }
+        if fs::exists("/proc/self/schedstat").unwrap() {
+            assert!(wanted_ns(pid).unwrap() < 60_000_000_000, "it sleeps");
+        }
+        assert_eq!(wanted_ns(u32::MAX), None);
     }
 
     #[test]
