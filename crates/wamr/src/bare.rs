@@ -4,6 +4,7 @@
 use crate::module::{ERROR_BYTES, error_text};
 use crate::runtime::Runtime;
 use std::ffi::{CStr, c_char, c_void};
+use std::io;
 use std::ptr::NonNull;
 use wamrx_sys as sys;
 
@@ -26,6 +27,46 @@ pub fn register(_runtime: &Runtime) -> bool {
     // SAFETY: the names and the symbols are never freed, and the function has the type
     // that its signature says (wasm_export.h, wasm_runtime_register_natives).
     unsafe { sys::wasm_runtime_register_natives(c"bare".as_ptr(), symbols.as_mut_ptr(), 1) }
+}
+
+/// Memory as WAMR asks the kernel for it when it makes an instance (common/wasm_memory.c,
+/// wasm_mmap_linear_memory): addresses, of which a part can then be used. Nothing of WAMR is
+/// in it, so that a benchmark can say what of an instance's time is the kernel's.
+pub struct FreshMemory {
+    at: NonNull<c_void>,
+    bytes: usize,
+}
+
+impl FreshMemory {
+    /// With its first page touched; `usable_bytes` is at least a page.
+    pub fn touched(bytes: usize, usable_bytes: usize) -> io::Result<Self> {
+        if usable_bytes == 0 || usable_bytes > bytes {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let (rights, flags) = (libc::PROT_NONE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: new addresses of the kernel's choice, which no Rust value has.
+        let at = unsafe { libc::mmap(std::ptr::null_mut(), bytes, rights, flags, -1, 0) };
+        if at == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let at = NonNull::new(at).ok_or(io::ErrorKind::OutOfMemory)?;
+        let memory = Self { at, bytes };
+        let rights = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: of the mapping above, and no more than it has.
+        if unsafe { libc::mprotect(at.as_ptr(), usable_bytes, rights) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: it can be written from here on, and nobody else knows of it.
+        unsafe { at.cast::<u8>().write_volatile(1) };
+        Ok(memory)
+    }
+}
+
+impl Drop for FreshMemory {
+    fn drop(&mut self) {
+        // SAFETY: mapped once with this length, unmapped once.
+        unsafe { libc::munmap(self.at.as_ptr(), self.bytes) };
+    }
 }
 
 pub struct BareModule<'r> {

@@ -271,13 +271,12 @@ impl<'m> Instance<'m> {
     pub fn call(&mut self, name: &str, args: &[Value]) -> Result<Vec<Value>, CallError> {
         self.clear_trap();
         let no_such = || CallError::NoSuchFunction(name.to_owned());
-        let func_type = self.module.function_type(name).ok_or_else(no_such)?;
-        let given: Vec<_> = args.iter().map(|arg| arg.value_type()).collect();
-        if given != func_type.params {
+        let (func_type, c_name) = self.module.function(name).ok_or_else(no_such)?;
+        let given = args.iter().map(|arg| arg.value_type());
+        if !given.clone().eq(func_type.params.iter().copied()) {
             let (name, func_type) = (name.to_owned(), func_type.clone());
-            return Err(CallError::Arguments { name, func_type, given });
+            return Err(CallError::Arguments { name, func_type, given: given.collect() });
         }
-        let c_name = CString::new(name).map_err(|_| no_such())?;
         // SAFETY: instance and string are alive (wasm_export.h); null if absent.
         let function =
             unsafe { sys::wasm_runtime_lookup_function(self.raw.as_ptr(), c_name.as_ptr()) };

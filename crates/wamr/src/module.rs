@@ -7,7 +7,7 @@ use crate::profile::{MODE, Mode, Profile, ProfileMismatch};
 use crate::runtime::Runtime;
 use crate::value::{FuncType, ValueType};
 use crate::wasm_file;
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::ptr::NonNull;
 use target_spec::metering::{self, MeteringNote};
 use target_spec::profile::AotProfile;
@@ -67,6 +67,8 @@ pub struct Module<'r> {
     metering: Option<MeteringNote>,
     memories: Vec<MemoryInfo>,
     exports: Vec<Export>,
+    /// Their names as C has them, in the same order, so that a call makes none.
+    c_names: Vec<CString>,
     /// Only to hold the borrow: the runtime must outlive the module.
     _runtime: &'r Runtime,
     /// The file, and its length. Data segments are copied from it at each instantiation.
@@ -94,16 +96,19 @@ impl<'r> Module<'r> {
         let metering = read_metering(artifact)?;
         let (mut file, file_bytes) = (aligned_copy(artifact), artifact.len());
         let raw = load_unresolved(&mut file, artifact.len())?;
-        let exports = Vec::new();
+        let (exports, c_names) = Default::default();
         let _runtime = runtime;
         let mut module =
-            Self { raw, profile, metering, memories, exports, _runtime, file, file_bytes };
+            Self { raw, profile, metering, memories, exports, c_names, _runtime, file, file_bytes };
         module.check_imports(runtime)?;
         // SAFETY: the module is loaded and not resolved (`no_resolve` below).
         if !unsafe { sys::wasm_runtime_resolve_symbols(module.raw()) } {
             return Err(LoadError::Malformed("an import could not be linked".into()));
         }
         module.exports = module.read_exports();
+        let c_names = module.exports.iter().map(|export| CString::new(export.name.as_str()));
+        // WAMR's strings end with NUL, so none is in them.
+        module.c_names = c_names.map(Result::unwrap_or_default).collect();
         Ok(module)
     }
 
@@ -131,6 +136,16 @@ impl<'r> Module<'r> {
     pub fn function_type(&self, name: &str) -> Option<&FuncType> {
         self.exports.iter().find_map(|export| match &export.ty {
             ExternType::Function(func_type) if export.name == name => Some(func_type),
+            _ => None,
+        })
+    }
+
+    /// An exported function's type, and its name for WAMR.
+    pub(crate) fn function(&self, name: &str) -> Option<(&FuncType, &CStr)> {
+        self.exports.iter().zip(&self.c_names).find_map(|(export, c_name)| match &export.ty {
+            ExternType::Function(func_type) if export.name == name => {
+                Some((func_type, c_name.as_c_str()))
+            }
             _ => None,
         })
     }

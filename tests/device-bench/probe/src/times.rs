@@ -9,11 +9,15 @@ use module_package::{
 use serde::Serialize;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use wamr::bare::BareModule;
+use wamr::bare::{BareModule, FreshMemory};
 use wamr::{FuncType, HostFunction, Instance, InstanceConfig, Module, Runtime, Value, ValueType};
 
 /// Calls of a host function in one call of the module.
 const HOST_CALLS: i32 = 1_000;
+
+/// A page of WebAssembly, and the addresses that WAMR takes with hardware checks.
+const PAGE_BYTES: usize = 64 << 10;
+const RESERVED_BYTES: usize = 8 << 30;
 
 /// Nanoseconds, each the median of its rounds.
 #[derive(Debug, Default, Serialize)]
@@ -25,6 +29,8 @@ pub struct Times {
     /// From a loaded module.
     instance_to_call: f64,
     bare_instance_to_call: f64,
+    /// The kernel's part of it: addresses, rights, the first touch of a page.
+    fresh_memory: f64,
     call: f64,
     bare_call: f64,
     host_call: f64,
@@ -54,7 +60,9 @@ pub fn measure(
     ensure!(bare_instance.call(c"tick", 1) == Ok(1), "tick gives back what it got");
 
     // In turns, so that what else the machine does meets all alike.
-    let mut samples: [Vec<f64>; 9] = Default::default();
+    let is_hardware = runtime.profile().bounds_checks.to_string() == "hardware";
+    let reserved_bytes = if is_hardware { RESERVED_BYTES } else { PAGE_BYTES };
+    let mut samples: [Vec<f64>; 10] = Default::default();
     for _ in 0..rounds {
         let taken = [
             time(|watch| {
@@ -87,6 +95,10 @@ pub fn measure(
                 Ok(watch.elapsed())
             })?,
             time(|watch| {
+                let _memory = black_box(FreshMemory::touched(reserved_bytes, PAGE_BYTES)?);
+                Ok(watch.elapsed())
+            })?,
+            time(|watch| {
                 black_box(instance.call("tick", &one)?);
                 Ok(watch.elapsed())
             })?,
@@ -106,14 +118,25 @@ pub fn measure(
         ];
         samples.iter_mut().zip(taken).for_each(|(samples, ns)| samples.push(ns));
     }
-    let [signed_to_call, load, bare_load, fresh, bare_fresh, call, bare_call, host, bare_host] =
-        samples.map(median);
+    let [
+        signed_to_call,
+        load,
+        bare_load,
+        fresh,
+        bare_fresh,
+        memory,
+        call,
+        bare_call,
+        host,
+        bare_host,
+    ] = samples.map(median);
     Ok(Times {
         signed_to_call,
         load_to_call: load,
         bare_load_to_call: bare_load,
         instance_to_call: fresh,
         bare_instance_to_call: bare_fresh,
+        fresh_memory: memory,
         call,
         bare_call,
         host_call: host,
