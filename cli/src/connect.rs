@@ -5,6 +5,7 @@ use crate::console::Console;
 use crate::contexts::{self, Place};
 use crate::failure::{Exit, Failure};
 use crate::format;
+use gateway_api::TraceContext;
 use gateway_client::{Client, Exchange};
 use std::fs::File;
 use std::io::Read;
@@ -29,7 +30,14 @@ pub fn connect_to(
     if let Some(token) = token {
         builder = builder.token(token);
     }
+    let trace = begin_trace();
+    if let Some(trace) = trace {
+        builder = builder.trace(trace);
+    }
     if console.verbose {
+        if let Some(trace) = trace {
+            console.aside(format!("trace id: {}", trace.trace_id()));
+        }
         builder = builder.observer(tell_exchange);
     }
     let client = builder.build()?;
@@ -40,6 +48,17 @@ pub fn connect_to(
         ));
     }
     Ok(client)
+}
+
+/// The trace that whoever started this command names in TRACEPARENT, or one of its own.
+fn begin_trace() -> Option<TraceContext> {
+    let span_id = getrandom::u64().ok()?;
+    let of_caller = std::env::var("TRACEPARENT").ok().and_then(|text| text.parse().ok());
+    if let Some(of_caller) = of_caller {
+        return Some(TraceContext::below(of_caller, span_id));
+    }
+    let (high, low) = (getrandom::u64().ok()?, getrandom::u64().ok()?);
+    Some(TraceContext::begin(u128::from(high) << 64 | u128::from(low), span_id))
 }
 
 fn tell_exchange(exchange: &Exchange) {

@@ -255,3 +255,25 @@ fn following_a_log_shows_each_line_once_and_skips_other_devices() {
     assert_eq!(ran.code, 4, "{ran:?}");
     assert_eq!(ran.stdout, "00:00:00.000 pi filter info: old\n00:00:00.000 pi filter info: new\n");
 }
+
+#[test]
+fn a_command_is_one_trace_or_goes_on_with_its_callers() {
+    let gateway = gateway();
+    let ids = |trace: &str| {
+        let fields: Vec<&str> = trace.split('-').collect();
+        (fields[1].to_owned(), fields[2].to_owned())
+    };
+    let ran = ok(gateway.run(&["deploy", "filter", "--all", "-v"]));
+    let traces = gateway.traces();
+    let (trace_id, span_id) = ids(&traces[0]);
+    assert!(traces.len() > 1 && traces.iter().all(|trace| *trace == traces[0]), "{traces:?}");
+    assert!(ran.stderr.starts_with(&format!("trace id: {trace_id}\n")), "{}", ran.stderr);
+
+    let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (variable, is_taken) in [(caller, true), ("nonsense", false)] {
+        ok(run(gateway.command(&["ps"]).env("TRACEPARENT", variable)));
+        let (id, span) = ids(gateway.traces().last().unwrap());
+        assert_eq!(id == "4bf92f3577b34da6a3ce929d0e0e4736", is_taken, "{variable}");
+        assert!(id != trace_id && span != span_id && span != "00f067aa0ba902b7");
+    }
+}

@@ -113,10 +113,23 @@ pub struct Config {
     #[serde(default = "default_history_bytes_max")]
     pub history_bytes_max: u64,
     #[serde(default)]
+    pub log_format: LogFormat,
+    #[serde(default)]
     pub trust: TrustConfig,
     /// Who is told of what happens: docs/webhooks.md.
     #[serde(default, rename = "webhook")]
     pub webhooks: Vec<WebhookConfig>,
+}
+
+/// Of the lines on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object a line: docs/logs.md.
+    Json,
 }
 
 /// TLS of the embedded broker.

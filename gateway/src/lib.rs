@@ -28,6 +28,7 @@ mod history;
 pub mod http;
 pub mod metrics;
 pub mod mqtt;
+mod origin;
 pub mod signing;
 pub mod signing_desk;
 pub mod startup;

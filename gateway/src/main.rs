@@ -9,7 +9,7 @@ use farrier_gateway::check::{SandboxError, SandboxPlan, enter_and_exec};
 use farrier_gateway::compile::{
     OPEN_FILES_MAX, Tries, WorkerError, WorkerLimits, run_probe, run_worker,
 };
-use farrier_gateway::config::Config;
+use farrier_gateway::config::{Config, LogFormat};
 use farrier_gateway::mqtt::mosquitto::write_configuration;
 use farrier_gateway::store::data_dir::prepare_keys_dir;
 use farrier_gateway::surroundings::Surroundings;
@@ -18,6 +18,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Compiles WebAssembly modules for devices, signs them, and delivers them.
 ///
@@ -29,7 +32,7 @@ struct Arguments {
     /// The configuration file (TOML).
     #[arg(long, required = true)]
     config: Option<PathBuf>,
-    /// Log lines as JSON.
+    /// Log lines as JSON, as `log_format = "json"` in the configuration.
     #[arg(long)]
     log_json: bool,
     #[command(subcommand)]
@@ -218,9 +221,9 @@ fn become_runtime(plan: &SandboxPlan) -> ExitCode {
 }
 
 fn run_gateway(arguments: Arguments) -> anyhow::Result<()> {
-    start_log(arguments.log_json);
     let path = arguments.config.context("give a configuration by --config FILE")?;
     let config = Config::read(&path)?;
+    start_log(arguments.log_json || config.log_format == LogFormat::Json);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(farrier_gateway::startup::run(config));
     // A job on a blocking thread may take longer than anyone wants to wait.
@@ -230,6 +233,14 @@ fn run_gateway(arguments: Arguments) -> anyhow::Result<()> {
 
 fn start_log(as_json: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if as_json { log.json().init() } else { log.with_ansi(false).init() }
+    // Spans of libraries would stand between a line and the ids of its request.
+    let own_spans = filter_fn(|metadata| {
+        metadata.is_event() || metadata.target().starts_with("farrier_gateway")
+    });
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match as_json {
+        true => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        false => lines.with_ansi(false).boxed(),
+    };
+    tracing_subscriber::registry().with(own_spans).with(filter).with(lines).init();
 }

@@ -27,7 +27,13 @@ impl Gateway {
     }
 
     fn start(dir: &Path) -> Self {
-        let mut child = Self::command(dir).stderr(Stdio::null()).spawn().unwrap();
+        let mut command = Self::command(dir);
+        command.stderr(Stdio::null());
+        Self::started(command)
+    }
+
+    fn started(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         Self { child, ready: serde_json::from_str(&line).unwrap() }
@@ -35,9 +41,13 @@ impl Gateway {
 
     /// An HTTP answer, head and body.
     fn ask(&self, request: &str) -> String {
+        self.ask_with(request, "")
+    }
+
+    fn ask_with(&self, request: &str, body: &str) -> String {
         let addr = self.ready["http"].as_str().unwrap().trim_start_matches("http://").to_owned();
         let mut stream = TcpStream::connect(&addr).unwrap();
-        write!(stream, "{request}\r\nHost: {addr}\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "{request}\r\nHost: {addr}\r\nConnection: close\r\n\r\n{body}").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -213,4 +223,58 @@ fn a_running_gateway_is_backed_up_checked_and_restored() {
     let gateway = Gateway::start(dir.path());
     let request = format!("GET /api/v1/session HTTP/1.1\r\nAuthorization: Bearer {}", token.trim());
     assert!(gateway.ask(&request).starts_with("HTTP/1.1 200"), "the token is known after it");
+}
+
+/// The lines of the log of a gateway that writes JSON, as far as they have this text.
+fn lines_with(log: &Path, text: &str) -> Vec<serde_json::Value> {
+    let log = std::fs::read_to_string(log).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter(|line| line["message"].as_str().is_some_and(|m| m.contains(text))).collect()
+}
+
+#[test]
+fn each_line_that_a_request_logs_has_its_id_and_its_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut command = Gateway::command(dir.path());
+    let config = dir.path().join("gateway.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("log_format = \"json\"\n{text}")).unwrap();
+    // Without the lines below a warning: the ids must not hang on the level.
+    command.env("RUST_LOG", "info").stderr(std::fs::File::create(&log).unwrap());
+    let gateway = Gateway::started(command);
+    let token = std::fs::read_to_string(dir.path().join("data/admin.token")).unwrap();
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let head = format!(
+        "Authorization: Bearer {}\r\ntraceparent: 00-{trace_id}-00f067aa0ba902b7-01",
+        token.trim()
+    );
+    let id_of = |answer: &str| {
+        let line = answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
+        line.trim().to_owned()
+    };
+    // On another thread than the request's, and on a task of its own.
+    let new_key = format!(
+        "POST /api/v1/trust/keys HTTP/1.1\r\n{head}\r\nIdempotency-Key: k1\r\n\
+         Content-Type: application/json\r\nContent-Length: 17"
+    );
+    let made = gateway.ask_with(&new_key, "{\"role\":\"assign\"}");
+    assert!(made.starts_with("HTTP/1.1 201"), "{made}");
+    let refused = gateway.ask(&format!("GET /api/v1/devices/nobody HTTP/1.1\r\n{head}"));
+    assert!(refused.starts_with("HTTP/1.1 404"), "{refused}");
+    let without = gateway.ask("GET /api/v1/devices HTTP/1.1\r\ntraceparent: 00-0-0-0");
+    assert_eq!(gateway.end(Signal::TERM), Some(0));
+
+    let made_line = &lines_with(&log, "made a key for the next root document")[0];
+    assert_eq!(made_line["span"]["request.id"], id_of(&made), "{made_line}");
+    assert_eq!(made_line["span"]["trace.id"], trace_id);
+    let lines = lines_with(&log, "request refused");
+    assert_eq!(lines[0]["span"]["request.id"], id_of(&refused));
+    assert_eq!(
+        (&lines[0]["span"]["trace.id"], &lines[0]["status"]),
+        (&trace_id.into(), &404.into())
+    );
+    assert_eq!(lines[1]["span"]["request.id"], id_of(&without));
+    let own = lines[1]["span"]["trace.id"].as_str().unwrap();
+    assert!(own.len() == 32 && own != trace_id, "{own}");
 }

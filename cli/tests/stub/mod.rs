@@ -14,6 +14,7 @@ pub type Asked = (String, String, String);
 pub struct Gateway {
     pub url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
+    traces: Arc<Mutex<Vec<String>>>,
     // Ends the server when dropped.
     _runtime: tokio::runtime::Runtime,
 }
@@ -30,13 +31,18 @@ impl Gateway {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
         let kept = asked.clone();
+        let traces = Arc::new(Mutex::new(Vec::new()));
+        let kept_traces = traces.clone();
         let answer = Arc::new(answer);
         let serve = move |request: Request| {
             let (kept, answer) = (kept.clone(), answer.clone());
+            let kept_traces = kept_traces.clone();
             async move {
                 let method = request.method().to_string();
                 let path = request.uri().path_and_query().unwrap().to_string();
                 let token = request.headers().get("authorization").cloned();
+                let trace = request.headers().get("traceparent").map(|t| t.to_str().unwrap());
+                kept_traces.lock().unwrap().push(trace.unwrap_or_default().to_owned());
                 let body = to_bytes(request.into_body(), 1 << 20).await.unwrap();
                 let body = String::from_utf8_lossy(&body).into_owned();
                 let token = token.map(|t| t.to_str().unwrap().to_owned()).unwrap_or_default();
@@ -56,12 +62,17 @@ impl Gateway {
         };
         let app = axum::Router::new().fallback(serve);
         runtime.spawn(async move { axum::serve(listener, app).await });
-        Self { url, asked, _runtime: runtime }
+        Self { url, asked, traces, _runtime: runtime }
     }
 
     /// Method with path, body, and `Authorization`.
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
+    }
+
+    /// The `traceparent` of each request.
+    pub fn traces(&self) -> Vec<String> {
+        self.traces.lock().unwrap().clone()
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
@@ -88,11 +99,12 @@ pub fn farrier(args: &[&str]) -> Command {
 }
 
 /// Of the environment, what the command reads.
-pub const READ_VARIABLES: [&str; 8] = [
+pub const READ_VARIABLES: [&str; 9] = [
     "FARRIER_GATEWAY",
     "FARRIER_CONTEXT",
     "FARRIER_TOKEN",
     "FARRIER_TOKEN_FILE",
+    "TRACEPARENT",
     "NO_COLOR",
     "CLICOLOR_FORCE",
     "HTTP_PROXY",

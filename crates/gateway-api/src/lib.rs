@@ -84,6 +84,7 @@ mod placement;
 mod problem;
 mod provisions;
 mod session;
+mod trace;
 mod trust;
 
 pub use application::{
@@ -124,6 +125,7 @@ pub use scheduling::{
     Allowance, InForce, Policy, RealTime, Scheduling, Spread, TickReport, TickWindow,
 };
 pub use session::{ClaimToken, Delivery, LoginLink, NewClaimToken, Overview, Session};
+pub use trace::{NoTraceContext, TRACEPARENT_HEADER, TraceContext};
 pub use trust::{
     AcceptedRelease, GatewayKeyRole, NewGatewayKey, ReleaseKeyPlace, SignerStatus, Trust,
     TrustDeveloper, TrustFloor, TrustKey, TrustSummary, WaitingRelease,

@@ -2,6 +2,7 @@
 
 use crate::error::ClientError;
 use crate::exchange::Exchange;
+use gateway_api::{TRACEPARENT_HEADER, TraceContext};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub struct ClientBuilder {
     request_timeout: Duration,
     retries_max: usize,
     observer: Option<Observer>,
+    trace: Option<TraceContext>,
 }
 
 impl Client {
@@ -53,6 +55,7 @@ impl Client {
             request_timeout: REQUEST_TIMEOUT,
             retries_max: RETRIES_MAX,
             observer: None,
+            trace: None,
         }
     }
 
@@ -97,6 +100,12 @@ impl ClientBuilder {
         self
     }
 
+    /// The trace and the span that all its requests are made in.
+    pub fn trace(mut self, trace: TraceContext) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
     /// Called after each attempt, for example to log it.
     pub fn observer(mut self, observer: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
         self.observer = Some(Arc::new(observer));
@@ -108,11 +117,17 @@ impl ClientBuilder {
         let _ = rustls::crypto::ring::default_provider().install_default();
 
         let base = parse_gateway_url(&self.gateway)?;
+        let mut headers = authorization(self.token.as_deref())?;
+        if let Some(trace) = &self.trace
+            && let Ok(value) = HeaderValue::try_from(trace.to_string())
+        {
+            headers.insert(TRACEPARENT_HEADER, value);
+        }
         let mut builder = reqwest::Client::builder()
             .user_agent(self.user_agent)
             .connect_timeout(self.connect_timeout)
             .tcp_keepalive(TCP_KEEPALIVE)
-            .default_headers(authorization(self.token.as_deref())?)
+            .default_headers(headers)
             // An API that redirects is another API; following would hide that.
             .redirect(reqwest::redirect::Policy::none());
         if is_loopback(&base) {

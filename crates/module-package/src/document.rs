@@ -190,6 +190,13 @@ pub struct AppEntry {
     pub sharing: Option<Sharing>,
 }
 
+impl AppEntry {
+    /// What the gateway calls the deployment that this entry is from.
+    pub fn deployment_id(&self) -> String {
+        format!("{}-{}", self.app, self.deployment)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DocumentError {
     #[error(transparent)]

@@ -5,6 +5,7 @@
 //! gateway_url = "http://127.0.0.1:8080"
 //! claim_token_file = "/etc/farrier/claim-token"   # needed until the device is enrolled
 //! name = "bench-1"
+//! # log_format = "json"   # an object a line; docs/logs.md
 //! # site = "north"   # shares a limited link with the other devices of this name
 //!
 //! # accelerators = ["npu:edge-x"]   # names that placement can ask for
@@ -73,9 +74,22 @@ const DECLARED_MAX: usize = 32;
 /// A worker has one busy thread.
 const CPU_PERCENT_MAX: u32 = 1_000;
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object a line: docs/logs.md.
+    Json,
+}
+
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Of the lines on standard error.
+    #[serde(default)]
+    pub log_format: LogFormat,
     /// Keys, enrolment, state and the store. Made if it is missing.
     pub data_dir: PathBuf,
     pub gateway_url: String,

@@ -1,6 +1,6 @@
 //! `farrier-agent --config FILE`: reads the configuration and runs the agent.
 
-use farrier_agent::config::Config;
+use farrier_agent::config::{Config, LogFormat};
 use farrier_agent::start;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,8 +37,16 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    log_to_stderr();
-    match run(config_file) {
+    let config = match Config::read(&config_file) {
+        Ok(config) => config,
+        Err(error) => {
+            log_to_stderr(LogFormat::Text);
+            tracing::error!("{error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    log_to_stderr(config.log_format);
+    match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -47,8 +55,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config_file: PathBuf) -> anyhow::Result<()> {
-    let config = Config::read(&config_file)?;
+fn run(config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(start::run(config));
     // An HTTP request that hangs must not hold the process up.
@@ -74,13 +81,16 @@ fn read_arguments() -> Result<Wish, lexopt::Error> {
     config.map(Wish::Run).ok_or_else(|| "--config FILE is missing".into())
 }
 
-fn log_to_stderr() {
+fn log_to_stderr(format: LogFormat) {
     let wished = std::env::var("FARRIER_LOG").ok();
     let level = wished.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_max_level(level)
         .with_ansi(false)
-        .with_target(false)
-        .init();
+        .with_target(false);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
 }

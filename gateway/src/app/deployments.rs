@@ -5,6 +5,7 @@ use super::model::{Model, shorten};
 use super::paging::{Pages, ordered, shown};
 use super::placement::{check_asked, placement_of};
 use super::{App, AppError, PageRequest, State, views};
+use crate::origin;
 use crate::store::record::{CounterRecord, DeploymentRecord, ModuleRecord};
 use crate::store::{Change, StoreError};
 use gateway_api::{Deployment, DeviceSelector, Event, ModuleLimits, NewDeployment, Page};
@@ -146,6 +147,8 @@ impl App {
         records: &[&DeploymentRecord],
         needed: &[Build],
     ) -> Result<(), StoreError> {
+        let origin = origin::present();
+        records.iter().for_each(|record| state.origins.note(record.number, origin.clone()));
         for module in records.iter().flat_map(|record| record.modules()) {
             state.jobs.forget_refusals_of(*module);
             state.jobs.ask_for(*module);

@@ -83,6 +83,7 @@ pub use trust::TrustRules;
 use crate::authority::Authority;
 use crate::history::History;
 use crate::metrics::Metrics;
+use crate::origin::Origins;
 use crate::signing::Signing;
 use crate::store::record::KeyHash;
 use crate::store::{Blobs, Change, Store, StoreError};
@@ -213,6 +214,8 @@ struct State {
     overtaken_ms: HashMap<DeviceId, u64>,
     /// When it was last written what a device's owner allows, by [`App::steady_ms`].
     allowance_ms: HashMap<DeviceId, u64>,
+    /// The requests that deployments were made by.
+    origins: Origins,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -138,7 +138,7 @@ impl App {
             apps: entries.iter().map(|entry| entry.entry.clone()).collect(),
         };
         let (_, sealed) = self.rooms.signing.seal_manifest(root, &manifest)?;
-        tracing::info!(device.id = %device, generation = seq, apps = manifest.apps.len(), "new manifest");
+        tell_manifest(state, device, seq, &entries);
         Some(ManifestRecord { device: device.clone(), epoch, seq, entries, sealed })
     }
 
@@ -156,6 +156,24 @@ impl App {
         let devices = state.model.manifests.keys();
         devices.filter(|device| state.model.is_served(device)).cloned().collect()
     }
+}
+
+/// The newest of the deployments that the manifest brings to the device, and the request
+/// that made it: from there to the device's own log it goes on by device and generation.
+fn tell_manifest(state: &State, device: &DeviceId, seq: u64, entries: &[ManifestEntry]) {
+    let brought = entries.iter().filter(|entry| entry.since_seq == seq);
+    let newest = brought.max_by_key(|entry| entry.deployment);
+    let origin = newest.and_then(|entry| state.origins.get(entry.deployment));
+    let deployment = newest.map(|entry| entry.entry.deployment_id());
+    tracing::info!(
+        device.id = %device,
+        generation = seq,
+        apps = entries.len(),
+        deployment.id = deployment,
+        deployment.request.id = origin.map(|origin| origin.request_id.as_str()),
+        deployment.trace.id = origin.map(|origin| origin.trace_id.as_str()),
+        "new manifest"
+    );
 }
 
 fn to_entry(deployment: &DeploymentRecord, release: &ReleaseRecord) -> AppEntry {

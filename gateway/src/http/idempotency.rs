@@ -12,6 +12,7 @@
 use super::HttpState;
 use super::guard::ACTOR;
 use super::problem::ApiError;
+use super::request::REQUEST_ORIGIN;
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tracing::Instrument;
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -213,12 +215,14 @@ pub async fn once(
     let keeps_answer = !SECRET_ROUTES.contains(&route.as_str());
     let request = Request::from_parts(parts, Body::from(body));
     // On a task of its own: its sender may go away, and a rule that has begun goes on.
-    let carried_out = tokio::spawn(ACTOR.scope(actor, async move {
+    let carry_out = ACTOR.scope(actor, async move {
         let response = next.run(request).await;
         let (response, answer) = keep(response, keeps_answer).await;
         under_way.end(answer);
         response
-    }));
+    });
+    let origin = REQUEST_ORIGIN.try_with(Clone::clone).unwrap_or_default();
+    let carried_out = tokio::spawn(REQUEST_ORIGIN.scope(origin, carry_out).in_current_span());
     match carried_out.await {
         Ok(response) => Ok(response),
         Err(error) => Err(ApiError::internal(format!("a request ended by {error}"))),

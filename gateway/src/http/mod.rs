@@ -32,6 +32,7 @@ mod ui;
 
 use crate::app::{App, AppError};
 use crate::metrics::Metrics;
+use crate::origin::for_request;
 use crate::store::note::as_actor;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -102,9 +103,14 @@ impl HttpState {
     ) -> Result<T, ApiError> {
         let app = self.app.clone();
         let actor = guard::ACTOR.try_with(Clone::clone).ok();
-        let rule = move || match actor {
-            Some(actor) => as_actor(actor, || rule(&app)),
-            None => rule(&app),
+        let origin = request::REQUEST_ORIGIN.try_with(Clone::clone).ok();
+        let span = tracing::Span::current();
+        let rule = move || {
+            let _entered = span.entered();
+            for_request(origin, || match actor {
+                Some(actor) => as_actor(actor, || rule(&app)),
+                None => rule(&app),
+            })
         };
         match tokio::task::spawn_blocking(rule).await {
             Ok(result) => Ok(result?),

@@ -3,17 +3,19 @@
 
 use super::problem::{ApiError, InternalCause};
 use crate::metrics::Metrics;
+use crate::origin::Origin;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use gateway_api::{PROBLEM_CONTENT_TYPE, Problem};
+use gateway_api::{PROBLEM_CONTENT_TYPE, Problem, TRACEPARENT_HEADER, TraceContext};
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+use tracing::Instrument;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -24,7 +26,13 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 /// What no template matches: the dashboard's files and pages.
 const UI_ROUTE: &str = "ui";
 
-/// The outermost layer. The query is never logged: a login token stands in it.
+tokio::task_local! {
+    /// For what a rule leads to later.
+    pub static REQUEST_ORIGIN: Origin;
+}
+
+/// The outermost layer. What is logged within has the ids of request and trace by the
+/// span. The query is never logged: a login token stands in it.
 pub async fn finish(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let id = format!("{:08x}-{count}", *START);
@@ -32,7 +40,13 @@ pub async fn finish(State(metrics): State<Arc<Metrics>>, request: Request, next:
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let started = Instant::now();
-    let mut response = write_problem(next.run(request).await, &id);
+    let trace_id = trace_of(request.headers()).trace_id();
+    // Of the highest level, so that no filter takes the ids from a line that it lets pass.
+    let span = tracing::error_span!("request", request.id = id, trace.id = trace_id);
+    let origin = Origin { request_id: id.clone(), trace_id };
+    let answered = REQUEST_ORIGIN.scope(origin, next.run(request)).instrument(span.clone()).await;
+    let _entered = span.entered();
+    let mut response = write_problem(answered, &id);
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -43,14 +57,23 @@ pub async fn finish(State(metrics): State<Arc<Metrics>>, request: Request, next:
     let elapsed_ms = elapsed.as_millis() as u64;
     match response.extensions().get::<InternalCause>() {
         Some(InternalCause(cause)) => {
-            tracing::error!(request.id = id, %method, path, status, elapsed_ms, cause, "request failed");
+            tracing::error!(%method, path, status, elapsed_ms, cause, "request failed");
         }
         None if status >= 400 => {
-            tracing::info!(request.id = id, %method, path, status, elapsed_ms, "request refused");
+            tracing::info!(%method, path, status, elapsed_ms, "request refused");
         }
-        None => tracing::debug!(request.id = id, %method, path, status, elapsed_ms, "request"),
+        None => tracing::debug!(%method, path, status, elapsed_ms, "request"),
     }
     response
+}
+
+/// The one that the request names, or one that begins here.
+fn trace_of(headers: &HeaderMap) -> TraceContext {
+    let named = headers.get(TRACEPARENT_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+    named.unwrap_or_else(|| {
+        let random = || getrandom::u64().unwrap_or_default();
+        TraceContext::begin(u128::from(random()) << 64 | u128::from(random()), random())
+    })
 }
 
 fn write_problem(mut response: Response, id: &str) -> Response {

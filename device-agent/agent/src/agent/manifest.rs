@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 use crate::state::Progress;
 use device_protocol::{LogLine, RefusalCode, Refused};
 use module_package::{
-    Accepted, DocumentError, Manifest, ManifestId, Order, open_manifest, order_manifest,
+    Accepted, AppEntry, DocumentError, Manifest, ManifestId, Order, open_manifest, order_manifest,
 };
 
 impl Agent {
@@ -97,6 +97,7 @@ impl Agent {
         self.keep_time();
         self.freeze_watch.note_held(self.held(), now);
         self.refused = None;
+        self.tell_changes(&apps, seq);
         self.desired = apps;
         self.forget_left_storage(now);
         self.counters.keep_only(|app| self.desired.iter().any(|entry| entry.app == app));
@@ -104,6 +105,27 @@ impl Agent {
             self.act(Input::Desired(self.desired.clone()), now);
         }
         self.pace.note_change(now);
+    }
+
+    /// A line for each deployment that this manifest brings, or takes away.
+    fn tell_changes(&self, apps: &[AppEntry], seq: u64) {
+        let device = &self.parts.enrolment.device;
+        for entry in apps.iter().filter(|entry| !self.desired.contains(entry)) {
+            tracing::info!(
+                device.id = %device,
+                generation = seq,
+                deployment.id = entry.deployment_id(),
+                app = entry.app,
+                release.id = %entry.release,
+                run = entry.run,
+                "a deployment to carry out"
+            );
+        }
+        let is_gone = |old: &&AppEntry| apps.iter().all(|entry| entry.app != old.app);
+        for old in self.desired.iter().filter(is_gone) {
+            let id = old.deployment_id();
+            tracing::info!(device.id = %device, generation = seq, deployment.id = id, app = old.app, "to remove");
+        }
     }
 
     /// After a start: the accepted manifest is the desired state, also before

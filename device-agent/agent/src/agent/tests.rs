@@ -9,6 +9,8 @@ mod bench_workers;
 mod actuator_tests;
 #[path = "channel_tests.rs"]
 mod channel_tests;
+#[path = "log_tests.rs"]
+mod log_tests;
 #[path = "scheduling_tests.rs"]
 mod scheduling_tests;
 #[path = "storage_tests.rs"]

@@ -1,6 +1,7 @@
 //! From a deployment to manifests: what is built, when, for whom.
 
 use super::fleet::{FakeDevice, Fleet, app_report, deployment_of, plain_wasm, refusal};
+use crate::origin::{Origin, for_request};
 use crate::store::Change;
 use device_protocol::{AppState, Report};
 use gateway_api::{
@@ -9,6 +10,7 @@ use gateway_api::{
 };
 use module_package::CompilePolicy;
 use scheduling::{Allowance, Policy, RealTime, Scheduling};
+use std::sync::{Arc, Mutex};
 
 #[test]
 fn a_module_is_compiled_only_for_targets_that_are_there_and_a_later_device_brings_its_own() {
@@ -26,6 +28,48 @@ fn a_module_is_compiled_only_for_targets_that_are_there_and_a_later_device_bring
     assert_eq!(fleet.work_well(), ["riscv64-linux"], "without another command");
     assert_eq!(fleet.release(&riscv).target.id, "riscv64-linux");
     assert_eq!(fleet.manifest(&arm).unwrap().seq, 1, "the other device is left alone");
+}
+
+#[test]
+fn a_manifest_that_comes_later_is_told_with_the_request_that_asked_for_it() {
+    let fleet = Fleet::new();
+    let device = FakeDevice::new(1, "aarch64-linux");
+    fleet.enrol(&device);
+    fleet.upload("answer", &plain_wasm(42));
+    let origin = Origin { request_id: "r-7".into(), trace_id: "4bf9".into() };
+    let deployment = for_request(Some(origin), || fleet.deploy("answer"));
+    let log = Log::default();
+    let lines = tracing_subscriber::fmt().json().flatten_event(true).with_writer(log.clone());
+    // After the request, by the thread that has compiled.
+    tracing::subscriber::with_default(lines.finish(), || fleet.work_well());
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let line = log.lines().find(|line| line.contains("new manifest")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["deployment.id"], deployment.id);
+    assert_eq!(line["deployment.request.id"], "r-7");
+    assert_eq!(line["deployment.trace.id"], "4bf9");
+    assert_eq!((&line["device.id"], &line["generation"]), (&device.id.as_str().into(), &1.into()));
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }
 
 #[test]

@@ -368,9 +368,13 @@ fn words_of(status: u16) -> &'static str {
 fn parameters(operation: &Operation) -> Vec<Value> {
     let mut parameters = Vec::new();
     if let Some(name) = operation.parameter() {
-        parameters.push(
-            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }),
-        );
+        let mut parameter = json!({ "name": name, "in": "path", "required": true,
+                                    "schema": { "type": "string" } });
+        let sample = operation.sample.as_deref().unwrap_or_default();
+        if let Some(value) = sample.split('?').next().filter(|value| !value.is_empty()) {
+            parameter["example"] = value.into();
+        }
+        parameters.push(parameter);
     }
     for parameter in &operation.query {
         let kind = if parameter.is_number { "integer" } else { "string" };
