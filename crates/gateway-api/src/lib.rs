@@ -55,7 +55,7 @@
 //! | `GET /api/v1/ps` | [`Page`] of [`AppStatus`] |
 //! | `GET /api/v1/logs?device=&app=&since_ms=&last_s=&limit=&cursor=` | [`Page`] of [`LogLine`], the newest ones, oldest first; `next` is of those before |
 //! | `GET /api/v1/published?device=&app=&channel=&limit=&cursor=` | [`Page`] of [`Published`], likewise |
-//! | `GET /api/v1/events` | server-sent events, each an [`Event`] |
+//! | `GET /api/v1/events?devices=` | server-sent events, each an [`Event`]; with `devices` those of single devices only for these ids |
 //!
 //! All of it is also in the OpenAPI document `docs/openapi.json`, served as
 //! `/api/v1/openapi.json`.

@@ -1,6 +1,11 @@
 //! The stream of server-sent events.
+//!
+//! Ten thousand devices that report each second are twenty thousand events a second, of
+//! which a page shows those of one device. So a watcher may name the devices whose reports
+//! it wants; what is rare and concerns the whole fleet comes to everybody.
 
 use super::HttpState;
+use super::extract::Query;
 use crate::app::{App, NumberedEvent};
 use crate::metrics::Present;
 use axum::extract::State;
@@ -9,6 +14,7 @@ use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use gateway_api::Event;
+use serde::Deserialize;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,9 +23,37 @@ use tokio::sync::watch;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventsQuery {
+    devices: Option<String>,
+}
+
+/// Whose events of single devices are wanted; `None` for everybody's.
+struct Wanted(Option<Vec<String>>);
+
+impl Wanted {
+    fn of(query: EventsQuery) -> Self {
+        // The URI's own limit bounds the list.
+        Self(query.devices.map(|ids| ids.split(',').map(str::to_owned).collect()))
+    }
+
+    fn has(&self, event: &Event) -> bool {
+        let device = match event {
+            Event::Device { device } => &device.id,
+            Event::Samples { device, .. } => &device.device,
+            Event::Log { line } => &line.device,
+            Event::Published { published } => &published.device,
+            _ => return true,
+        };
+        self.0.as_ref().is_none_or(|ids| ids.contains(device))
+    }
+}
+
 /// Everything from now on, or from behind the `Last-Event-ID`.
 pub async fn stream(
     State(state): State<HttpState>,
+    Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<SseEvent, Infallible>>> {
     let newest = state.app.events().subscribe();
@@ -32,7 +66,9 @@ pub async fn stream(
     };
     let HttpState { app, ending, .. } = state;
     let open = app.metrics().open_stream();
-    let watcher = Watcher { _open: open, app, newest, ending, position, ready: VecDeque::new() };
+    let wanted = Wanted::of(query);
+    let ready = VecDeque::new();
+    let watcher = Watcher { _open: open, app, newest, ending, wanted, position, ready };
     let events = unfold(watcher, |mut watcher| async move {
         let event = watcher.next().await?;
         Some((Ok(event), watcher))
@@ -46,6 +82,7 @@ struct Watcher {
     app: Arc<App>,
     newest: watch::Receiver<u64>,
     ending: watch::Receiver<bool>,
+    wanted: Wanted,
     /// The number of the last event that was given out.
     position: u64,
     ready: VecDeque<NumberedEvent>,
@@ -55,9 +92,11 @@ impl Watcher {
     /// `None` when the gateway ends; the browser then connects again.
     async fn next(&mut self) -> Option<SseEvent> {
         loop {
-            if let Some(NumberedEvent { number, event }) = self.ready.pop_front() {
+            while let Some(NumberedEvent { number, event }) = self.ready.pop_front() {
                 self.position = number;
-                return Some(to_sse(number, &event));
+                if self.wanted.has(&event) {
+                    return Some(to_sse(number, &event));
+                }
             }
             // Before reading, so that an event in between wakes us again.
             let newest = *self.newest.borrow_and_update();

@@ -63,8 +63,9 @@ const UPLOADS_AT_ONCE: usize = 4;
 const SESSION_COOKIE: &str = "farrier_session";
 const SESSION_IDLE_HOURS: i64 = 12;
 
-const CSP: &str =
-    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'";
+/// The pages have no inline script and no inline style, and open nothing from elsewhere.
+const CSP: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; object-src 'none'; \
+                   base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 #[derive(Clone)]
 pub struct HttpState {

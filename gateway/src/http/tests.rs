@@ -281,10 +281,15 @@ async fn the_event_stream_resumes_behind_the_last_id_or_asks_to_read_again() {
     assert_eq!(resumed.headers()[CONTENT_TYPE], "text/event-stream");
     let lost = stream("5".into()).await;
     let foreign = stream("abc".into()).await;
+    let request = client.request(Method::GET, "/api/v1/events?devices=d-none,d-other");
+    let request = request.header("last-event-id", before.to_string());
+    let of_others = client.send(request.body(Body::empty()).unwrap()).await;
     client.ending.send_replace(true);
     let resumed = text(resumed).await;
     assert!(resumed.contains("event: module") && !resumed.contains("event: device"), "{resumed}");
     assert!(resumed.contains(&format!("id: {}", before + 2)), "{resumed}");
+    let of_others = text(of_others).await;
+    assert!(of_others.contains("event: module") && !of_others.contains("event: device"));
     assert!(text(lost).await.contains("event: resync"));
     assert!(text(foreign).await.contains("event: resync"));
 }
@@ -297,6 +302,7 @@ async fn pages_have_their_headers_and_deep_links_work() {
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         let policy = response.headers()["content-security-policy"].to_str().unwrap();
         assert!(policy.contains("default-src 'self'"), "{policy}");
+        assert!(!policy.contains("unsafe-inline"), "{policy}");
         assert_eq!(response.headers()["x-frame-options"], "DENY");
         assert!(text(response).await.to_lowercase().starts_with("<!doctype html>"));
     }

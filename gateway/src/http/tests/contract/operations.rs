@@ -153,6 +153,7 @@ fn fleet() -> Vec<Operation> {
             .newest()
             .gives::<Page<Published>>(200),
         v1("GET", "/events", "events", "Server-sent events, as they happen")
+            .text("devices", "Of single devices only those with these ids, commas between them; nobody's where it is empty.")
             .stream()
             .gives_other("text/event-stream"),
     ]
