@@ -44,6 +44,8 @@ enum Command {
         #[arg(long)]
         data: Option<PathBuf>,
     },
+    /// Take the two pictures of the README from the browser's test, with its real devices.
+    Screenshots,
     /// Build and run all tests; the last line is `N passed, N failed`.
     Test,
     /// Hold the rules of ARCHITECTURE.md, formatting and lints.
@@ -162,6 +164,7 @@ fn run_command(command: Command) -> anyhow::Result<()> {
     let workspace = workspace_root()?;
     match command {
         Command::Demo { once, json, data } => demo(&workspace, once, json, data),
+        Command::Screenshots => test::take_screenshots(&workspace),
         Command::Test => test::run(&workspace),
         Command::Check => {
             check::dependencies(&workspace)?;

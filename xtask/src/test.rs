@@ -162,6 +162,29 @@ fn use_emulated_worker(workspace: &Path, id: &str, command: &mut Command) {
 const PATIENT_TESTS: &str = "attacks";
 const PATIENT_THREADS: u32 = 3;
 
+/// Pictures that the browser's test takes, and where the README looks for them.
+const SCREENSHOTS: [(&str, &str); 2] = [
+    ("overview-light-1440.png", "dashboard.png"),
+    ("device-dark-1440.png", "dashboard-device.png"),
+];
+
+pub fn take_screenshots(workspace: &Path) -> anyhow::Result<()> {
+    system::install(system::Need::ALL)?;
+    kit::build(workspace)?;
+    fetch_browser_driver(workspace)?;
+    let mut command = run::cargo(workspace);
+    command.args(["test", "--locked", "--package", "e2e", "--test", "browser"]);
+    command.env("FARRIER_KIT", kit::directory(workspace));
+    run::step("the dashboard in a browser", &mut command)?;
+    for (taken, shown) in SCREENSHOTS {
+        let taken = workspace.join("target/screenshots").join(taken);
+        let shown = workspace.join("docs").join(shown);
+        std::fs::copy(&taken, &shown).with_context(|| format!("copy {}", taken.display()))?;
+        eprintln!("{}", shown.display());
+    }
+    Ok(())
+}
+
 fn fetch_browser_driver(workspace: &Path) -> anyhow::Result<()> {
     let mut npm = Command::new("npm");
     npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
