@@ -13,12 +13,15 @@
 
 import fs from "node:fs";
 import path from "node:path";
+import { barriers } from "./accessibility.mjs";
 import { launch, watchComplaints } from "./browser.mjs";
 import { Checks, expect } from "./checks.mjs";
 import { compare, ps, record } from "./same-report.mjs";
 
 const ALL_MS_MAX = 180_000;
 const DEPLOY_MS_MAX = 120_000;
+/** What the README promises for a browser's first visit. */
+const FIRST_VISIT_BYTES_MAX = 250_000;
 const PAGES = ["/", "/devices", "/modules", "/deployments"];
 
 const settings = {
@@ -57,6 +60,23 @@ async function walk(page, checks, { complaints, allow }) {
     await page.getByRole("heading", { name: "Overview" }).waitFor();
     await page.locator("[data-link=live]").waitFor();
     expect(new URL(page.url()).pathname === "/", `the link led to ${page.url()}`);
+  });
+
+  await check("a first visit is small, and all of it from the gateway", async () => {
+    const { bytes, elsewhere, isCompressed } = await page.evaluate(async () => {
+      const entries = performance.getEntries().filter(({ entryType }) => ["navigation", "resource"].includes(entryType));
+      const files = entries.filter(({ name }) => !new URL(name).pathname.startsWith("/api/"));
+      const wasm = files.find(({ name }) => name.endsWith(".wasm"));
+      return {
+        bytes: files.reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0),
+        elsewhere: entries.map(({ name }) => name).filter((name) => new URL(name).origin !== location.origin),
+        isCompressed: wasm.encodedBodySize < wasm.decodedBodySize,
+      };
+    });
+    expect(elsewhere.length === 0, `requests to ${elsewhere}`);
+    // A build for the warm loop is not compressed and not what anybody visits.
+    expect(bytes > 0 && (!isCompressed || bytes <= FIRST_VISIT_BYTES_MAX), `a first visit takes ${bytes} B`);
+    console.log(`      ${bytes} B${isCompressed ? "" : ", a build for development"}`);
   });
 
   await check("the overview counts the devices that are online", async () => {
@@ -135,6 +155,31 @@ async function walk(page, checks, { complaints, allow }) {
     );
   });
 
+  await check("a log is chosen by level and text, and holds still when paused", async () => {
+    await page.locator(".log .log-line").first().waitFor();
+    await page.locator("[data-log-text]").fill("no line says this");
+    await page.getByText("No line fits this filter.").waitFor();
+    await page.locator("[data-log-text]").fill("");
+    await page.locator("[data-log-level]").selectOption("error");
+    await page.waitForFunction(() => {
+      const levels = [...document.querySelectorAll(".log .log-level")].map((level) => level.innerText);
+      return levels.every((level) => level === "error");
+    });
+    await page.locator("[data-log-level]").selectOption("");
+    await page.locator("[data-log-pause]").click();
+    await page.getByText("Paused: newer lines wait.").waitFor();
+    await page.locator("[data-log-pause]").click();
+  });
+
+  await check("a module's card tells its ticks, channels, calls and confinement", async () => {
+    const card = page.locator(`[data-app-card="${deployment.app}"]`);
+    await card.locator("[data-app-details]").click();
+    for (const name of ["Ticks", "Class and confinement", "Channels", "Host calls"]) {
+      await card.getByRole("region", { name, exact: true }).waitFor();
+    }
+    await card.locator("[data-app-details]").click();
+  });
+
   await check("figures on the page equal those of farrier ps of the same report", async () => {
     await record(page, device, deployment.app);
     const same = await compare(page, settings, device, deployment.app, deadlineMs);
@@ -160,6 +205,94 @@ async function walk(page, checks, { complaints, allow }) {
       await card.getByText(refusal.title, { exact: false }).first().waitFor();
       await card.getByText(refusal.advice, { exact: false }).first().waitFor();
     }
+  });
+
+  await check("devices are found by facets, chips and text, and the address keeps the search", async () => {
+    await open(page, "Devices");
+    const all = await page.locator("[data-device-row]").count();
+    const name = (await ps(settings)).find((row) => row.device === device).device_name;
+    await page.keyboard.press("/");
+    await page.keyboard.type(name);
+    await page.waitForFunction(() => document.querySelectorAll("[data-device-row]").length === 1);
+    await page.locator("[data-facet=status]").selectOption("online");
+    await page.locator('[data-chip="status:online"]').waitFor();
+    const q = new URL(page.url()).searchParams.get("q");
+    expect(q === `${name} status:online`, `the address says ${q}`);
+    await page.locator("[data-save]").click();
+    await page.reload();
+    await page.locator(`[data-device-row="${device}"]`).waitFor();
+    expect((await page.locator("[data-device-row]").count()) === 1, "the reload lost the search");
+    await page.locator(`[data-chip="${name}"]`).click();
+    await page.waitForFunction((all) => document.querySelectorAll("[data-device-row]").length === all, all);
+    await page.locator("#search").fill("nobody-has-this-name");
+    await page.locator("[data-empty]").waitFor();
+    await page.locator("[data-saved] .chip").first().click();
+    await page.waitForFunction(() => document.querySelectorAll("[data-device-row]").length === 1);
+    allow(400, "/api/v1/devices");
+    await page.locator("#search").fill("colour:red");
+    await page.locator("[data-problem]").getByText("there is no facet").waitFor();
+    await page.locator("#search").fill("");
+    await page.waitForFunction((all) => document.querySelectorAll("[data-device-row]").length === all, all);
+  });
+
+  await check("columns sort, and the head says which way", async () => {
+    const names = () => page.locator("[data-device-row] th a").allInnerTexts();
+    const upwards = await names();
+    await page.locator("[data-sort=name]").click();
+    await page.locator("th[aria-sort=descending] [data-sort=name]").waitFor();
+    await page.waitForFunction(
+      (first) => document.querySelector("[data-device-row] th a")?.innerText === first,
+      upwards.at(-1),
+    );
+    expect(String(await names()) === String(upwards.toReversed()), `${await names()}`);
+    await page.locator("[data-sort=name]").click();
+  });
+
+  await check("selected devices are deployed to together, with a result for each", async () => {
+    await page.getByLabel("Select this page").check();
+    const count = await page.locator("[data-device-row]").count();
+    await page.locator("[data-selected]").getByText(`${count} devices selected`).waitFor();
+    await page.locator("[data-bulk=deploy]").click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Module").selectOption(deployment.module);
+    const answer = page.waitForResponse(isPost("/api/v1/deployments"));
+    await dialog.locator("[data-deploy-submit]").click();
+    const made = await (await answer).json();
+    expect(made.devices.these.length === count, JSON.stringify(made.devices));
+    await page.waitForFunction((count) => document.querySelectorAll("[data-outcome]").length === count, count);
+    await checks.picture("bulk-result");
+    // Removing asks for the number; nobody is removed here.
+    await page.locator("[data-bulk=remove]").click();
+    const sure = dialog.getByRole("button", { name: "Remove", exact: true });
+    expect(await sure.isDisabled(), "devices can be removed without being asked");
+    await dialog.locator("input[name=confirm]").fill(String(count));
+    expect(await sure.isEnabled(), "the number does not confirm");
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "hidden" });
+    deployment = { ...deployment, ...made, devices: "all" };
+    await open(page, "Deployments");
+    await page.waitForFunction(endOfDeployment, made.id, { timeout: DEPLOY_MS_MAX });
+  });
+
+  await check("everything is reached by keyboard", async () => {
+    await page.keyboard.press("?");
+    await page.getByRole("dialog").getByText("Keys").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "hidden" });
+    await page.keyboard.press("g");
+    await page.keyboard.press("d");
+    await page.locator("[data-page=devices]").waitFor();
+    await page.locator("[data-device-row]").nth(1).waitFor();
+    await page.keyboard.press("j");
+    await page.keyboard.press("j");
+    await page.keyboard.press("k");
+    await page.keyboard.press("x");
+    await page.locator("[data-selected]").getByText("1 device selected").waitFor();
+    const first = await page.locator("[data-device-row]").first().getAttribute("data-device-row");
+    await page.keyboard.press("Enter");
+    await page.locator(`[data-device-page="${first}"]`).waitFor();
+    await page.goBack();
+    await page.locator("[data-page=devices]").waitFor();
   });
 
   await check("one click goes back to what ran before", async () => {
@@ -203,9 +336,9 @@ async function walk(page, checks, { complaints, allow }) {
   });
 
   for (const colorScheme of ["light", "dark"]) {
-    await check(`every page fits its screen and names the demo trust, ${colorScheme}`, async () => {
+    await check(`every page fits its screen, has no barrier and names the demo trust, ${colorScheme}`, async () => {
       await page.emulateMedia({ colorScheme });
-      for (const width of [1440, 320]) {
+      for (const width of [1440, 768, 320]) {
         await page.setViewportSize({ width, height: 900 });
         for (const address of [...PAGES, `/devices/${device}`]) {
           await visit(page, checks, address, `${colorScheme}-${width}`);
@@ -245,6 +378,8 @@ async function visit(page, checks, address, picture) {
   if (address.startsWith("/devices/")) await page.locator("path[data-series]").first().waitFor({ state: "attached" });
   const excess = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   expect(excess <= 0, `${address} is ${excess} px too wide at ${picture}`);
+  const found = await barriers(page);
+  expect(found.length === 0, `${address} at ${picture}:\n${found.join("\n")}`);
   const name = address.startsWith("/devices/") ? "device" : address.slice(1) || "overview";
   await checks.picture(`${name}-${picture}`);
 }

@@ -3,11 +3,12 @@
 //! The browser adds the session cookie by itself. Nothing is retried: what a
 //! person asked for, a person repeats, and `live` reads again after a break.
 
-use gateway_api::{
-    Deployment, Device, History, List, LogLine, Module, NewDeployment, Overview, Problem, Session,
+use crate::json::{self, FromJson};
+use crate::model::{
+    AppStatus, AuditPage, Deployment, Device, DeviceName, DeviceSensors, History, HistoryRange,
+    LogLine, Module, NewDeployment, Overview, Page, Problem, Session,
 };
 use js_sys::{JsString, encode_uri_component};
-use serde::de::DeserializeOwned;
 use std::pin::Pin;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -50,6 +51,10 @@ impl ApiError {
         }
     }
 
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Problem(problem) if problem.code == "not-found")
+    }
+
     pub fn request_id(&self) -> Option<String> {
         match self {
             Self::Problem(problem) => problem.request_id.clone(),
@@ -72,12 +77,69 @@ pub async fn overview() -> Answer<Overview> {
     get("/api/v1/overview").await
 }
 
-pub async fn devices() -> Answer<Vec<Device>> {
-    get_list("/api/v1/devices").await
+/// One page of the devices that `q` finds; an empty `cursor` is the first one's.
+pub async fn devices(q: &str, sort: &str, cursor: &str, limit: usize) -> Answer<Page<Device>> {
+    let (q, sort, cursor) = (escape(q), escape(sort), escape(cursor));
+    get(&format!("/api/v1/devices?q={q}&sort={sort}&cursor={cursor}&limit={limit}")).await
+}
+
+/// All that `q` finds, as ids and names.
+pub async fn device_names(q: &str, cursor: &str) -> Answer<Page<DeviceName>> {
+    let (q, cursor) = (escape(q), escape(cursor));
+    get(&format!("/api/v1/devices?q={q}&cursor={cursor}&limit=1000&fields=id,name")).await
+}
+
+/// The sensors of the first thousand devices, each once.
+pub async fn device_sensors() -> Answer<Vec<String>> {
+    let page: Page<DeviceSensors> = get("/api/v1/devices?limit=1000&fields=sensors").await?;
+    let mut all: Vec<String> = Vec::new();
+    for sensor in page.items.into_iter().flat_map(|device| device.sensors) {
+        // A fleet has few kinds of sensors.
+        if !all.contains(&sensor) {
+            all.push(sensor);
+        }
+    }
+    Ok(all)
+}
+
+/// By its id, or by its name.
+pub async fn device(reference: &str) -> Answer<Device> {
+    get(&format!("/api/v1/devices/{}", escape(reference))).await
+}
+
+pub async fn remove_device(id: &str) -> Answer<()> {
+    send("DELETE", &format!("/api/v1/devices/{}", escape(id)), None).await.map(|_| ())
+}
+
+/// What runs, from the whole fleet.
+pub async fn running(limit: usize) -> Answer<Page<AppStatus>> {
+    get(&format!("/api/v1/ps?limit={limit}")).await
+}
+
+/// The newest records of the audit log, oldest first.
+pub async fn audit(count: u64) -> Answer<AuditPage> {
+    // The log is read from a number on, and says itself where it ends.
+    let end = get::<AuditPage>("/api/v1/audit?limit=1").await?.end;
+    let end: u64 = end.split(':').next().and_then(|number| number.parse().ok()).unwrap_or(0);
+    get(&format!("/api/v1/audit?after={}&limit={count}", end.saturating_sub(count))).await
 }
 
 pub async fn history(device: &str) -> Answer<History> {
     get(&format!("/api/v1/devices/{}/history", escape(device))).await
+}
+
+/// Of a device, or of the whole fleet; `series` with commas between them.
+pub async fn history_range(
+    device: Option<&str>,
+    series: &str,
+    from_ms: u64,
+    to_ms: u64,
+) -> Answer<HistoryRange> {
+    let of = match device {
+        Some(device) => format!("devices/{}", escape(device)),
+        None => "fleet".to_owned(),
+    };
+    get(&format!("/api/v1/{of}/history?series={series}&from={from_ms}&to={to_ms}")).await
 }
 
 pub async fn log_lines(device: &str, limit: usize) -> Answer<Vec<LogLine>> {
@@ -105,9 +167,8 @@ pub async fn deployments() -> Answer<Vec<Deployment>> {
 }
 
 pub async fn deploy(new: &NewDeployment) -> Answer<Deployment> {
-    let text =
-        serde_json::to_string(new).map_err(|error| ApiError::Unreadable(error.to_string()))?;
-    let body = Body { content_type: "application/json", value: JsValue::from_str(&text) };
+    let value = JsValue::from_str(&new.to_json());
+    let body = Body { content_type: "application/json", value };
     read(&send("POST", "/api/v1/deployments", Some(body)).await?)
 }
 
@@ -125,12 +186,12 @@ struct Body {
     value: JsValue,
 }
 
-async fn get<T: DeserializeOwned>(path: &str) -> Answer<T> {
+async fn get<T: FromJson>(path: &str) -> Answer<T> {
     read(&send("GET", path, None).await?)
 }
 
-async fn get_list<T: DeserializeOwned>(path: &str) -> Answer<Vec<T>> {
-    get::<List<T>>(path).await.map(|list| list.items)
+async fn get_list<T: FromJson>(path: &str) -> Answer<Vec<T>> {
+    get::<Page<T>>(path).await.map(|page| page.items)
 }
 
 /// Boxed, so that its state is not copied into each function above.
@@ -178,14 +239,14 @@ fn refusal(status: u16, body: &str) -> ApiError {
     if status == 401 {
         return ApiError::LoginRequired;
     }
-    match serde_json::from_str::<Problem>(body) {
+    match json::read::<Problem>(body) {
         Ok(problem) => ApiError::Problem(Box::new(problem)),
         Err(_) => ApiError::Unreadable(format!("HTTP status {status}")),
     }
 }
 
-fn read<T: DeserializeOwned>(text: &str) -> Answer<T> {
-    serde_json::from_str(text).map_err(|error| ApiError::Unreadable(error.to_string()))
+fn read<T: FromJson>(text: &str) -> Answer<T> {
+    json::read(text).map_err(ApiError::Unreadable)
 }
 
 fn escape(part: &str) -> JsString {

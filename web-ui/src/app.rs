@@ -1,57 +1,59 @@
 //! The frame around the pages, and who may see them.
 
 use crate::components::{Header, ProblemBox, Skeleton, StaleBanner, StorageBanner, TrustNotice};
+use crate::keyboard::Keyboard;
 use crate::live::{Gate, Live};
 use crate::pages::{
     Deployments, DevicePage, Devices, LoginNeeded, Modules, NotFound, OverviewPage,
 };
+use crate::route::{Page, Route};
 use leptos::prelude::*;
-use leptos_router::components::{FlatRoutes, Route, Router};
-use leptos_router::path;
 
 #[component]
 pub fn App() -> impl IntoView {
     let live = Live::start();
     provide_context(live);
-    // Only the kind of gate decides what stands; the lists change below it.
-    let gate = Memo::new(move |_| live.gate.get());
+    provide_context(Route::start());
     view! {
-        <Router>
-            {move || match gate.get() {
-                Gate::LoginNeeded => view! { <LoginNeeded/> }.into_any(),
-                Gate::Open => view! { <Frame/> }.into_any(),
-                Gate::Loading => view! { <main id="main" tabindex="-1"><Skeleton/></main> }.into_any(),
-                Gate::Failed(error) => view! {
-                    <main id="main" tabindex="-1" class="narrow">
-                        <h1>"Farrier"</h1>
-                        <ProblemBox error/>
-                        <button type="button" class="primary" on:click=move |_| live.reconnect()>
-                            "Try again"
-                        </button>
-                    </main>
-                }.into_any(),
-            }}
-        </Router>
+        {move || match live.gate.get() {
+            Gate::LoginNeeded => view! { <LoginNeeded/> }.into_any(),
+            Gate::Open => view! { <Frame/> }.into_any(),
+            Gate::Loading => view! { <main id="main" tabindex="-1"><Skeleton/></main> }.into_any(),
+            Gate::Failed(error) => view! {
+                <main id="main" tabindex="-1" class="narrow">
+                    <h1>"Farrier"</h1>
+                    <ProblemBox error/>
+                    <button type="button" class="primary" on:click=move |_| live.reconnect()>
+                        "Try again"
+                    </button>
+                </main>
+            }.into_any(),
+        }}
     }
 }
 
 #[component]
 fn Frame() -> impl IntoView {
+    let page = Route::here().page;
     view! {
         <Header/>
-        <TrustNotice/>
-        <StaleBanner/>
-        <StorageBanner/>
+        <section aria-label="Notices">
+            <TrustNotice/>
+            <StaleBanner/>
+            <StorageBanner/>
+        </section>
         <main id="main" tabindex="-1">
-            <FlatRoutes fallback=NotFound>
-                <Route path=path!("/") view=OverviewPage/>
-                <Route path=path!("/devices") view=Devices/>
-                <Route path=path!("/devices/:id") view=DevicePage/>
-                <Route path=path!("/modules") view=Modules/>
-                <Route path=path!("/deployments") view=Deployments/>
-            </FlatRoutes>
+            {move || match page.get() {
+                Page::Overview => view! { <OverviewPage/> }.into_any(),
+                Page::Devices => view! { <Devices/> }.into_any(),
+                Page::Device(reference) => view! { <DevicePage reference/> }.into_any(),
+                Page::Modules => view! { <Modules/> }.into_any(),
+                Page::Deployments => view! { <Deployments/> }.into_any(),
+                Page::NotFound => view! { <NotFound/> }.into_any(),
+            }}
         </main>
         <Footer/>
+        <Keyboard/>
     }
 }
 
@@ -70,6 +72,8 @@ fn Footer() -> impl IntoView {
                 </span>
                 <span>{crate::words::release_key_place(&session.trust)}</span>
             })}
+            <span><kbd>"?"</kbd>" keys"</span>
+            <span><a href="/api/v1/openapi.json">"API"</a></span>
             <span>"Every figure is from a device's report. "<code>"farrier ps"</code>" shows the same."</span>
         </footer>
     }

@@ -42,6 +42,17 @@ pub fn utc_offset_min() -> i32 {
     -(js_sys::Date::new_0().get_timezone_offset() as i32)
 }
 
+/// Puts the focus on the element with this id, if there is one.
+pub fn focus(id: &str) {
+    let element = web_sys::window().and_then(|window| {
+        window.document()?.get_element_by_id(id)?.dyn_into::<HtmlElement>().ok()
+    });
+    if let Some(element) = element {
+        // Fails for nothing that stands in the page.
+        let _ = element.focus();
+    }
+}
+
 /// Nobody looks at this tab.
 pub fn is_hidden() -> bool {
     web_sys::window().and_then(|window| window.document()).is_some_and(|d| d.hidden())
@@ -71,6 +82,18 @@ pub fn set_theme(theme: Theme) {
             Theme::System => storage.remove_item(THEME_KEY),
             chosen => storage.set_item(THEME_KEY, chosen.as_str()),
         };
+    }
+}
+
+/// What this browser keeps under a name, between visits.
+pub fn stored(key: &str) -> Option<String> {
+    storage()?.get_item(key).ok()?
+}
+
+/// Storage can be full or forbidden; then it lasts for this page.
+pub fn store(key: &str, value: &str) {
+    if let Some(storage) = storage() {
+        let _ = storage.set_item(key, value);
     }
 }
 

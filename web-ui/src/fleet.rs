@@ -4,22 +4,13 @@
 //! when. Every event carries the whole new state of its thing, so an event that
 //! arrives twice changes nothing.
 
-use gateway_api::{AppSample, Artifact, Deployment, Device, DeviceSample, Event, History};
-use gateway_api::{LogLine, Module};
+use crate::model::{AppSample, Artifact, Deployment, DeviceSample, History, LogLine, Module};
+use crate::stream::Event;
 
 /// Ten minutes of one report a second.
 const SAMPLES_MAX: usize = 600;
 /// As many lines as a person scrolls through; `farrier logs` has the rest.
 pub const LOG_LINES_MAX: usize = 500;
-
-/// Devices stand in the order of their names.
-pub fn put_device(devices: &mut Vec<Device>, device: Device) {
-    put(devices, device, |device| &device.id, sort_devices);
-}
-
-pub fn sort_devices(devices: &mut Vec<Device>) {
-    sort_by_rank(devices, |device| format!("{} {}", device.name, device.id));
-}
 
 /// The newest module comes first.
 pub fn put_module(modules: &mut Vec<Module>, module: Module) {

@@ -32,6 +32,18 @@ pub fn percent(value: f64) -> String {
     }
 }
 
+/// `0.25`, `12.3`, `4.20 k`, `1.50 M`: what is counted in a second.
+pub fn short_number(value: f64) -> String {
+    match value.abs() {
+        ..1e-9 => "0".to_owned(),
+        ..1e3 if value.fract() == 0.0 => format!("{value:.0}"),
+        ..1e3 => three_digits(value),
+        ..1e6 => format!("{} k", three_digits(value / 1e3)),
+        ..1e9 => format!("{} M", three_digits(value / 1e6)),
+        _ => format!("{} G", three_digits(value / 1e9)),
+    }
+}
+
 /// Thousands set apart by a narrow space: `1 234 567`.
 pub fn count(value: u64) -> String {
     let digits = value.to_string();
@@ -84,6 +96,26 @@ pub fn time_of_day(time_ms: u64, offset_min: i32) -> String {
     format!("{:02}:{:02}:{:02}", s / 3_600, s / 60 % 60, s % 60)
 }
 
+/// `2026-03-07 14:03:07` on the reader's clock.
+pub fn date_time(time_ms: u64, offset_min: i32) -> String {
+    let seconds = (time_ms / 1_000) as i64 + i64::from(offset_min) * 60;
+    let (year, month, day) = civil(seconds.div_euclid(86_400));
+    format!("{year:04}-{month:02}-{day:02} {}", time_of_day(time_ms, offset_min))
+}
+
+/// The date of a day since 1970, by Howard Hinnant's `civil_from_days`.
+fn civil(day: i64) -> (i64, i64, i64) {
+    let day = day + 719_468;
+    let era = day.div_euclid(146_097);
+    let of_era = day.rem_euclid(146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year + era * 400 + i64::from(month <= 2), month, day)
+}
+
 /// Seconds since the reader's midnight; `offset_min` is what to add to UTC.
 fn seconds_of_day(time_ms: u64, offset_min: i32) -> i64 {
     // Both casts are exact: a time in seconds is far below 2^53.
@@ -93,6 +125,19 @@ fn seconds_of_day(time_ms: u64, offset_min: i32) -> i64 {
 /// The start of a hash, enough to tell two of one fleet apart.
 pub fn short_id(id: &str) -> String {
     id.chars().take(12).collect()
+}
+
+/// A sentence of the audit log with the start of each hash in it only.
+pub fn with_short_ids(text: &str) -> String {
+    const HASH_DIGITS_MIN: usize = 40;
+    let is_hash = |word: &&str| {
+        word.len() >= HASH_DIGITS_MIN && word.bytes().all(|digit| digit.is_ascii_hexdigit())
+    };
+    let words = text.split(' ').map(|word| match Some(word).filter(is_hash) {
+        Some(hash) => short_id(hash),
+        None => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// `1 device`, `2 devices`.
@@ -136,6 +181,22 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_a_second_are_short() {
+        for (value, text) in
+            [(0.0, "0"), (0.25, "0.25"), (40.0, "40"), (4_200.0, "4.20 k"), (1.5e7, "15.0 M")]
+        {
+            assert_eq!(short_number(value), text);
+        }
+    }
+
+    #[test]
+    fn hashes_in_a_sentence_are_short() {
+        let hash = "70ad5bcf11f7b866ac69e116bb882759b71c56eb36832368802e19e0334e88bd";
+        let text = with_short_ids(&format!("release kept {hash} of d-f81272f85142acd61c0c"));
+        assert_eq!(text, "release kept 70ad5bcf11f7 of d-f81272f85142acd61c0c");
+    }
+
+    #[test]
     fn thousands_are_set_apart() {
         assert_eq!(count(999), "999");
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
@@ -158,6 +219,14 @@ mod tests {
         assert_eq!(ago(1_000, 13_000), "12 s ago");
         assert_eq!(ago(0, 283_000), "4 min ago");
         assert_eq!(ago(0, 7_200_000), "2 h ago");
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(date_time(0, 0), "1970-01-01 00:00:00");
+        assert_eq!(date_time(951_782_400_000, 0), "2000-02-29 00:00:00");
+        assert_eq!(date_time(1_772_892_187_000, 60), "2026-03-07 15:03:07");
+        assert_eq!(date_time(0, -60), "1969-12-31 23:00:00");
     }
 
     #[test]

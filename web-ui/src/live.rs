@@ -1,24 +1,27 @@
-//! What the pages know: signals with the gateway's lists, kept fresh by one
-//! stream of events.
+//! What the pages know: signals with modules and deployments, one device and the
+//! overview's numbers, kept fresh by one stream of events.
 //!
 //! `Live` is made once and handed down as context. Opening the stream, reading
 //! everything, holding events back meanwhile, and starting over after a break
-//! happen here; pages only read.
+//! happen here; pages only read. The stream brings the reports of the one device whose
+//! page is open; lists of devices are asked for in pages, at each `beat`, because all
+//! reports of a large fleet are more than a browser can take.
 
 use crate::api::{self, ApiError};
 use crate::browser;
 use crate::fleet::{self, Holdback};
-use crate::stream::{Signal, Stream};
-use futures_util::future::join4;
-use gateway_api::{Deployment, Device, Event, History, LogLine, Module, Overview, Session};
+use crate::model::{Deployment, Device, History, LogLine, Module, Overview, Session};
+use crate::stream::{Event, Signal, Stream};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use std::time::Duration;
 
-const EVENTS_PATH: &str = "/api/v1/events";
+const EVENTS_PATH: &str = "/api/v1/events?devices=";
 /// Between two own attempts, where the browser has given up.
 const RECONNECT_DELAY: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_secs(1);
+/// Between two readings of a list that is shown, in ticks.
+const BEAT_TICKS: u64 = 2;
 
 /// May the pages be shown?
 #[derive(Debug, Clone, PartialEq)]
@@ -37,23 +40,44 @@ pub enum Link {
     Down { since_ms: u64 },
 }
 
+/// The device whose page is open.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Watched {
+    Nobody,
+    Loading,
+    Missing,
+    Failed(ApiError),
+    Here(Box<Device>),
+}
+
+impl Watched {
+    pub fn device(&self) -> Option<&Device> {
+        match self {
+            Self::Here(device) => Some(device),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 pub struct Live {
     pub gate: RwSignal<Gate>,
     pub link: RwSignal<Link>,
     pub session: RwSignal<Option<Session>>,
     pub overview: RwSignal<Option<Overview>>,
-    pub devices: RwSignal<Vec<Device>>,
     pub modules: RwSignal<Vec<Module>>,
     pub deployments: RwSignal<Vec<Deployment>>,
-    /// The device whose page is open, and what only that page shows.
-    pub watched: RwSignal<Option<String>>,
+    pub watched: RwSignal<Watched>,
+    /// What only a device's page shows.
     pub history: RwSignal<History>,
     pub log_lines: RwSignal<Vec<LogLine>>,
     pub now_ms: RwSignal<u64>,
-    /// Something that the overview counts has changed.
-    overview_stale: StoredValue<bool>,
+    /// Counts up when shown lists are to be read again.
+    pub beat: RwSignal<u64>,
+    ticks: StoredValue<u64>,
     overview_shown: StoredValue<bool>,
+    /// As it stands in the address: an id, or a name.
+    watched_reference: StoredValue<Option<String>>,
     holdback: StoredValue<Holdback>,
     stream: StoredValue<Option<Stream>, LocalStorage>,
 }
@@ -66,15 +90,16 @@ impl Live {
             link: RwSignal::new(Link::Connecting),
             session: RwSignal::new(None),
             overview: RwSignal::new(None),
-            devices: RwSignal::new(vec![]),
             modules: RwSignal::new(vec![]),
             deployments: RwSignal::new(vec![]),
-            watched: RwSignal::new(None),
+            watched: RwSignal::new(Watched::Nobody),
             history: RwSignal::new(empty_history()),
             log_lines: RwSignal::new(vec![]),
             now_ms: RwSignal::new(browser::now_ms()),
-            overview_stale: StoredValue::new(false),
+            beat: RwSignal::new(0),
+            ticks: StoredValue::new(0),
             overview_shown: StoredValue::new(false),
+            watched_reference: StoredValue::new(None),
             holdback: StoredValue::new(Holdback::default()),
             stream: StoredValue::new_local(None),
         };
@@ -91,7 +116,7 @@ impl Live {
     /// Closes the stream and starts over, as the person asks.
     pub fn reconnect(self) {
         if matches!(self.gate.get_untracked(), Gate::Failed(_)) {
-            self.gate.set(Gate::Loading);
+            self.set_gate(Gate::Loading);
         }
         self.connect();
     }
@@ -106,26 +131,38 @@ impl Live {
         });
     }
 
-    /// The list's own numbers arrive with it; those of the overview are asked
-    /// for, and only while somebody looks at them.
+    /// Its numbers are asked for only while somebody looks at them.
     pub fn show_overview(self, shown: bool) {
         self.overview_shown.set_value(shown);
-        self.overview_stale.set_value(shown);
+        if shown {
+            spawn_local(self.load_overview());
+        }
     }
 
-    /// Begins to gather the charts and log lines of a device.
-    pub fn watch(self, device: Option<String>) {
-        if self.watched.get_untracked() == device {
+    /// Begins to gather what the page of a device shows.
+    pub fn watch(self, reference: Option<String>) {
+        if self.watched_reference.get_value() == reference {
             return;
         }
-        self.watched.set(device);
+        let starts = reference.is_some();
+        self.watched_reference.set_value(reference);
+        self.watched.set(if starts { Watched::Loading } else { Watched::Nobody });
         self.history.set(empty_history());
         self.log_lines.set(vec![]);
-        spawn_local(self.load_watched());
+        spawn_local(async move {
+            self.load_watched().await;
+            // The stream is of the devices that were named when it was opened.
+            self.connect();
+        });
+    }
+
+    fn watched_id(self) -> Option<String> {
+        self.watched.with_untracked(|watched| watched.device().map(|device| device.id.clone()))
     }
 
     fn connect(self) {
-        let opened = Stream::open(EVENTS_PATH, move |signal| match signal {
+        let path = format!("{EVENTS_PATH}{}", self.watched_id().unwrap_or_default());
+        let opened = Stream::open(&path, move |signal| match signal {
             Signal::Open => self.on_open(),
             Signal::Event(event) => self.on_event(*event),
             Signal::Broken { gave_up } => self.on_broken(gave_up),
@@ -153,7 +190,7 @@ impl Live {
             match api::session().await {
                 Err(ApiError::LoginRequired) => self.lose_session(),
                 Err(error) if self.gate.get_untracked() != Gate::Open => {
-                    self.gate.set(Gate::Failed(error));
+                    self.set_gate(Gate::Failed(error));
                     set_timeout(move || self.connect(), RECONNECT_DELAY);
                 }
                 _ => set_timeout(move || self.connect(), RECONNECT_DELAY),
@@ -161,9 +198,16 @@ impl Live {
         });
     }
 
+    /// What stands below an open gate is not made anew because it is opened once more.
+    fn set_gate(self, gate: Gate) {
+        if self.gate.with_untracked(|known| *known != gate) {
+            self.gate.set(gate);
+        }
+    }
+
     fn lose_session(self) {
         self.stream.set_value(None);
-        self.gate.set(Gate::LoginNeeded);
+        self.set_gate(Gate::LoginNeeded);
     }
 
     /// Reads everything, and applies what happened meanwhile.
@@ -180,13 +224,13 @@ impl Live {
             }
             match result {
                 Ok(()) => {
-                    self.gate.set(Gate::Open);
+                    self.set_gate(Gate::Open);
                     held.into_iter().for_each(|event| self.apply(event));
                     self.load_watched().await;
                 }
                 Err(ApiError::LoginRequired) => self.lose_session(),
                 Err(error) if self.gate.get_untracked() != Gate::Open => {
-                    self.gate.set(Gate::Failed(error));
+                    self.set_gate(Gate::Failed(error));
                 }
                 // The old figures stay, marked as old, and the stream is opened
                 // again, which reads everything again.
@@ -200,37 +244,48 @@ impl Live {
     }
 
     async fn read_all(self) -> api::Answer<()> {
-        let session = api::session().await?;
-        let (overview, devices, modules, deployments) =
-            join4(api::overview(), api::devices(), api::modules(), api::deployments()).await;
-        let (overview, mut devices) = (overview?, devices?);
-        let (mut modules, mut deployments) = (modules?, deployments?);
-        fleet::sort_devices(&mut devices);
+        self.session.set(Some(api::session().await?));
+        let mut modules = api::modules().await?;
+        let mut deployments = api::deployments().await?;
         fleet::sort_modules(&mut modules);
         fleet::sort_deployments(&mut deployments);
-        self.session.set(Some(session));
-        self.overview.set(Some(overview));
-        self.devices.set(devices);
         self.modules.set(modules);
         self.deployments.set(deployments);
+        self.beat.update(|beat| *beat += 1);
         Ok(())
     }
 
     async fn load_watched(self) {
-        let Some(device) = self.watched.get_untracked() else { return };
-        let history = api::history(&device).await;
-        let lines = api::log_lines(&device, fleet::LOG_LINES_MAX).await;
+        let Some(reference) = self.watched_reference.get_value() else { return };
+        let device = api::device(&reference).await;
         // Another page may have been opened meanwhile.
-        if self.watched.get_untracked().as_ref() != Some(&device) {
+        if self.watched_reference.get_value().as_ref() != Some(&reference) {
             return;
         }
-        // A failure leaves what the stream brings; the device itself is shown
-        // from the list.
+        let watched = match device {
+            Ok(device) => Watched::Here(Box::new(device)),
+            Err(error) if error.is_not_found() => Watched::Missing,
+            Err(error) => Watched::Failed(error),
+        };
+        self.watched.set(watched);
+        let Some(id) = self.watched_id() else { return };
+        let history = api::history(&id).await;
+        let lines = api::log_lines(&id, fleet::LOG_LINES_MAX).await;
+        if self.watched_id().as_ref() != Some(&id) {
+            return;
+        }
+        // A failure leaves what the stream brings.
         if let Ok(fetched) = history {
             self.history.update(|history| fleet::merge_history(history, fetched));
         }
         if let Ok(fetched) = lines {
             self.log_lines.update(|lines| fleet::merge_logs(lines, fetched));
+        }
+    }
+
+    async fn load_overview(self) {
+        if let Ok(overview) = api::overview().await {
+            self.overview.set(Some(overview));
         }
     }
 
@@ -242,57 +297,53 @@ impl Live {
     }
 
     fn apply(self, event: Event) {
-        if !matches!(event, Event::Log { .. } | Event::Samples { .. } | Event::Published { .. }) {
-            self.overview_stale.set_value(true);
-        }
         match event {
             Event::Resync => self.load(),
-            Event::Device { device } => {
-                self.devices.update(|devices| fleet::put_device(devices, *device));
+            Event::Device(device) => {
+                if self.is_watched(&device.id) {
+                    self.watched.set(Watched::Here(device));
+                }
             }
             Event::Samples { device, apps } => {
                 if self.is_watched(&device.device) {
                     self.history.update(|all| fleet::append_samples(all, device, apps));
                 }
             }
-            Event::Module { module } => {
-                self.modules.update(|modules| fleet::put_module(modules, module));
+            Event::Module(module) => {
+                self.modules.update(|modules| fleet::put_module(modules, *module));
             }
-            Event::Artifact { artifact } => {
+            Event::Artifact(artifact) => {
                 self.modules.update(|modules| fleet::put_artifact(modules, artifact));
             }
-            Event::Deployment { deployment } => {
-                self.deployments.update(|all| fleet::put_deployment(all, deployment));
+            Event::Deployment(deployment) => {
+                self.deployments.update(|all| fleet::put_deployment(all, *deployment));
             }
-            Event::DeploymentRemoved { id } => {
+            Event::DeploymentRemoved(id) => {
                 self.deployments.update(|all| all.retain(|deployment| deployment.id != id));
             }
-            Event::Log { line } => {
+            Event::Log(line) => {
                 if self.is_watched(&line.device) {
                     self.log_lines.update(|lines| fleet::append_log(lines, line));
                 }
             }
-            // No page shows single values; the counts are in the device's report.
-            Event::Published { .. } => {}
         }
     }
 
     fn is_watched(self, device: &str) -> bool {
-        self.watched.with_untracked(|watched| watched.as_deref() == Some(device))
+        self.watched_id().as_deref() == Some(device)
     }
 
     fn tick(self) {
         self.now_ms.set(browser::now_ms());
-        let wanted = self.overview_shown.get_value() && self.overview_stale.get_value();
-        if !wanted || browser::is_hidden() || self.link.get_untracked() != Link::Live {
+        self.ticks.update_value(|ticks| *ticks += 1);
+        let is_due = self.ticks.get_value().is_multiple_of(BEAT_TICKS);
+        if !is_due || browser::is_hidden() || self.link.get_untracked() != Link::Live {
             return;
         }
-        self.overview_stale.set_value(false);
-        spawn_local(async move {
-            if let Ok(overview) = api::overview().await {
-                self.overview.set(Some(overview));
-            }
-        });
+        self.beat.update(|beat| *beat += 1);
+        if self.overview_shown.get_value() {
+            spawn_local(self.load_overview());
+        }
     }
 }
 

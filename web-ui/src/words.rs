@@ -1,9 +1,7 @@
 //! The meaning of the states that the gateway names: how serious one is, and
 //! the sign that stands beside its word so that colour never speaks alone.
 
-use gateway_api::{
-    ArtifactState, Connection, DeploymentState, ProgressState, ReleaseKeyPlace, TrustSummary,
-};
+use crate::model::{Device, TrustSummary};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
@@ -53,63 +51,65 @@ pub fn app_tone(state: &str) -> Tone {
     }
 }
 
-pub fn connection_tone(connection: Connection) -> Tone {
-    match connection {
-        Connection::Online => Tone::Good,
-        Connection::Offline => Tone::Bad,
-        Connection::New => Tone::Plain,
+/// `online`, `offline` and `new`; a device without rights has none of them.
+pub fn device_state(device: &Device) -> (&str, Tone) {
+    match device.connection.as_str() {
+        _ if device.revoked_at_ms.is_some() => ("revoked", Tone::Bad),
+        "online" => ("online", Tone::Good),
+        "offline" => ("offline", Tone::Bad),
+        other => (other, Tone::Plain),
     }
 }
 
-pub fn artifact_tone(state: ArtifactState) -> Tone {
+pub fn artifact_tone(state: &str) -> Tone {
     match state {
-        ArtifactState::Ready => Tone::Good,
-        ArtifactState::Refused => Tone::Bad,
-        ArtifactState::Queued => Tone::Plain,
-        ArtifactState::Compiling
-        | ArtifactState::Checking
-        | ArtifactState::AwaitingReleaseSignature => Tone::Busy,
+        "ready" => Tone::Good,
+        "refused" => Tone::Bad,
+        "queued" => Tone::Plain,
+        _ => Tone::Busy,
     }
 }
 
-pub fn progress_tone(state: ProgressState) -> Tone {
+/// Of a deployment on one device.
+pub fn progress_tone(state: &str) -> Tone {
     match state {
-        ProgressState::Running => Tone::Good,
-        ProgressState::Refused | ProgressState::Stopped => Tone::Bad,
-        ProgressState::Replaced => Tone::Plain,
-        ProgressState::Compiling
-        | ProgressState::AwaitingReleaseSignature
-        | ProgressState::Published
-        | ProgressState::Fetching
-        | ProgressState::Starting => Tone::Busy,
+        "running" => Tone::Good,
+        "refused" | "stopped" => Tone::Bad,
+        "replaced" => Tone::Plain,
+        _ => Tone::Busy,
     }
 }
 
-pub fn deployment_word(state: DeploymentState) -> (&'static str, Tone) {
+/// States are words with hyphens on the wire.
+pub fn spaced(state: &str) -> String {
+    state.replace('-', " ")
+}
+
+pub fn deployment_word(state: &str) -> (&str, Tone) {
     match state {
-        DeploymentState::Waiting => ("waiting for a device", Tone::Plain),
-        DeploymentState::InProgress => ("in progress", Tone::Busy),
-        DeploymentState::Done => ("done", Tone::Good),
-        DeploymentState::Failed => ("failed", Tone::Bad),
-        DeploymentState::Replaced => ("replaced", Tone::Plain),
+        "waiting" => ("waiting for a device", Tone::Plain),
+        "in-progress" => ("in progress", Tone::Busy),
+        "done" => ("done", Tone::Good),
+        "failed" => ("failed", Tone::Bad),
+        other => (other, Tone::Plain),
     }
 }
 
 /// What every page says while a thief of the gateway, or of one key, would get more
 /// than he should.
 pub fn trust_notice(trust: &TrustSummary) -> Option<String> {
-    if trust.waits_for_root() {
+    if trust.root_version == 0 {
         return Some(
             "No root document yet: no device can be let in. Make one with `farrier root init` and \
              hand it in with `farrier root publish`."
                 .to_owned(),
         );
     }
-    let alone = trust.is_one_root_key();
-    let release = match trust.release_key_place {
-        ReleaseKeyPlace::InProcess => "online",
-        ReleaseKeyPlace::Signer => "with the signer",
-        ReleaseKeyPlace::Offline => "offline",
+    let alone = trust.threshold <= 1;
+    let release = match key_place(trust) {
+        "signer" => "with the signer",
+        "offline" => "offline",
+        _ => "online",
     };
     let risk = match (alone, trust.release_key_online) {
         (false, false) => return None,
@@ -127,13 +127,17 @@ pub fn trust_notice(trust: &TrustSummary) -> Option<String> {
     ))
 }
 
+fn key_place(trust: &TrustSummary) -> &str {
+    trust.release_key_place.as_deref().unwrap_or("in-process")
+}
+
 /// For the foot of every page: who holds the release key.
 pub fn release_key_place(trust: &TrustSummary) -> &'static str {
-    match (trust.release_key_place, trust.signer_recompiles) {
-        (ReleaseKeyPlace::InProcess, _) => "release key in the gateway",
-        (ReleaseKeyPlace::Signer, false) => "release key with the signer",
-        (ReleaseKeyPlace::Signer, true) => "release key with the signer, which compiles again",
-        (ReleaseKeyPlace::Offline, _) => "release key offline",
+    match (key_place(trust), trust.signer_recompiles) {
+        ("signer", false) => "release key with the signer",
+        ("signer", true) => "release key with the signer, which compiles again",
+        ("offline", _) => "release key offline",
+        _ => "release key in the gateway",
     }
 }
 
@@ -141,19 +145,16 @@ pub fn release_key_place(trust: &TrustSummary) -> &'static str {
 mod tests {
     use super::*;
 
-    fn trust(
-        threshold: u32,
-        root_key_count: u32,
-        release_key_place: ReleaseKeyPlace,
-    ) -> TrustSummary {
+    fn trust(threshold: u32, root_key_count: u32, release_key_place: &str) -> TrustSummary {
         TrustSummary {
             root_version: 1,
             epoch: 1,
             threshold,
             root_key_count,
-            release_key_online: release_key_place == ReleaseKeyPlace::InProcess,
-            release_key_place,
-            ..TrustSummary::default()
+            release_key_online: release_key_place == "in-process",
+            release_key_place: Some(release_key_place.into()),
+            root_id: String::new(),
+            signer_recompiles: false,
         }
     }
 
@@ -167,25 +168,26 @@ mod tests {
 
     #[test]
     fn demonstration_keys_are_named() {
-        let notice = trust_notice(&trust(1, 1, ReleaseKeyPlace::InProcess)).unwrap();
+        let notice = trust_notice(&trust(1, 1, "in-process")).unwrap();
         assert!(notice.starts_with("Demo trust: root 1 of 1, release key online –"), "{notice}");
-        let offline = trust_notice(&trust(1, 1, ReleaseKeyPlace::Offline)).unwrap();
+        let offline = trust_notice(&trust(1, 1, "offline")).unwrap();
         assert!(offline.contains("release key offline"), "{offline}");
-        let online = trust_notice(&trust(2, 3, ReleaseKeyPlace::InProcess)).unwrap();
+        let online = trust_notice(&trust(2, 3, "in-process")).unwrap();
         assert!(online.starts_with("Trust: root 2 of 3"), "{online}");
         // One signature of three is one key too.
-        assert!(trust_notice(&trust(1, 3, ReleaseKeyPlace::Signer)).is_some());
+        assert!(trust_notice(&trust(1, 3, "signer")).is_some());
     }
 
     #[test]
     fn real_keys_need_no_notice() {
-        assert_eq!(trust_notice(&trust(2, 3, ReleaseKeyPlace::Offline)), None);
-        assert_eq!(trust_notice(&trust(2, 3, ReleaseKeyPlace::Signer)), None);
+        assert_eq!(trust_notice(&trust(2, 3, "offline")), None);
+        assert_eq!(trust_notice(&trust(2, 3, "signer")), None);
     }
 
     #[test]
     fn a_gateway_without_a_root_says_what_is_missing() {
-        let notice = trust_notice(&TrustSummary::default()).unwrap();
+        let notice =
+            trust_notice(&TrustSummary { root_version: 0, ..trust(0, 0, "offline") }).unwrap();
         assert!(notice.contains("farrier root publish"), "{notice}");
     }
 }

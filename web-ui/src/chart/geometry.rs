@@ -32,6 +32,8 @@ pub struct Series {
     pub name: String,
     /// In the order of time.
     pub points: Vec<Point>,
+    /// Of all that was measured, where the points are means of it.
+    pub whole: Option<Summary>,
 }
 
 impl Series {
@@ -73,6 +75,34 @@ pub fn window(series: &[Series]) -> Option<(u64, u64)> {
     let (oldest, newest) = (times().min()?, times().max()?);
     let span_ms = (newest - oldest).clamp(WINDOW_MS_MIN, WINDOW_MS_MAX);
     Some((newest.saturating_sub(span_ms), newest))
+}
+
+/// What a line was over the window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Summary {
+    pub least: f64,
+    pub mean: f64,
+    pub p95: f64,
+    pub largest: f64,
+}
+
+/// None where nothing was measured.
+pub fn summary(series: &Series, from_ms: u64) -> Option<Summary> {
+    if series.whole.is_some() {
+        return series.whole;
+    }
+    let shown = series.points.iter().filter(|point| point.time_ms >= from_ms);
+    // Figures are not negative, so they stand in the order of their bits: one sort is in
+    // the download, that of numbers.
+    let mut bits: Vec<u64> =
+        shown.filter_map(|point| point.value).map(|value| value.max(0.0).to_bits()).collect();
+    bits.sort_unstable();
+    let values: Vec<f64> = bits.into_iter().map(f64::from_bits).collect();
+    let (least, largest) = (*values.first()?, *values.last()?);
+    // The smallest value that 95 of 100 do not exceed.
+    let rank = (values.len() * 95).div_ceil(100).saturating_sub(1);
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    Some(Summary { least, mean, p95: values[rank], largest })
 }
 
 /// The largest value within the window, 0 if there is none.
@@ -144,7 +174,7 @@ mod tests {
 
     fn series(points: &[(u64, u64, Option<f64>)]) -> Series {
         let point = |&(time_ms, report_counter, value)| Point { time_ms, report_counter, value };
-        Series { name: "s".into(), points: points.iter().map(point).collect() }
+        Series { name: "s".into(), points: points.iter().map(point).collect(), whole: None }
     }
 
     const SCALE: Scale = Scale { from_ms: 0, to_ms: 10_000, top: 10.0 };
@@ -185,6 +215,17 @@ mod tests {
         assert_eq!(largest(std::slice::from_ref(&line), 1_500), 2.0);
         let scale = Scale { from_ms: 1_500, ..SCALE };
         assert_eq!(path(&line, &scale).matches('M').count(), 1);
+    }
+
+    #[test]
+    fn a_line_is_summed_up_over_the_window() {
+        let values: Vec<_> = (0..100).map(|n| (n * 1_000, n, Some(n as f64))).collect();
+        let line = series(&values);
+        let expected = Summary { least: 0.0, mean: 49.5, p95: 94.0, largest: 99.0 };
+        assert_eq!(summary(&line, 0), Some(expected));
+        assert_eq!(summary(&line, 99_000).map(|s| (s.least, s.p95)), Some((99.0, 99.0)));
+        assert_eq!(summary(&line, 100_000), None);
+        assert_eq!(summary(&series(&[(0, 1, None)]), 0), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! points out of a history, `view` draws.
 
 pub mod geometry;
+pub mod range;
 pub mod series;
 pub mod ticks;
 pub mod view;

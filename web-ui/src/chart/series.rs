@@ -1,7 +1,7 @@
 //! The lines of a device page's charts, picked out of its history.
 
-use super::geometry::{Point, Series};
-use gateway_api::{AppSample, History};
+use super::geometry::{Point, Series, Summary};
+use crate::model::{AppSample, History, HistoryRange, HistorySeries};
 
 /// CPU of each module, in percent of one CPU.
 pub fn app_cpu(history: &History) -> Vec<Series> {
@@ -13,6 +13,34 @@ pub fn app_memory(history: &History) -> Vec<Series> {
     by_app(history, |sample| Some(sample.memory_bytes as f64))
 }
 
+/// One metric of a history over time: a line for each module, or one for the whole.
+pub fn of_range(range: &HistoryRange, metric: &str) -> Vec<Series> {
+    let of_metric = range.series.iter().filter(|series| series.metric == metric);
+    of_metric.map(|series| bucket_line(range, series)).collect()
+}
+
+/// The mean of each bucket, in its middle.
+fn bucket_line(range: &HistoryRange, series: &HistorySeries) -> Series {
+    let points = series.avg.iter().enumerate().map(|(index, value)| Point {
+        time_ms: range.from_ms + index as u64 * range.step_ms + range.step_ms / 2,
+        report_counter: index as u64,
+        value: *value,
+    });
+    let name = series.app.clone().unwrap_or_else(|| "all".to_owned());
+    Series { name, points: points.collect(), whole: whole(series) }
+}
+
+/// Over all buckets; of their p95 the largest, so never too small.
+fn whole(series: &HistorySeries) -> Option<Summary> {
+    let known = |column: &[Option<f64>]| column.iter().flatten().copied().collect::<Vec<f64>>();
+    let means = known(&series.avg);
+    let mean = means.iter().sum::<f64>() / means.len() as f64;
+    let least = known(&series.min).into_iter().reduce(f64::min)?;
+    let p95 = known(&series.p95).into_iter().reduce(f64::max)?;
+    let largest = known(&series.max).into_iter().reduce(f64::max)?;
+    Some(Summary { least, mean, p95, largest })
+}
+
 /// CPU of the whole device, 0 to 100.
 pub fn device_cpu(history: &History) -> Vec<Series> {
     let points = history.device.iter().map(|sample| Point {
@@ -20,7 +48,7 @@ pub fn device_cpu(history: &History) -> Vec<Series> {
         report_counter: sample.report_counter,
         value: sample.cpu_percent,
     });
-    vec![Series { name: "device".to_owned(), points: points.collect() }]
+    vec![Series { name: "device".to_owned(), points: points.collect(), whole: None }]
 }
 
 /// Memory in use on the whole device, in bytes.
@@ -30,7 +58,7 @@ pub fn device_memory(history: &History) -> Vec<Series> {
         report_counter: sample.report_counter,
         value: Some(sample.memory_used_bytes as f64),
     });
-    vec![Series { name: "device".to_owned(), points: points.collect() }]
+    vec![Series { name: "device".to_owned(), points: points.collect(), whole: None }]
 }
 
 /// Lines stand in the order of the applications' names, so that each keeps its
@@ -46,7 +74,8 @@ fn by_app(history: &History, figure: impl Fn(&AppSample) -> Option<f64>) -> Vec<
         match series.binary_search_by(|known| known.name.cmp(&sample.app)) {
             Ok(index) => series[index].points.push(point),
             Err(index) => {
-                series.insert(index, Series { name: sample.app.clone(), points: vec![point] });
+                let (name, points) = (sample.app.clone(), vec![point]);
+                series.insert(index, Series { name, points, whole: None });
             }
         }
     }
@@ -58,9 +87,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_bucket_is_a_point_and_an_empty_one_a_gap() {
+        let column = |values: [f64; 2]| vec![Some(values[0]), None, Some(values[1])];
+        let series = HistorySeries {
+            metric: "gas_per_s".into(),
+            app: None,
+            min: column([1.0, 3.0]),
+            avg: column([2.0, 4.0]),
+            max: column([9.0, 5.0]),
+            p95: column([8.0, 5.0]),
+        };
+        let range = HistoryRange { from_ms: 1_000, step_ms: 100, series: vec![series] };
+        let lines = of_range(&range, "gas_per_s");
+        let points: Vec<_> = lines[0].points.iter().map(|p| (p.time_ms, p.value)).collect();
+        assert_eq!(points, [(1_050, Some(2.0)), (1_150, None), (1_250, Some(4.0))]);
+        let expected = Summary { least: 1.0, mean: 3.0, p95: 8.0, largest: 9.0 };
+        assert_eq!(lines[0].whole, Some(expected));
+        assert!(of_range(&range, "cpu_percent").is_empty());
+    }
+
+    #[test]
     fn each_application_has_its_line() {
         let sample = |app: &str, time_ms| AppSample {
-            device: "d".into(),
             app: app.into(),
             time_ms,
             report_counter: time_ms,

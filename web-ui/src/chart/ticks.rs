@@ -8,6 +8,9 @@ pub enum Unit {
     /// Of one CPU, or of the whole device.
     Percent,
     Bytes,
+    PerSecond,
+    Microseconds,
+    Count,
 }
 
 impl Unit {
@@ -16,6 +19,9 @@ impl Unit {
             Self::Percent => format::percent(value),
             // Sizes are far below 2^53, so the cast is exact.
             Self::Bytes => format::bytes(value as u64),
+            Self::PerSecond => format!("{}/s", format::short_number(value)),
+            Self::Microseconds => format::microseconds(value as u64),
+            Self::Count => format::short_number(value),
         }
     }
 
@@ -23,15 +29,10 @@ impl Unit {
     fn step(self, top: f64) -> f64 {
         let rough = top.max(self.least_top()) / VALUE_LINES;
         match self {
-            Self::Percent => {
-                let power = 10_f64.powf(rough.log10().floor());
-                let factors = [1.0, 2.0, 5.0, 10.0];
-                factors.map(|factor| factor * power).into_iter().find(|step| *step >= rough * 0.999)
-            }
             // Powers of two stay round in KiB and MiB.
-            Self::Bytes => Some(2_f64.powf(rough.log2().ceil())),
+            Self::Bytes => round_above(1.0, &[2.0], rough),
+            _ => round_above(0.001, &[2.0, 2.5, 2.0], rough),
         }
-        .unwrap_or(rough)
     }
 
     /// A chart of nothing still needs a scale.
@@ -39,6 +40,8 @@ impl Unit {
         match self {
             Self::Percent => 0.1,
             Self::Bytes => 4096.0,
+            Self::PerSecond | Self::Count => 1.0,
+            Self::Microseconds => 100.0,
         }
     }
 
@@ -47,11 +50,36 @@ impl Unit {
             Self::Percent => format!("{} %", (value * 1e6).round() / 1e6),
             Self::Bytes => {
                 // Ticks are whole numbers of their unit nearly always.
-                let text = format::bytes(value as u64);
-                text.replace(".00 ", " ").replace(".0 ", " ").replace(".50 ", ".5 ")
+                without_zeros(&format::bytes(value as u64))
             }
+            Self::Microseconds => without_zeros(&format::microseconds(value as u64)),
+            other => without_zeros(&other.format(value)),
         }
     }
+}
+
+/// `1.50 MiB` as `1.5 MiB`, and `2.00 MiB` as `2 MiB`.
+fn without_zeros(text: &str) -> String {
+    let (number, unit) = text.split_once(' ').unwrap_or((text, ""));
+    if !number.contains('.') {
+        return text.to_owned();
+    }
+    let number = number.trim_end_matches('0').trim_end_matches('.');
+    format!("{number} {unit}").trim_end().to_owned()
+}
+
+/// The first of a series that is not below `least`; each is so many times the one before.
+fn round_above(start: f64, factors: &[f64], least: f64) -> f64 {
+    let mut step = start;
+    let mut factors = factors.iter().cycle();
+    // No value has as many digits; the bound is for one that is not a number.
+    for _ in 0..200 {
+        if step >= least * 0.999 {
+            break;
+        }
+        step *= factors.next().unwrap_or(&2.0);
+    }
+    step
 }
 
 const VALUE_LINES: f64 = 4.0;
@@ -73,18 +101,31 @@ pub fn value_ticks(unit: Unit, largest: f64) -> Vec<Tick<f64>> {
         .collect()
 }
 
-/// Round times of the reader's clock within the window, at most five.
+/// Round times of the reader's clock within the window, at most seven. Beyond a day they
+/// have their date.
 pub fn time_ticks(from_ms: u64, to_ms: u64, offset_min: i32) -> Vec<Tick<u64>> {
-    const STEPS_S: [u64; 8] = [5, 10, 15, 30, 60, 120, 300, 600];
+    const STEPS_S: [u64; 18] = [
+        5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 10_800, 21_600, 43_200, 86_400,
+        172_800, 604_800, 2_592_000,
+    ];
     const TICKS_MAX: u64 = 5;
     let span_s = to_ms.saturating_sub(from_ms) / 1_000;
-    let step_s = STEPS_S.into_iter().find(|step| span_s / step <= TICKS_MAX).unwrap_or(3_600);
-    let step_ms = step_s * 1_000;
-    // All steps divide a quarter of an hour or are whole minutes, and every
-    // offset is in whole quarters, so round in UTC is round for the reader.
+    let step_s = STEPS_S.into_iter().find(|step| span_s / step <= TICKS_MAX);
+    let step_ms = step_s.unwrap_or(span_s / TICKS_MAX) * 1_000;
+    // Steps of an hour and more are round for the reader where his offset is in whole
+    // hours; shorter ones always, because every offset is in whole quarters of an hour.
+    let label = |at: u64| {
+        let time = format::date_time(at, offset_min);
+        match step_ms {
+            ..60_000 => time.get(11..).unwrap_or_default().to_owned(),
+            ..3_600_000 => time.get(11..16).unwrap_or_default().to_owned(),
+            _ if span_s <= 86_400 => time.get(11..16).unwrap_or_default().to_owned(),
+            _ => time.get(5..16).unwrap_or_default().to_owned(),
+        }
+    };
     (from_ms.div_ceil(step_ms)..=to_ms / step_ms)
         .map(|index| index * step_ms)
-        .map(|at| Tick { at, label: format::time_of_day(at, offset_min) })
+        .map(|at| Tick { at, label: label(at) })
         .collect()
 }
 
@@ -114,7 +155,9 @@ mod tests {
     #[test]
     fn every_scale_has_a_top_above_zero() {
         for largest in [0.0, 0.004, 1.0, 99.9, 250.0, 1e12] {
-            for unit in [Unit::Percent, Unit::Bytes] {
+            for unit in
+                [Unit::Percent, Unit::Bytes, Unit::PerSecond, Unit::Microseconds, Unit::Count]
+            {
                 let ticks = value_ticks(unit, largest);
                 let top = ticks.last().unwrap().at;
                 assert!(top > 0.0 && top >= largest && ticks.len() <= 7, "{unit:?} {largest}");
@@ -127,6 +170,9 @@ mod tests {
         let minute = labels(time_ticks(1_000, 61_000, 0));
         assert_eq!(minute, ["00:00:15", "00:00:30", "00:00:45", "00:01:00"]);
         assert!(time_ticks(0, 300_000, 0).len() <= 6);
-        assert!(time_ticks(0, 9_000_000, 60).len() <= 5);
+        assert!(time_ticks(0, 9_000_000, 60).len() <= 6);
+        assert_eq!(labels(time_ticks(0, 3_600_000, 0))[1..3], ["00:15", "00:30"]);
+        assert_eq!(labels(time_ticks(0, 604_800_000, 0))[1], "01-03 00:00");
+        assert!(time_ticks(0, 7_776_000_000, 0).len() <= 6);
     }
 }

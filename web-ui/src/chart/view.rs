@@ -22,16 +22,27 @@ struct Plot {
     time_ticks: Vec<Tick<u64>>,
     /// The `d` of each series.
     paths: Vec<String>,
+    /// What cannot be exceeded, where the scale reaches so far.
+    limit: Option<f64>,
 }
 
-fn plot(series: &[Series], unit: Unit) -> Option<Plot> {
-    let (from_ms, to_ms) = geometry::window(series)?;
-    let value_ticks = ticks::value_ticks(unit, geometry::largest(series, from_ms));
+/// From and to, in milliseconds.
+pub type Window = Option<(u64, u64)>;
+
+/// A limit is drawn where the values come near it; far above them it would press the
+/// lines to the ground.
+const LIMIT_SHARE_LEAST: f64 = 0.2;
+
+fn plot(series: &[Series], unit: Unit, limit: Option<f64>, window: Window) -> Option<Plot> {
+    let (from_ms, to_ms) = geometry::window(series).map(|own| window.unwrap_or(own))?;
+    let largest = geometry::largest(series, from_ms);
+    let limit = limit.filter(|limit| largest >= limit * LIMIT_SHARE_LEAST);
+    let value_ticks = ticks::value_ticks(unit, largest.max(limit.unwrap_or_default()));
     let top = value_ticks.last().map_or(1.0, |tick| tick.at);
     let scale = Scale { from_ms, to_ms, top };
     let time_ticks = ticks::time_ticks(from_ms, to_ms, browser::utc_offset_min());
     let paths = series.iter().map(|one| geometry::path(one, &scale)).collect();
-    Some(Plot { scale, value_ticks, time_ticks, paths })
+    Some(Plot { scale, value_ticks, time_ticks, paths, limit })
 }
 
 #[component]
@@ -43,8 +54,15 @@ pub fn Chart(
     axis: &'static str,
     unit: Unit,
     series: Memo<Vec<Series>>,
-) -> impl IntoView {
-    let plot = Memo::new(move |_| series.with(|series| plot(series, unit)));
+    /// What the values cannot exceed.
+    #[prop(optional, into)]
+    limit: Signal<Option<f64>>,
+    /// What is shown; as far back as there are points, within limits, unless set.
+    #[prop(optional, into)]
+    window: Signal<Window>,
+) -> AnyView {
+    let plot =
+        Memo::new(move |_| series.with(|series| plot(series, unit, limit.get(), window.get())));
     let hover_share = RwSignal::new(None::<f64>);
     let hover_ms = Memo::new(move |_| {
         let share = hover_share.get()?;
@@ -60,16 +78,45 @@ pub fn Chart(
                 None => view! { <p class="chart-empty muted">"No samples yet."</p> }.into_any(),
                 Some(plot) => {
                     let label = series.with(|series| describe(title, series, unit));
-                    draw(plot, label, hover_share).into_any()
+                    draw(plot, label, hover_share)
                 }
             }}
             <Legend series unit hover_ms/>
+            {summaries(series, unit, limit, window)}
             <Table series unit/>
         </figure>
     }
+    .into_any()
 }
 
-fn draw(plot: Plot, label: String, hover_share: RwSignal<Option<f64>>) -> impl IntoView {
+/// Least, mean, p95 and largest of each line, over what is shown.
+fn summaries(
+    series: Memo<Vec<Series>>,
+    unit: Unit,
+    limit: Signal<Option<f64>>,
+    window: Signal<Window>,
+) -> AnyView {
+    let text = move |one: &Series, from_ms: u64| {
+        let of = geometry::summary(one, from_ms)?;
+        let [least, mean, p95, largest] =
+            [of.least, of.mean, of.p95, of.largest].map(|value| unit.format(value));
+        Some(format!("{}: min {least}, avg {mean}, p95 {p95}, max {largest}", one.name))
+    };
+    let lines = move || {
+        series.with(|series| {
+            let shown = window.get().or_else(|| geometry::window(series));
+            let from_ms = shown.map_or(0, |(from_ms, _)| from_ms);
+            let texts = series.iter().filter_map(|one| text(one, from_ms));
+            texts.map(|text| view! { <li>{text}</li> }.into_any()).collect_view()
+        })
+    };
+    let limit = move || {
+        limit.get().map(|limit| view! { <li>{format!("limit {}", unit.format(limit))}</li> })
+    };
+    view! { <ul class="summary muted" data-summary="">{lines}{limit}</ul> }.into_any()
+}
+
+fn draw(plot: Plot, label: String, hover_share: RwSignal<Option<f64>>) -> AnyView {
     let scale = plot.scale;
     let on_move = move |event: web_sys::PointerEvent| {
         let target = event.current_target().and_then(|t| t.dyn_into::<web_sys::Element>().ok());
@@ -85,6 +132,10 @@ fn draw(plot: Plot, label: String, hover_share: RwSignal<Option<f64>>) -> impl I
     });
     let lines = plot.paths.into_iter().enumerate().map(|(index, d)| {
         view! { <path class=format!("line s{}", index % STYLES) data-series=index d=d/> }
+    });
+    let limit = plot.limit.map(|limit| {
+        let y = scale.y(limit);
+        view! { <line class="limit" x1="0" x2=WIDTH y1=y y2=y/> }
     });
     let value_labels = plot.value_ticks.iter().map(|tick| {
         let bottom = format!("{:.2}%", tick.at / scale.top * 100.0);
@@ -113,6 +164,7 @@ fn draw(plot: Plot, label: String, hover_share: RwSignal<Option<f64>>) -> impl I
                 on:pointerleave=move |_| hover_share.set(None)
             >
                 {grid.collect_view()}
+                {limit}
                 {lines.collect_view()}
                 {move || hover_share.get().map(|share| {
                     let x = share * WIDTH;
@@ -122,6 +174,7 @@ fn draw(plot: Plot, label: String, hover_share: RwSignal<Option<f64>>) -> impl I
             <div class="x-axis" aria-hidden="true">{time_labels.collect_view()}</div>
         </div>
     }
+    .into_any()
 }
 
 /// Each line's name, and its value now or where the pointer is.
@@ -149,7 +202,7 @@ fn Legend(series: Memo<Vec<Series>>, unit: Unit, hover_ms: Memo<Option<u64>>) ->
             })}
             <li class="muted legend-time">
                 {move || hover_ms.get().map(|time_ms| {
-                    format!("at {}", format::time_of_day(time_ms, browser::utc_offset_min()))
+                    format!("at {}", format::date_time(time_ms, browser::utc_offset_min()))
                 })}
             </li>
         </ul>

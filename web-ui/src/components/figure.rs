@@ -4,7 +4,7 @@
 //! API that it is, and for applications the report: so a program can compare a
 //! page with `farrier ps -o json` of the same report.
 
-use gateway_api::{AppStatus, Device};
+use crate::model::{AppStatus, Device};
 use leptos::prelude::*;
 
 /// `raw` is the field's value as it came; None stands for a figure that the
@@ -12,10 +12,9 @@ use leptos::prelude::*;
 pub fn app_figure(
     app: &AppStatus,
     field: &'static str,
-    raw: Option<impl ToString>,
+    raw: Option<String>,
     text: String,
 ) -> AnyView {
-    let raw = raw.map(|raw| raw.to_string());
     let text = if raw.is_some() { text } else { "–".to_owned() };
     view! {
         <span
@@ -36,10 +35,9 @@ pub fn app_figure(
 pub fn device_figure(
     device: &Device,
     field: &'static str,
-    raw: Option<impl ToString>,
+    raw: Option<String>,
     text: String,
 ) -> AnyView {
-    let raw = raw.map(|raw| raw.to_string());
     let text = if raw.is_some() { text } else { "–".to_owned() };
     view! {
         <span class="num" data-device=device.id.clone() data-field=field data-value=raw>{text}</span>

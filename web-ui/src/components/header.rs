@@ -3,9 +3,9 @@
 use crate::browser::{self, Theme};
 use crate::components::Pill;
 use crate::live::{Link, Live};
+use crate::route::{Page, Route};
 use crate::words::Tone;
 use leptos::prelude::*;
-use leptos_router::components::A;
 
 #[component]
 pub fn Header() -> impl IntoView {
@@ -13,17 +13,19 @@ pub fn Header() -> impl IntoView {
     view! {
         <a class="skip" href="#main">"Skip to the content"</a>
         <header class="top">
-            <A href="/" attr:class="brand">
+            <a href="/" class="brand">
                 <svg viewBox="0 0 32 32" aria-hidden="true">
                     <path d="M9 24c-3-5-3-17 7-17s10 12 7 17"/>
                 </svg>
                 "Farrier"
-            </A>
+            </a>
             <nav aria-label="Pages">
-                <A href="/" exact=true>"Overview"</A>
-                <A href="/devices">"Devices"</A>
-                <A href="/modules">"Modules"</A>
-                <A href="/deployments">"Deployments"</A>
+                {nav_link("/", "Overview", |page| *page == Page::Overview)}
+                {nav_link("/devices", "Devices", |page| {
+                    matches!(page, Page::Devices | Page::Device(_))
+                })}
+                {nav_link("/modules", "Modules", |page| *page == Page::Modules)}
+                {nav_link("/deployments", "Deployments", |page| *page == Page::Deployments)}
             </nav>
             <div class="top-end">
                 <LinkPill/>
@@ -34,6 +36,12 @@ pub fn Header() -> impl IntoView {
             </div>
         </header>
     }
+}
+
+fn nav_link(href: &'static str, text: &'static str, is_here: fn(&Page) -> bool) -> AnyView {
+    let page = Route::here().page;
+    let current = move || page.with(is_here).then_some("page");
+    view! { <a href=href aria-current=current>{text}</a> }.into_any()
 }
 
 #[component]

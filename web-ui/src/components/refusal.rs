@@ -1,6 +1,6 @@
 //! A device's numbered refusal in words.
 
-use gateway_api::Refusal;
+use crate::model::Refusal;
 use leptos::prelude::*;
 
 #[component]

@@ -1,9 +1,7 @@
 //! What stands in the deploy dialog, before it is a request.
 
-use gateway_api::{
-    Deployment, Device, DeviceSelector, Module, ModuleLimits, NewDeployment, Provisions,
-};
-use std::collections::BTreeSet;
+use crate::model::{Deployment, DeviceSelector, Module, NewDeployment};
+use std::collections::BTreeMap;
 
 const GUEST_API: &str = "farrier";
 const INTERVAL_MS_DEFAULT: u32 = 1_000;
@@ -11,8 +9,8 @@ const INTERVAL_MS_DEFAULT: u32 = 1_000;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draft {
     pub all_devices: bool,
-    /// Ids, used where not all devices are meant.
-    pub chosen: BTreeSet<String>,
+    /// Ids and names, used where not all devices are meant.
+    pub chosen: BTreeMap<String, String>,
     pub interval_ms: String,
     /// None where the module does not open any.
     pub sensors: Option<String>,
@@ -21,9 +19,9 @@ pub struct Draft {
 }
 
 impl Draft {
-    pub fn toggle(&mut self, device: &str) {
-        if !self.chosen.remove(device) {
-            self.chosen.insert(device.to_owned());
+    pub fn toggle(&mut self, device: &str, name: &str) {
+        if self.chosen.remove(device).is_none() {
+            self.chosen.insert(device.to_owned(), name.to_owned());
         }
     }
 
@@ -40,20 +38,11 @@ impl Draft {
             devices: if self.all_devices {
                 DeviceSelector::All
             } else {
-                DeviceSelector::These(self.chosen.iter().cloned().collect())
+                DeviceSelector::These(self.chosen.keys().cloned().collect())
             },
-            interval_ms: Some(interval_ms),
-            call_ms_max: None,
-            memory_bytes_max: None,
+            interval_ms,
             sensors: split(self.sensors.as_deref()),
             channels: split(self.channels.as_deref()),
-            metering: false,
-            canonical_nans: false,
-            health_window_ms: None,
-            provisions: Provisions::default(),
-            limits: ModuleLimits::default(),
-            placement: None,
-            scheduling: Default::default(),
         })
     }
 }
@@ -61,21 +50,15 @@ impl Draft {
 /// What a person most likely wants: what the application had before, else the
 /// sensors that the devices have. Names of channels stand in the module's code,
 /// where nobody can look them up, so a first deployment has to be told.
-pub fn prefill(module: &Module, devices: &[Device], earlier: &[Deployment]) -> Draft {
+pub fn prefill(module: &Module, device_sensors: &[String], earlier: &[Deployment]) -> Draft {
     let before = earlier.iter().find(|one| one.app == module.name);
-    let sensors = imports(module, "sensor_open").then(|| match before {
-        Some(before) => before.sensors.join(", "),
-        None => {
-            let all: BTreeSet<&str> =
-                devices.iter().flat_map(|d| d.sensors.iter().map(String::as_str)).collect();
-            all.into_iter().collect::<Vec<_>>().join(", ")
-        }
-    });
+    let sensors = imports(module, "sensor_open")
+        .then(|| before.map_or(device_sensors, |before| before.sensors.as_slice()).join(", "));
     let channels = imports(module, "publish")
         .then(|| before.map(|before| before.channels.join(", ")).unwrap_or_default());
     Draft {
         all_devices: true,
-        chosen: BTreeSet::new(),
+        chosen: BTreeMap::new(),
         interval_ms: before.map_or(INTERVAL_MS_DEFAULT, |before| before.interval_ms).to_string(),
         sensors,
         channels,
@@ -83,7 +66,10 @@ pub fn prefill(module: &Module, devices: &[Device], earlier: &[Deployment]) -> D
 }
 
 fn imports(module: &Module, name: &str) -> bool {
-    module.imports.iter().any(|import| import.module == GUEST_API && import.name == name)
+    module
+        .imports
+        .iter()
+        .any(|import| import.module.as_deref() == Some(GUEST_API) && import.name == name)
 }
 
 fn split(text: Option<&str>) -> Vec<String> {
@@ -94,11 +80,11 @@ fn split(text: Option<&str>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gateway_api::ModuleExtern;
+    use crate::model::ModuleExtern;
 
     fn module(imports: &[&str]) -> Module {
         let import = |name: &&str| ModuleExtern {
-            module: GUEST_API.into(),
+            module: Some(GUEST_API.into()),
             name: (*name).into(),
             kind: "function".into(),
             signature: String::new(),
@@ -117,9 +103,6 @@ mod tests {
             proposals: vec![],
             known_answers: vec![],
             artifacts: vec![],
-            developer: None,
-            developer_name: None,
-            linked: vec![],
         }
     }
 
@@ -136,12 +119,15 @@ mod tests {
         let module = module(&["sensor_open", "publish"]);
         let mut draft = prefill(&module, &[], &[]);
         draft.sensors = Some(" temperature, ,wind ".into());
-        draft.toggle("d1");
+        draft.toggle("d1", "one");
         draft.all_devices = false;
         let new = draft.to_request(&module).unwrap();
         assert_eq!(new.sensors, ["temperature", "wind"]);
         assert_eq!(new.devices, DeviceSelector::These(vec!["d1".into()]));
-        assert_eq!(new.interval_ms, Some(1_000));
+        assert_eq!(new.interval_ms, 1_000);
+        let known: gateway_api::NewDeployment = serde_json::from_str(&new.to_json()).unwrap();
+        assert_eq!((known.interval_ms, known.channels.len()), (Some(1_000), 0));
+        assert_eq!(known.devices, gateway_api::DeviceSelector::These(vec!["d1".into()]));
     }
 
     #[test]
@@ -152,8 +138,8 @@ mod tests {
         assert!(draft.to_request(&module).unwrap_err().contains("interval"));
         draft.all_devices = false;
         assert!(draft.to_request(&module).unwrap_err().contains("device"));
-        draft.toggle("d");
-        draft.toggle("d");
+        draft.toggle("d", "one");
+        draft.toggle("d", "one");
         assert!(draft.chosen.is_empty());
     }
 }

@@ -4,14 +4,11 @@
 use crate::api::{self, ApiError};
 use crate::components::{Pill, ProblemBox, RefusalBox};
 use crate::live::Live;
+use crate::model::{Deployment, DeviceProgress, DeviceSelector, earlier_deployment};
 use crate::words::Tone;
 use crate::{format, words};
-use gateway_api::{
-    Deployment, DeploymentState, DeviceProgress, DeviceSelector, ProgressState, earlier_deployment,
-};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use leptos_router::components::A;
 
 #[component]
 pub fn DeploymentCard(id: String) -> impl IntoView {
@@ -32,7 +29,7 @@ pub fn DeploymentCard(id: String) -> impl IntoView {
 }
 
 fn head(one: &Deployment, now_ms: RwSignal<u64>) -> impl IntoView + use<> {
-    let (word, tone) = words::deployment_word(one.state);
+    let (word, tone) = words::deployment_word(&one.state);
     let created_at_ms = one.created_at_ms;
     let whom = match &one.devices {
         DeviceSelector::All => "all devices, also later ones".to_owned(),
@@ -53,7 +50,7 @@ fn head(one: &Deployment, now_ms: RwSignal<u64>) -> impl IntoView + use<> {
     view! {
         <header>
             <h2>{one.app.clone()}<span class="muted">{format!("@{}", one.module_version)}</span></h2>
-            <span data-deployment-state=word><Pill tone text=word/></span>
+            <span data-deployment-state=word.to_owned()><Pill tone text=word/></span>
             <span class="muted">{move || format::ago(created_at_ms, now_ms.get())}</span>
         </header>
         <p class="muted">{terms.join(" · ")}</p>
@@ -61,7 +58,7 @@ fn head(one: &Deployment, now_ms: RwSignal<u64>) -> impl IntoView + use<> {
 }
 
 fn body(one: &Deployment) -> AnyView {
-    if one.state == DeploymentState::Replaced {
+    if one.state == "replaced" {
         return view! {
             <p>"A later deployment of this application has taken all its devices."</p>
         }
@@ -71,26 +68,29 @@ fn body(one: &Deployment) -> AnyView {
 }
 
 /// All states in the order of a deployment's life.
-const STATES: [ProgressState; 9] = [
-    ProgressState::Running,
-    ProgressState::Starting,
-    ProgressState::Fetching,
-    ProgressState::Published,
-    ProgressState::AwaitingReleaseSignature,
-    ProgressState::Compiling,
-    ProgressState::Stopped,
-    ProgressState::Refused,
-    ProgressState::Replaced,
+const STATES: [&str; 9] = [
+    "running",
+    "starting",
+    "fetching",
+    "published",
+    "awaiting-release-signature",
+    "compiling",
+    "stopped",
+    "refused",
+    "replaced",
 ];
 
-fn bar(progress: &[DeviceProgress]) -> impl IntoView + use<> {
-    let counts: Vec<(ProgressState, usize)> = STATES
+/// Devices that have a row; those with trouble come first.
+const ROWS: usize = 50;
+
+pub fn bar(progress: &[DeviceProgress]) -> AnyView {
+    let counts: Vec<(&str, usize)> = STATES
         .into_iter()
         .map(|state| (state, progress.iter().filter(|device| device.state == state).count()))
         .filter(|(_, count)| *count > 0)
         .collect();
     let words: Vec<String> =
-        counts.iter().map(|(state, count)| format!("{count} {}", state.as_str())).collect();
+        counts.iter().map(|(state, count)| format!("{count} {}", words::spaced(state))).collect();
     let parts = counts.into_iter().map(|(state, count)| {
         view! {
             <span class=format!("part {}", words::progress_tone(state).class())
@@ -103,10 +103,16 @@ fn bar(progress: &[DeviceProgress]) -> impl IntoView + use<> {
             {if words.is_empty() { "No device is concerned yet.".to_owned() } else { words.join(", ") }}
         </p>
     }
+    .into_any()
 }
 
 fn table(one: &Deployment) -> impl IntoView + use<> {
-    let rows = one.progress.iter().cloned().map(row).collect_view();
+    let of = |tones: &'static [Tone]| {
+        one.progress.iter().filter(|device| tones.contains(&words::progress_tone(&device.state)))
+    };
+    let devices = of(&[Tone::Bad]).chain(of(&[Tone::Busy])).chain(of(&[Tone::Good, Tone::Plain]));
+    let more = one.progress.len().saturating_sub(ROWS);
+    let rows = devices.take(ROWS).cloned().map(row).collect_view();
     (!one.progress.is_empty()).then(|| {
         view! {
             <table class="stack progress-table">
@@ -121,16 +127,19 @@ fn table(one: &Deployment) -> impl IntoView + use<> {
                 </thead>
                 <tbody>{rows}</tbody>
             </table>
+            {(more > 0).then(|| view! {
+                <p class="muted">{format!("and {more} more that are as far or further")}</p>
+            })}
         }
     })
 }
 
-fn row(device: DeviceProgress) -> impl IntoView {
+fn row(device: DeviceProgress) -> AnyView {
     let name = device.device_name.clone();
     let href = format!("/devices/{}", device.device);
     let generation = device.generation.map_or_else(|| "–".to_owned(), |seq| seq.to_string());
     let explained = device.refusal.is_some() || !device.detail.is_empty();
-    let class = match words::progress_tone(device.state) {
+    let class = match words::progress_tone(&device.state) {
         Tone::Bad => "box bad",
         _ => "muted",
     };
@@ -148,19 +157,20 @@ fn row(device: DeviceProgress) -> impl IntoView {
     });
     view! {
         <tr class:explained=explained
-            data-progress-device=device.device.clone() data-progress-state=device.state.as_str()>
+            data-progress-device=device.device.clone() data-progress-state=device.state.clone()>
             <th scope="row">
-                <A href=href>{name}</A>
+                <a href=href>{name}</a>
             </th>
             <td data-label="Architecture">{device.target.clone()}</td>
             <td data-label="State">
-                <Pill tone=words::progress_tone(device.state) text=device.state.as_str()/>
+                <Pill tone=words::progress_tone(&device.state) text=words::spaced(&device.state)/>
             </td>
             <td data-label="Fetched">{fetched(&device)}</td>
             <td data-label="Generation" class="num">{generation}</td>
         </tr>
         {reasons}
     }
+    .into_any()
 }
 
 fn fetched(device: &DeviceProgress) -> AnyView {
@@ -183,10 +193,10 @@ fn way_back(newest_first: &[Deployment], one: &Deployment) -> Option<(String, St
     if one.application.is_some() {
         return None;
     }
-    if one.state == DeploymentState::Replaced {
+    if one.state == "replaced" {
         return Some(("Run this again".to_owned(), one.id.clone()));
     }
-    let (now, earlier) = earlier_deployment(newest_first.iter(), &one.app)?;
+    let (now, earlier) = earlier_deployment(newest_first, &one.app)?;
     let text = format!("Go back to {}@{}", earlier.app, earlier.module_version);
     (now.id == one.id).then(|| (text, earlier.id.clone()))
 }
@@ -198,16 +208,14 @@ fn Actions(id: String, deployment: Memo<Option<Deployment>>) -> impl IntoView {
     let asking = RwSignal::new(false);
     let error = RwSignal::new(None::<ApiError>);
     let ends = Memo::new(move |_| {
-        deployment
-            .with(|one| one.as_ref().is_some_and(|one| one.state != DeploymentState::Replaced))
+        deployment.with(|one| one.as_ref().is_some_and(|one| one.state != "replaced"))
     });
     let live = Live::here();
-    let back = Memo::new(move |_| {
-        deployment.with(|one| live.deployments.with(|all| way_back(all, one.as_ref()?)))
-    });
+    let back =
+        move || deployment.with(|one| live.deployments.with(|all| way_back(all, one.as_ref()?)));
     let is_busy = RwSignal::new(false);
     let go_back = move |_| {
-        let Some((_, target)) = back.get_untracked() else { return };
+        let Some((_, target)) = untrack(back) else { return };
         is_busy.set(true);
         spawn_local(async move {
             // The stream's events show the new one.
@@ -224,9 +232,9 @@ fn Actions(id: String, deployment: Memo<Option<Deployment>>) -> impl IntoView {
         });
     };
     view! {
-        {move || (ends.get() || back.with(Option::is_some)).then(|| view! {
+        {move || (ends.get() || back().is_some()).then(|| view! {
             <div class="form-end">
-                {move || back.get().map(|(text, _)| view! {
+                {move || back().map(|(text, _)| view! {
                     <button type="button" class="quiet" data-go-back="" disabled=move || is_busy.get()
                         on:click=go_back>{text}</button>
                 })}
@@ -256,7 +264,7 @@ mod tests {
     use super::*;
 
     fn deployment(id: &str, module_version: u32, state: &str) -> Deployment {
-        serde_json::from_value(serde_json::json!({
+        crate::json::read_value(&serde_json::json!({
             "id": id, "app": "filter", "module": "9f86", "module_version": module_version,
             "devices": "all", "interval_ms": 1000, "call_ms_max": 1000,
             "memory_bytes_max": 65536, "sensors": [], "channels": [], "created_at_ms": 1,

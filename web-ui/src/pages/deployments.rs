@@ -4,7 +4,6 @@ use super::deployment_card::DeploymentCard;
 use crate::components::Empty;
 use crate::live::Live;
 use leptos::prelude::*;
-use leptos_router::components::A;
 
 #[component]
 pub fn Deployments() -> impl IntoView {
@@ -19,7 +18,7 @@ pub fn Deployments() -> impl IntoView {
             view! {
                 <Empty title="Nothing has been deployed yet">
                     <p>
-                        "Choose a module on the page "<A href="/modules">"Modules"</A>
+                        "Choose a module on the page "<a href="/modules">"Modules"</a>
                         ", or use the command line:"
                     </p>
                     <pre><code>"farrier deploy filter --all"</code></pre>
@@ -28,9 +27,8 @@ pub fn Deployments() -> impl IntoView {
         } else {
             view! {
                 <div class="deployments">
-                    <For each=move || ids.get() key=String::clone let:id>
-                        <DeploymentCard id/>
-                    </For>
+                    {move || ids.get().into_iter().map(|id| view! { <DeploymentCard id/> }.into_any())
+                        .collect_view()}
                 </div>
             }.into_any()
         }}

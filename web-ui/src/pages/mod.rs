@@ -1,5 +1,7 @@
 //! One file a page; what only one page shows stands beside it under its name.
 
+mod app_details;
+mod attention;
 mod deploy_draft;
 mod deploy_form;
 mod deployment_card;
@@ -8,13 +10,16 @@ mod device;
 mod device_apps;
 mod device_logs;
 mod devices;
+mod history_charts;
 mod login;
 mod module_facts;
 mod module_row;
 mod modules;
 mod not_found;
 mod overview;
+mod recent;
 mod running;
+mod running_deployments;
 mod upload;
 
 pub use deployments::Deployments;

@@ -3,7 +3,7 @@
 use crate::api::{self, ApiError};
 use crate::components::ProblemBox;
 use crate::format;
-use gateway_api::{Module, ModuleExtern};
+use crate::model::{Module, ModuleExtern};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use wasm_bindgen::JsCast;
@@ -49,8 +49,10 @@ fn externs(all: Vec<ModuleExtern>) -> AnyView {
         return view! { "none" }.into_any();
     }
     let item = |one: ModuleExtern| {
-        let name =
-            if one.module.is_empty() { one.name } else { format!("{}.{}", one.module, one.name) };
+        let name = match one.module {
+            None => one.name,
+            Some(module) => format!("{module}.{}", one.name),
+        };
         let shape = if one.signature.is_empty() { one.kind } else { one.signature };
         view! { <li><code>{name}</code>" "<span class="muted">{shape}</span></li> }
     };

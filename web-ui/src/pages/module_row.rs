@@ -1,11 +1,12 @@
 //! One module in the matrix: an artifact for each target, and its facts below
 //! when a person asks for them.
 
+use super::deploy_form::Deploying;
 use super::module_facts::ModuleFacts;
 use crate::components::Pill;
 use crate::live::Live;
+use crate::model::{Artifact, Module};
 use crate::{format, words};
-use gateway_api::{Artifact, Module};
 use leptos::prelude::*;
 
 #[component]
@@ -13,7 +14,7 @@ pub fn ModuleRow(
     id: String,
     targets: Memo<Vec<String>>,
     /// Set to open the dialog.
-    deploying: RwSignal<Option<Module>>,
+    deploying: RwSignal<Option<Deploying>>,
 ) -> impl IntoView {
     let live = Live::here();
     let row_id = id.clone();
@@ -29,7 +30,10 @@ pub fn ModuleRow(
                     {targets.get().into_iter().map(|target| cell(&module, &target)).collect_view()}
                     <td class="actions">
                         <button type="button" class="primary" data-deploy=module.id.clone()
-                            on:click=move |_| deploying.set(Some(module.clone()))>
+                            on:click=move |_| {
+                                let module = Some(module.clone());
+                                deploying.set(Some(Deploying { module, devices: vec![] }));
+                            }>
                             "Deploy"
                         </button>
                         <button type="button" aria-expanded=move || open.get().to_string()
@@ -95,8 +99,8 @@ fn artifact(one: Artifact) -> impl IntoView {
         view! { <span class="sub muted">{format!("{checks} passed")}</span> }
     });
     view! {
-        <div class="artifact" data-target=one.target data-state=one.state.as_str()>
-            <Pill tone=words::artifact_tone(one.state) text=one.state.as_str()/>
+        <div class="artifact" data-target=one.target data-state=one.state.clone()>
+            <Pill tone=words::artifact_tone(&one.state) text=words::spaced(&one.state)/>
             <span class="sub">{bytes}{compile}</span>
             <span class="sub muted">{one.bounds_checks}" bounds checks"</span>
             {checks}

@@ -1,11 +1,12 @@
 //! Upload, and what became of every module on every target.
 
-use super::deploy_form::DeployDialog;
+use super::deploy_form::{DeployDialog, Deploying};
 use super::module_row::ModuleRow;
 use super::upload::Upload;
 use crate::components::Empty;
 use crate::live::Live;
-use gateway_api::Module;
+use crate::model::Module;
+use crate::route::Route;
 use leptos::prelude::*;
 
 #[component]
@@ -19,7 +20,8 @@ pub fn Modules() -> impl IntoView {
         let known = live.session.get().map(|session| session.targets).unwrap_or_default();
         live.modules.with(|modules| columns(known, modules))
     });
-    let deploying = RwSignal::new(None::<Module>);
+    let deploying = RwSignal::new(None::<Deploying>);
+    let route = Route::here();
     view! {
         <h1 data-page="modules">"Modules"</h1>
         <Upload/>
@@ -47,14 +49,14 @@ pub fn Modules() -> impl IntoView {
                                 <th scope="col"><span class="hidden">"Actions"</span></th>
                             </tr>
                         </thead>
-                        <For each=move || ids.get() key=String::clone let:id>
+                        {move || ids.get().into_iter().map(|id| view! {
                             <ModuleRow id targets deploying/>
-                        </For>
+                        }.into_any()).collect_view()}
                     </table>
                 </section>
             }.into_any()
         }}
-        <DeployDialog deploying/>
+        <DeployDialog deploying on_done=Callback::new(move |_| route.go("/deployments"))/>
     }
 }
 

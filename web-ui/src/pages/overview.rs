@@ -1,35 +1,51 @@
 //! The fleet in one look: counts of the gateway, what needs attention, and
 //! every module that runs somewhere.
 
+use super::attention::Attention;
+use super::history_charts::{HistoryCharts, OF_FLEET};
+use super::recent::Recent;
 use super::running::RunningTable;
-use crate::components::{Empty, Pill};
+use super::running_deployments::RunningDeployments;
+use crate::components::{Empty, Pill, Skeleton};
+use crate::format;
 use crate::live::Live;
+use crate::model::Overview;
 use crate::words::Tone;
-use crate::{format, words};
-use gateway_api::{Connection, DeploymentState, Overview};
 use leptos::prelude::*;
-use leptos_router::components::A;
 
 #[component]
 pub fn OverviewPage() -> impl IntoView {
     let live = Live::here();
     live.show_overview(true);
     on_cleanup(move || live.show_overview(false));
-    let has_devices = Memo::new(move |_| live.devices.with(|devices| !devices.is_empty()));
+    let devices = Memo::new(move |_| {
+        live.overview.with(|overview| {
+            let counts = overview.as_ref()?;
+            Some(
+                u64::from(counts.devices_online + counts.devices_offline + counts.devices_new)
+                    .min(1),
+            )
+        })
+    });
     view! {
         <h1 data-page="overview">"Overview"</h1>
         {move || live.overview.get().map(|overview| view! { <Counts overview/> })}
-        <Attention/>
-        {move || if has_devices.get() {
-            view! { <RunningTable/> }.into_any()
-        } else {
-            view! {
+        {move || match devices.get() {
+            None => view! { <Skeleton/> }.into_any(),
+            Some(0) => view! {
                 <Empty title="No device has enrolled yet">
                     <p>"Make a claim token and give it to an agent:"</p>
                     <pre><code>"farrier device enrol-token"</code></pre>
                     <p class="muted">"It appears here by itself."</p>
                 </Empty>
-            }.into_any()
+            }.into_any(),
+            Some(_) => view! {
+                <Attention/>
+                <RunningDeployments/>
+                <HistoryCharts device=None wanted=&OF_FLEET/>
+                <RunningTable/>
+                <Recent/>
+            }.into_any(),
         }}
     }
 }
@@ -40,24 +56,24 @@ fn Counts(overview: Overview) -> impl IntoView {
     view! {
         <section class="tiles" aria-label="Counts">
             <Tile field="devices_online" label="devices online" value=count(overview.devices_online)
-                raw=overview.devices_online.to_string() href="/devices">
-                {part(overview.devices_offline, "offline", Tone::Bad)}
-                {part(overview.devices_new, "new", Tone::Plain)}
+                raw=overview.devices_online.to_string() href="/devices?q=status:online">
+                {part(overview.devices_offline, "offline", Tone::Bad, "/devices?q=status:offline")}
+                {part(overview.devices_new, "new", Tone::Plain, "/devices?q=status:new")}
             </Tile>
             <Tile field="apps_running" label="modules running" value=count(overview.apps_running)
                 raw=overview.apps_running.to_string() href="/devices">
-                {part(overview.apps_not_running, "not running", Tone::Warn)}
+                {part(overview.apps_not_running, "not running", Tone::Warn, "/devices?q=status:refused")}
             </Tile>
             <Tile field="modules" label="modules uploaded" value=count(overview.modules)
                 raw=overview.modules.to_string() href="/modules">
-                {part(overview.artifacts_ready, "ready", Tone::Good)}
-                {part(overview.artifacts_in_work, "in work", Tone::Busy)}
-                {part(overview.artifacts_refused, "refused", Tone::Bad)}
+                {part(overview.artifacts_ready, "ready", Tone::Good, "/modules")}
+                {part(overview.artifacts_in_work, "in work", Tone::Busy, "/modules")}
+                {part(overview.artifacts_refused, "refused", Tone::Bad, "/modules")}
             </Tile>
             <Tile field="deployments_in_progress" label="deployments in progress"
                 value=count(overview.deployments_in_progress)
                 raw=overview.deployments_in_progress.to_string() href="/deployments">
-                {part(overview.deployments_failed, "failed", Tone::Bad)}
+                {part(overview.deployments_failed, "failed", Tone::Bad, "/deployments")}
             </Tile>
             <Tile field="app_cpu_percent" label="CPU of all modules"
                 value=format::percent(overview.app_cpu_percent)
@@ -73,6 +89,7 @@ fn Counts(overview: Overview) -> impl IntoView {
     }
 }
 
+/// The smaller counts lead to their own lists, so the tile is no link around them.
 #[component]
 fn Tile(
     field: &'static str,
@@ -81,66 +98,22 @@ fn Tile(
     raw: String,
     href: &'static str,
     children: Children,
-) -> impl IntoView {
+) -> AnyView {
     view! {
-        <A href=href attr:class="tile card">
-            <span class="tile-value num" data-field=field data-value=raw>{value}</span>
-            <span class="tile-label">{label}</span>
+        <div class="tile card">
+            <a href=href>
+                <span class="tile-value num" data-field=field data-value=raw>{value}</span>
+                <span class="tile-label">{label}</span>
+            </a>
             <span class="tile-parts">{children()}</span>
-        </A>
+        </div>
     }
+    .into_any()
 }
 
 /// A smaller count of a tile, left out when it is 0.
-fn part(count: u32, word: &'static str, tone: Tone) -> impl IntoView {
-    (count > 0).then(|| view! { <Pill tone text=format!("{count} {word}")/> })
-}
-
-/// What a person should look at first; nothing when all is well.
-#[component]
-fn Attention() -> impl IntoView {
-    let live = Live::here();
-    let rows = move || {
-        let mut rows: Vec<(String, Tone, String, String)> = Vec::new();
-        live.devices.with(|devices| {
-            for device in devices {
-                let href = format!("/devices/{}", device.id);
-                if device.connection == Connection::Offline {
-                    rows.push((device.name.clone(), Tone::Bad, "offline".into(), href.clone()));
-                }
-                let refusals = device.apps.iter().filter_map(|app| app.refusal.as_ref());
-                for refusal in device.refusal.iter().chain(refusals) {
-                    let text = format!("refusal {}: {}", refusal.code, refusal.title);
-                    rows.push((device.name.clone(), Tone::Bad, text, href.clone()));
-                }
-                for app in device.apps.iter().filter(|app| app.fallback) {
-                    let text = format!("{} runs an earlier version", app.app);
-                    rows.push((device.name.clone(), Tone::Warn, text, href.clone()));
-                }
-            }
-        });
-        live.deployments.with(|deployments| {
-            for one in deployments.iter().filter(|one| one.state == DeploymentState::Failed) {
-                let name = format!("{}@{}", one.app, one.module_version);
-                let (word, tone) = words::deployment_word(one.state);
-                rows.push((name, tone, format!("deployment {word}"), "/deployments".into()));
-            }
-        });
-        rows
-    };
-    view! {
-        {move || {
-            let rows = rows();
-            (!rows.is_empty()).then(|| view! {
-                <section class="card attention" aria-labelledby="attention">
-                    <h2 id="attention">"Needs attention"</h2>
-                    <ul>
-                        {rows.into_iter().map(|(name, tone, text, href)| view! {
-                            <li><A href=href>{name}</A><span><Pill tone text/></span></li>
-                        }).collect_view()}
-                    </ul>
-                </section>
-            })
-        }}
-    }
+fn part(count: u32, word: &'static str, tone: Tone, href: &'static str) -> AnyView {
+    (count > 0)
+        .then(|| view! { <a href=href><Pill tone text=format!("{count} {word}")/></a> })
+        .into_any()
 }

@@ -5,8 +5,8 @@
 use crate::api::{self, ApiError};
 use crate::components::ProblemBox;
 use crate::live::Live;
+use crate::model::Module;
 use crate::wasm_check;
-use gateway_api::Module;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use wasm_bindgen::JsCast;
