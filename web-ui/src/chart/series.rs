@@ -19,9 +19,12 @@ pub fn of_range(range: &HistoryRange, metric: &str) -> Vec<Series> {
     of_metric.map(|series| bucket_line(range, series)).collect()
 }
 
-/// The mean of each bucket, in its middle.
+/// The mean of each bucket in which something was measured, in its middle. Buckets can be
+/// shorter than the time between two reports, so an empty one alone is no gap: that is
+/// seen from the times.
 fn bucket_line(range: &HistoryRange, series: &HistorySeries) -> Series {
-    let points = series.avg.iter().enumerate().map(|(index, value)| Point {
+    let measured = series.avg.iter().enumerate().filter(|(_, value)| value.is_some());
+    let points = measured.map(|(index, value)| Point {
         time_ms: range.from_ms + index as u64 * range.step_ms + range.step_ms / 2,
         report_counter: index as u64,
         value: *value,
@@ -87,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_is_a_point_and_an_empty_one_a_gap() {
+    fn a_bucket_is_a_point_unless_it_is_empty() {
         let column = |values: [f64; 2]| vec![Some(values[0]), None, Some(values[1])];
         let series = HistorySeries {
             metric: "gas_per_s".into(),
@@ -100,7 +103,7 @@ mod tests {
         let range = HistoryRange { from_ms: 1_000, step_ms: 100, series: vec![series] };
         let lines = of_range(&range, "gas_per_s");
         let points: Vec<_> = lines[0].points.iter().map(|p| (p.time_ms, p.value)).collect();
-        assert_eq!(points, [(1_050, Some(2.0)), (1_150, None), (1_250, Some(4.0))]);
+        assert_eq!(points, [(1_050, Some(2.0)), (1_250, Some(4.0))]);
         let expected = Summary { least: 1.0, mean: 3.0, p95: 8.0, largest: 9.0 };
         assert_eq!(lines[0].whole, Some(expected));
         assert!(of_range(&range, "cpu_percent").is_empty());
