@@ -13,10 +13,30 @@ pub fn app_memory(history: &History) -> Vec<Series> {
     by_app(history, |sample| Some(sample.memory_bytes as f64))
 }
 
-/// One metric of a history over time: a line for each module, or one for the whole.
-pub fn of_range(range: &HistoryRange, metric: &str) -> Vec<Series> {
-    let of_metric = range.series.iter().filter(|series| series.metric == metric);
-    of_metric.map(|series| bucket_line(range, series)).collect()
+/// More lines than that nobody tells apart.
+const LINES_MAX: usize = 8;
+
+/// Of whom the lines of a chart are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// Of the device, or of the fleet.
+    Whole,
+    Modules,
+    Both,
+}
+
+/// One metric of a history over time.
+pub fn of_range(range: &HistoryRange, metric: &str, lines: Lines) -> Vec<Series> {
+    let is_wanted = |series: &&HistorySeries| {
+        let fits = match lines {
+            Lines::Whole => series.app.is_none(),
+            Lines::Modules => series.app.is_some(),
+            Lines::Both => true,
+        };
+        fits && series.metric == metric
+    };
+    let wanted = range.series.iter().filter(is_wanted).take(LINES_MAX);
+    wanted.map(|series| bucket_line(range, series)).collect()
 }
 
 /// The mean of each bucket in which something was measured, in its middle. Buckets can be
@@ -101,12 +121,14 @@ mod tests {
             p95: column([8.0, 5.0]),
         };
         let range = HistoryRange { from_ms: 1_000, step_ms: 100, series: vec![series] };
-        let lines = of_range(&range, "gas_per_s");
+        let lines = of_range(&range, "gas_per_s", Lines::Both);
         let points: Vec<_> = lines[0].points.iter().map(|p| (p.time_ms, p.value)).collect();
         assert_eq!(points, [(1_050, Some(2.0)), (1_250, Some(4.0))]);
         let expected = Summary { least: 1.0, mean: 3.0, p95: 8.0, largest: 9.0 };
         assert_eq!(lines[0].whole, Some(expected));
-        assert!(of_range(&range, "cpu_percent").is_empty());
+        assert!(of_range(&range, "cpu_percent", Lines::Both).is_empty());
+        assert!(of_range(&range, "gas_per_s", Lines::Modules).is_empty());
+        assert_eq!(of_range(&range, "gas_per_s", Lines::Whole).len(), 1);
     }
 
     #[test]

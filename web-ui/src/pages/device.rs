@@ -231,6 +231,7 @@ fn Charts() -> impl IntoView {
         live.watched.with(|watched| watched.device().map(|d| d.memory_total_bytes as f64))
     });
     view! {
+        <h2 class="hidden">"Charts"</h2>
         <section class="charts" aria-label="Charts">
             <Chart id="app-cpu" title="CPU by module" axis="percent of one CPU"
                 unit=Unit::Percent series=app_cpu/>

@@ -4,7 +4,7 @@
 use crate::api::{self, ApiError};
 use crate::browser;
 use crate::chart::range::{RANGES, length_ms};
-use crate::chart::series;
+use crate::chart::series::{self, Lines};
 use crate::chart::ticks::Unit;
 use crate::chart::view::Chart;
 use crate::components::ProblemBox;
@@ -14,84 +14,85 @@ use crate::route::Route;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-/// A chart: the metric as the API names it, what people call it, and its unit.
-pub struct Wanted {
-    pub metric: &'static str,
-    pub title: &'static str,
-    pub axis: &'static str,
-    pub unit: Unit,
-}
+/// A chart: its name in the page, the metric as the API names it, what people call it, what
+/// a value is, and whose lines it has.
+pub struct Wanted(&'static str, &'static str, &'static str, &'static str, Unit, Lines);
 
-pub const OF_FLEET: [Wanted; 5] = [
-    Wanted {
-        metric: "cpu_percent",
-        title: "CPU of all modules",
-        axis: "percent of one CPU",
-        unit: Unit::Percent,
-    },
-    Wanted {
-        metric: "memory_bytes",
-        title: "Memory of all modules",
-        axis: "linear memory",
-        unit: Unit::Bytes,
-    },
-    Wanted {
-        metric: "gas_per_s",
-        title: "Gas of metered modules",
-        axis: "in a second",
-        unit: Unit::PerSecond,
-    },
-    Wanted {
-        metric: "messages_per_s",
-        title: "Messages",
-        axis: "published in a second",
-        unit: Unit::PerSecond,
-    },
-    Wanted {
-        metric: "devices_online",
-        title: "Devices online",
-        axis: "that report",
-        unit: Unit::Count,
-    },
+use Lines::{Both, Modules, Whole};
+use Unit::{Bytes, Count, Microseconds, PerSecond, Percent};
+
+pub const OF_FLEET: [Wanted; 6] = [
+    Wanted(
+        "devices-cpu",
+        "cpu_percent",
+        "CPU of the devices",
+        "percent, on the average",
+        Percent,
+        Whole,
+    ),
+    Wanted(
+        "cpu",
+        "cpu_percent",
+        "CPU by module",
+        "percent of one CPU, on all devices",
+        Percent,
+        Modules,
+    ),
+    Wanted("memory", "memory_bytes", "Memory by module", "linear, on all devices", Bytes, Modules),
+    Wanted("gas", "gas_per_s", "Gas", "in a second, of metered modules", PerSecond, Both),
+    Wanted("messages", "messages_per_s", "Messages", "published in a second", PerSecond, Both),
+    Wanted("online", "devices_online", "Devices online", "that report", Count, Whole),
 ];
 
 pub const OF_DEVICE: [Wanted; 6] = [
-    Wanted {
-        metric: "gas_per_s",
-        title: "Gas by module",
-        axis: "in a second, of metered modules",
-        unit: Unit::PerSecond,
-    },
-    Wanted {
-        metric: "host_calls_per_s",
-        title: "Host calls by module",
-        axis: "in a second",
-        unit: Unit::PerSecond,
-    },
-    Wanted {
-        metric: "messages_per_s",
-        title: "Messages by module",
-        axis: "published in a second",
-        unit: Unit::PerSecond,
-    },
-    Wanted {
-        metric: "drops_per_s",
-        title: "Drops by module",
-        axis: "messages and lines lost in a second",
-        unit: Unit::PerSecond,
-    },
-    Wanted {
-        metric: "tick_p99_us",
-        title: "Tick response by module",
-        axis: "from due to over, p99",
-        unit: Unit::Microseconds,
-    },
-    Wanted {
-        metric: "tick_misses_per_s",
-        title: "Missed deadlines by module",
-        axis: "in a second",
-        unit: Unit::PerSecond,
-    },
+    Wanted(
+        "gas",
+        "gas_per_s",
+        "Gas by module",
+        "in a second, of metered modules",
+        PerSecond,
+        Modules,
+    ),
+    Wanted(
+        "host-calls",
+        "host_calls_per_s",
+        "Host calls by module",
+        "in a second",
+        PerSecond,
+        Modules,
+    ),
+    Wanted(
+        "messages",
+        "messages_per_s",
+        "Messages by module",
+        "published in a second",
+        PerSecond,
+        Modules,
+    ),
+    Wanted(
+        "drops",
+        "drops_per_s",
+        "Drops by module",
+        "messages and lines lost in a second",
+        PerSecond,
+        Modules,
+    ),
+    Wanted(
+        "ticks",
+        "tick_p99_us",
+        "Tick response by module",
+        "from due to over, p99",
+        Microseconds,
+        Modules,
+    ),
+    Wanted(
+        "misses",
+        "tick_misses_per_s",
+        "Missed deadlines by module",
+        "in a second",
+        PerSecond,
+        Modules,
+    ),
 ];
 
 #[component]
@@ -107,7 +108,8 @@ pub fn HistoryCharts(
     let window = RwSignal::new(None::<(u64, u64)>);
     let error = RwSignal::new(None::<ApiError>);
     let is_asking = StoredValue::new(false);
-    let names: Vec<&str> = wanted.iter().map(|chart| chart.metric).collect();
+    let mut names: Vec<&str> = wanted.iter().map(|chart| chart.1).collect();
+    names.dedup();
     let names = StoredValue::new(names.join(","));
     let device = StoredValue::new(device);
     let ask = move || {
@@ -140,15 +142,12 @@ pub fn HistoryCharts(
             ask();
         }
     });
-    let chart = move |one: &'static Wanted| {
+    let chart = move |Wanted(id, metric, title, axis, unit, whose): &'static Wanted| {
         let lines = Memo::new(move |_| {
-            range
-                .with(|range| range.as_ref().map(|r| series::of_range(r, one.metric)))
-                .unwrap_or_default()
+            let of = |range: &HistoryRange| series::of_range(range, metric, *whose);
+            range.with(|range| range.as_ref().map(of)).unwrap_or_default()
         });
-        view! {
-            <Chart id=one.metric title=one.title axis=one.axis unit=one.unit series=lines window/>
-        }
+        view! { <Chart id=*id title=*title axis=*axis unit=*unit series=lines window/> }
     };
     view! {
         <section aria-label="History">
