@@ -10,11 +10,17 @@ const DEVICE: &str = "demo-x86-64";
 
 /// What a connection leaves behind in buffers has been used by then.
 const SETTLES_WITHIN: Duration = Duration::from_secs(15);
+/// Three reports.
+pub const WATCHED_FOR: Duration = Duration::from_secs(15);
 
 pub struct Measured {
     pub modules: usize,
     pub agent_bytes: u64,
     pub agent_anonymous_bytes: u64,
+    /// Resident pages of its program; the rest are those of libraries.
+    pub program_bytes: u64,
+    /// Of these, in the blocks that it used in [`WATCHED_FOR`] while idle.
+    pub program_used_bytes: Option<u64>,
     pub workers_bytes: u64,
 }
 
@@ -54,7 +60,48 @@ async fn measure_now(fleet: &mut Fleet, modules: usize) -> anyhow::Result<Measur
     let each = workers.iter().map(|worker| resident_bytes(*worker));
     let workers_bytes = each.sum::<anyhow::Result<u64>>()?;
     let (agent_bytes, agent_anonymous_bytes) = (resident_bytes(agent)?, anonymous_bytes(agent)?);
-    Ok(Measured { modules, agent_bytes, agent_anonymous_bytes, workers_bytes })
+    // What was relocated is no longer the file's.
+    let relocated_bytes = of_program(agent, "Anonymous:")?;
+    let program_bytes = of_program(agent, "Rss:")?.saturating_sub(relocated_bytes);
+    let program_used_bytes = match modules {
+        0 => {
+            // Forgets which pages were used (proc(5)).
+            std::fs::write(format!("/proc/{agent}/clear_refs"), "1").context("clear_refs")?;
+            tokio::time::sleep(WATCHED_FOR).await;
+            Some(of_program(agent, "Referenced:")?)
+        }
+        _ => None,
+    };
+    Ok(Measured {
+        modules,
+        agent_bytes,
+        agent_anonymous_bytes,
+        program_bytes,
+        program_used_bytes,
+        workers_bytes,
+    })
+}
+
+/// The sum of a figure over the parts of a process's memory that are its program.
+fn of_program(pid: u32, figure: &str) -> anyhow::Result<u64> {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe"))?;
+    let program = program.to_str().context("the program's path")?;
+    let path = format!("/proc/{pid}/smaps");
+    let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    let (mut is_program, mut kib) = (false, 0);
+    for line in text.lines() {
+        match line.split_once(char::is_whitespace) {
+            Some((name, value)) if name.ends_with(':') => {
+                if is_program && name == figure {
+                    let value = value.trim().trim_end_matches(" kB");
+                    kib += value.parse::<u64>().with_context(|| line.to_owned())?;
+                }
+            }
+            // Addresses, rights, and at the end the file.
+            _ => is_program = line.ends_with(program),
+        }
+    }
+    Ok(kib * 1_024)
 }
 
 fn children_of(process: u32) -> anyhow::Result<Vec<u32>> {

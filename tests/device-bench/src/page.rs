@@ -77,13 +77,31 @@ pub fn write(
     )?;
     writeln!(
         page,
-        "*Anonymous* is what belongs to no file: heap and stacks. The rest are pages of the program and its libraries that were touched, which the system can drop and read again.\n"
+        "*Anonymous* is what belongs to no file: heap, stacks, and data that was relocated. The rest are pages of files, which the system can drop and read again: of the *program*, and of the system's *libraries*, which all programs of a device share and each counts as its own. The kernel maps 64 KiB around a page that is touched, so more of the program is resident than was used.\n"
     )?;
-    writeln!(page, "| modules | agent | of that anonymous | all workers |\n|---|---|---|---|")?;
+    writeln!(
+        page,
+        "| modules | agent | of that anonymous | program | libraries | all workers |\n|---|---|---|---|---|---|"
+    )?;
     for row in agent {
-        let bytes = [row.agent_bytes, row.agent_anonymous_bytes, row.workers_bytes];
-        let [agent, anonymous, workers] = bytes.map(|bytes| megabytes(bytes as f64));
-        writeln!(page, "| {} | {agent} | {anonymous} | {workers} |", row.modules)?;
+        let (all, anonymous) = (row.agent_bytes, row.agent_anonymous_bytes);
+        let libraries = all.saturating_sub(anonymous).saturating_sub(row.program_bytes);
+        let bytes = [all, anonymous, row.program_bytes, libraries, row.workers_bytes];
+        let [agent, anonymous, program, libraries, workers] =
+            bytes.map(|bytes| megabytes(bytes as f64));
+        let modules = row.modules;
+        writeln!(
+            page,
+            "| {modules} | {agent} | {anonymous} | {program} | {libraries} | {workers} |"
+        )?;
+    }
+    if let Some(used) = agent.iter().find_map(|row| row.program_used_bytes) {
+        writeln!(
+            page,
+            "\nOf its program the idle agent used {} in {} s, blocks around what it touched included (`/proc/PID/clear_refs`).",
+            megabytes(used as f64),
+            agent::WATCHED_FOR.as_secs()
+        )?;
     }
     writeln!(page, "\n## On disk\n\n| target | farrier-agent | farrier-runtime |\n|---|---|---|")?;
     for size in sizes {
