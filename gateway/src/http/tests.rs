@@ -210,6 +210,18 @@ async fn uploads_answer_with_their_kind() {
 }
 
 #[tokio::test]
+async fn a_series_that_does_not_exist_is_refused_with_those_that_do() {
+    let client = Client::new();
+    for of in ["fleet", "devices/pi"] {
+        let path = format!("/api/v1/{of}/history?series=cpu_percent,height");
+        let request = client.request(Method::GET, &path).body(Body::empty()).unwrap();
+        let refused = problem(client.send(request).await).await;
+        assert_eq!(refused.code, ProblemCode::BadRequest);
+        assert!(refused.detail.contains("gas_per_s"), "{}", refused.detail);
+    }
+}
+
+#[tokio::test]
 async fn a_linked_upload_says_how_long_its_parts_are() {
     let client = Client::new();
     let send = async |body: Vec<u8>| {
