@@ -85,8 +85,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         .with_metrics_token(config.metrics_token()?.as_deref());
     let serving = tokio::spawn(serve(listener, http_state, ending));
 
-    greet(&app, &data_dir)?;
+    let for_people = greet(&app, &data_dir)?;
     print_ready(http_addr, &broker_url)?;
+    print_to_people(&for_people);
     tokio::select! {
         _ = terminate.recv() => tracing::info!("ending: SIGTERM"),
         _ = interrupt.recv() => tracing::info!("ending: SIGINT"),
@@ -342,19 +343,27 @@ async fn serve(listener: TcpListener, state: HttpState, mut ending: watch::Recei
     let ended = async move {
         let _ = ending.wait_for(|ending| *ending).await;
     };
-    let served = axum::serve(listener, router(state)).with_graceful_shutdown(ended).await;
+    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(ended).await;
     if let Err(error) = served {
         tracing::error!(%error, "HTTP ended");
     }
 }
 
-/// The first start makes the administrator's token; each start logs a login link.
-fn greet(app: &App, data_dir: &DataDir) -> anyhow::Result<()> {
+/// What is said at the start, some of it to people alone.
+fn greet(app: &App, data_dir: &DataDir) -> anyhow::Result<Vec<String>> {
+    let mut for_people = Vec::new();
     if let Some(token) = app.make_first_admin_token()? {
         let path = data_dir.admin_token();
         write_private(&path, format!("{}\n", token.0).as_bytes())
             .with_context(|| format!("write {}", path.display()))?;
         tracing::info!(path = %path.display(), "made the administrator's token");
+        if let Some(set_up) = app.make_set_up_token()? {
+            for_people.push(format!(
+                "set-up token for the first user, good once and for a day: {}",
+                set_up.0
+            ));
+        }
     }
     let trust = app.session().trust;
     if trust.waits_for_root() {
@@ -366,8 +375,19 @@ fn greet(app: &App, data_dir: &DataDir) -> anyhow::Result<()> {
     if trust.is_one_root_key() {
         tracing::warn!(root.id = trust.root_id, "the root of trust is one key: for demonstrations");
     }
-    tracing::info!(url = app.new_login_link()?.url, "login link, good once and for ten minutes");
-    Ok(())
+    for_people
+        .push(format!("login link, good once and for ten minutes: {}", app.new_login_link()?.url));
+    Ok(for_people)
+}
+
+/// To stdout and not to the log, which is kept, sent on and read by many. Nobody has to
+/// listen: whoever started the gateway may have read the first line alone.
+fn print_to_people(lines: &[String]) {
+    let mut stdout = std::io::stdout().lock();
+    for line in lines {
+        let _ = writeln!(stdout, "{line}");
+    }
+    let _ = stdout.flush();
 }
 
 fn print_ready(http: SocketAddr, mqtt: &str) -> anyhow::Result<()> {

@@ -278,3 +278,99 @@ fn each_line_that_a_request_logs_has_its_id_and_its_trace() {
     let own = lines[1]["span"]["trace.id"].as_str().unwrap();
     assert!(own.len() == 32 && own != trace_id, "{own}");
 }
+
+/// Every line that the program wrote to stdout until now, which has to hold this one.
+fn line_of(gateway: &mut Gateway, beginning: &str) -> String {
+    let mut stdout = BufReader::new(gateway.child.stdout.as_mut().unwrap());
+    for _ in 0..4 {
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        if let Some((_, rest)) =
+            line.split_once(": ").filter(|(said, _)| said.starts_with(beginning))
+        {
+            return rest.trim().to_owned();
+        }
+    }
+    panic!("it printed no {beginning}");
+}
+
+#[test]
+fn a_session_outlives_the_process_and_no_secret_is_in_the_log_of_a_whole_run() {
+    const PASSWORD: &str = "four words of mine";
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let start = || {
+        let log = std::fs::File::options().create(true).append(true).open(&log).unwrap();
+        let mut command = Gateway::command(dir.path());
+        command.env("RUST_LOG", "trace,h2=off,rustls=off").stderr(log);
+        let mut child = command.spawn().unwrap();
+        // Byte by byte: what follows the first line is read by `line_of`.
+        let mut line = Vec::new();
+        let stdout = child.stdout.as_mut().unwrap();
+        let mut byte = [0];
+        while line.last() != Some(&b'\n') {
+            stdout.read_exact(&mut byte).unwrap();
+            line.push(byte[0]);
+        }
+        Gateway { child, ready: serde_json::from_slice(&line).unwrap() }
+    };
+    let ask = |gateway: &Gateway, method: &str, path: &str, headers: &str, body: &str| {
+        let len = body.len();
+        gateway.ask(&format!(
+            "{method} {path} HTTP/1.1\r\n{headers}Content-Type: application/json\r\nContent-Length: {len}\r\nConnection: close\r\nHost: h\r\n\r\n{body}"
+        ))
+    };
+    let mut gateway = start();
+    let set_up = line_of(&mut gateway, "set-up token");
+    let body = format!(r#"{{"setup_token":"{set_up}","name":"anna","password":"{PASSWORD}"}}"#);
+    let answer = ask(&gateway, "POST", "/api/v1/login", "", &body);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let cookie = answer.split("farrier_session=").nth(1).unwrap()[..64].to_owned();
+    let by_cookie = format!("Cookie: farrier_session={cookie}\r\n");
+    let wrong = r#"{"name":"anna","password":"wrong words of mine"}"#;
+    assert!(ask(&gateway, "POST", "/api/v1/login", "", wrong).starts_with("HTTP/1.1 401"));
+    // A password where the name belongs, as people do.
+    let swapped = r#"{"name":"swapped words of mine","password":"anna"}"#;
+    assert!(ask(&gateway, "POST", "/api/v1/login", "", swapped).starts_with("HTTP/1.1 401"));
+    let answer = ask(&gateway, "POST", "/api/v1/tokens", &by_cookie, r#"{"label":"ci"}"#);
+    let token = answer.split("farrier-token.").nth(1).unwrap()[..64].to_owned();
+    let answer = ask(&gateway, "POST", "/api/v1/claim-tokens", &by_cookie, "{}");
+    let claim = answer.split("\"token\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert_eq!(gateway.end(Signal::KILL), None);
+
+    let mut gateway = start();
+    let link = line_of(&mut gateway, "login link");
+    let answer = ask(&gateway, "GET", "/api/v1/me", &by_cookie, "");
+    assert!(answer.contains(r#""user":"anna","role":"admin""#), "{answer}");
+    let by_token = format!("Authorization: Bearer farrier-token.{token}\r\n");
+    assert!(ask(&gateway, "GET", "/api/v1/me", &by_token, "").starts_with("HTTP/1.1 200"));
+    let link_token = link.split("token=").nth(1).unwrap().to_owned();
+    let opened = ask(&gateway, "GET", &format!("/login?token={link_token}"), "", "");
+    assert!(opened.starts_with("HTTP/1.1 303"), "{opened}");
+    let second = opened.split("farrier_session=").nth(1).unwrap()[..64].to_owned();
+    let changed = r#"{"password":"five words of mine now","present":"four words of mine"}"#;
+    let answer = ask(&gateway, "PUT", "/api/v1/users/anna/password", &by_cookie, changed);
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+    assert_eq!(gateway.end(Signal::TERM), Some(0));
+
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.contains("/api/v1/login") && log.contains("a login was refused"), "it logs: {log}");
+    let admin = std::fs::read_to_string(dir.path().join("data/admin.token")).unwrap();
+    let secrets = [
+        set_up.as_str(),
+        &cookie,
+        &second,
+        &token,
+        &claim,
+        &link_token,
+        admin.trim(),
+        PASSWORD,
+        "wrong words of mine",
+        "swapped words",
+        "five words of mine",
+        "$argon2",
+    ];
+    for secret in secrets {
+        assert!(secret.len() > 6 && !log.contains(secret), "a secret is in the log: {secret}");
+    }
+}

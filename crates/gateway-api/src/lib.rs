@@ -14,7 +14,16 @@
 //! | `GET /api/v1/session` | [`Session`] |
 //! | `POST /api/v1/login-links` | [`LoginLink`], good once and for ten minutes |
 //! | `GET /login?token=…` (no login) | sets the session cookie, redirects to `/` |
+//! | `POST /api/v1/login` with [`NewLogin`] (no login) | [`Login`], and the session cookie unless it asked for a token |
 //! | `POST /api/v1/logout` | 204 |
+//! | `GET /api/v1/me` | [`Me`] |
+//! | `GET /api/v1/users`, `POST /api/v1/users` with [`NewUser`] | [`List`] of [`User`], 201 [`User`] |
+//! | `DELETE /api/v1/users/{name}` | 204; tokens and sessions end with it |
+//! | `PUT /api/v1/users/{name}/role` with [`NewRole`] | [`User`] |
+//! | `PUT /api/v1/users/{name}/password` with [`NewPassword`] | 204; the user's other sessions end |
+//! | `GET /api/v1/tokens`, `POST /api/v1/tokens` with [`NewToken`] | [`List`] of [`Token`], 201 [`IssuedToken`] |
+//! | `DELETE /api/v1/tokens/{id}` | 204 |
+//! | `GET /api/v1/sessions`, `DELETE /api/v1/sessions/{id}` | [`List`] of [`LoginSession`], 204 |
 //! | `POST /api/v1/claim-tokens` with [`NewClaimToken`] | 201 [`ClaimToken`] |
 //! | `POST /api/v1/enroll` (no login) | see `device-protocol` |
 //! | `POST /api/v1/renew` (no login) | see `device-protocol` |
@@ -70,6 +79,7 @@
 //! A refusal is a [`Problem`] with content type `application/problem+json`.
 //! Login is a bearer token in `Authorization`, or the session cookie.
 
+mod access;
 mod application;
 mod audit;
 mod deployment;
@@ -87,6 +97,10 @@ mod session;
 mod trace;
 mod trust;
 
+pub use access::{
+    IssuedToken, Login, LoginSession, Me, NewLogin, NewPassword, NewRole, NewToken, NewUser, Role,
+    Secret, Token, User,
+};
 pub use application::{
     Application, ApplicationModule, ApplicationPlan, AppliedApplication, FileProblem, ModulePlan,
     NewApplication, PlanAction, PlanBuild, PlanDifference,

@@ -18,6 +18,9 @@ pub enum AppError {
     /// Nothing is wrong with the request, but it has to wait.
     #[error("{detail}")]
     QueueFull { detail: String, retry_after_s: u64 },
+    /// It was asked too often.
+    #[error("{detail}")]
+    RateLimited { detail: String, retry_after_s: u64 },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("bug: {0}")]

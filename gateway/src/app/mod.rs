@@ -60,7 +60,7 @@ mod trust;
 mod views;
 mod wasi;
 
-pub use access::AdminToken;
+pub use access::{Caller, LoggedIn, SESSION_MS_MAX, Visitor};
 pub use applications::Applied;
 pub use blocks::{BlockRequest, DeliveryFigures, SiteLimits};
 pub use builds::{CheckInput, CompileInput};
@@ -176,6 +176,9 @@ pub struct App {
     renewals: governor::DefaultDirectRateLimiter,
     pending: Mutex<pending::Pending>,
     login_links: Mutex<access::LoginLinks>,
+    login_limits: access::LoginLimits,
+    /// Locked after `state` where both are needed.
+    last_uses: Mutex<access::LastUses>,
     block_desk: Mutex<blocks::BlockDesk>,
     heartbeats: Mutex<heartbeats::Heartbeats>,
     sent_messages: Mutex<messages::SentMessages>,
@@ -245,6 +248,8 @@ impl App {
             renewals: membership::renewal_limiter(),
             pending: Mutex::default(),
             login_links: Mutex::default(),
+            login_limits: access::LoginLimits::default(),
+            last_uses: Mutex::default(),
             heartbeats: Mutex::default(),
             sent_messages: Mutex::default(),
             history_until: Mutex::new(history::minute_of(now_ms)),
@@ -313,6 +318,11 @@ impl App {
     /// What the views of this moment need beside the state.
     fn viewpoint(&self) -> views::Viewpoint {
         views::Viewpoint { now_ms: self.now_ms(), workers: self.rooms.compiling.workers }
+    }
+
+    /// Whether browsers reach the gateway by https, as its address says.
+    pub fn is_behind_tls(&self) -> bool {
+        self.addresses.get().is_some_and(|addresses| addresses.http_url.starts_with("https://"))
     }
 
     fn addresses(&self) -> Result<&Addresses, AppError> {

@@ -6,7 +6,7 @@ use super::AppError;
 use crate::store::record::{
     AccessRecord, ApplicationRecord, ArtifactRecord, ClaimRecord, CompileRecord, CounterRecord,
     DeploymentRecord, DeviceRecord, KeyHash, ManifestEntry, ManifestRecord, ModuleRecord,
-    ProvenanceRecord, ReleaseRecord, RootRecord, UnsignedRecord,
+    ProvenanceRecord, ReleaseRecord, RootRecord, SessionRecord, UnsignedRecord, UserRecord,
 };
 use crate::store::{Change, Records};
 use module_package::{
@@ -43,6 +43,9 @@ pub struct Model {
     pub unsigned: HashMap<KeyHash, UnsignedRecord>,
     pub provenances: HashMap<ArtifactId, ProvenanceRecord>,
     pub applications: BTreeMap<String, ApplicationRecord>,
+    pub users: BTreeMap<String, UserRecord>,
+    /// By the hash of their cookie.
+    pub sessions: HashMap<BlobId, SessionRecord>,
 }
 
 impl Model {
@@ -59,7 +62,9 @@ impl Model {
             .chain(records.compiles.into_iter().map(Change::Compile))
             .chain(records.unsigned.into_iter().map(Change::Unsigned))
             .chain(records.provenances.into_iter().map(Change::Provenance))
-            .chain(records.applications.into_iter().map(Change::Application));
+            .chain(records.applications.into_iter().map(Change::Application))
+            .chain(records.users.into_iter().map(Change::User))
+            .chain(records.sessions.into_iter().map(Change::Session));
         changes.for_each(|change| model.apply(change));
         // Each is a step from the one before, whatever order they were kept in.
         let mut roots = records.roots;
@@ -104,6 +109,11 @@ impl Model {
                 drop(self.applications.insert(record.name.clone(), record));
             }
             Change::DeleteApplication(name) => drop(self.applications.remove(&name)),
+            Change::DeleteAccess(hash) => drop(self.access.remove(&hash)),
+            Change::User(record) => drop(self.users.insert(record.name.clone(), record)),
+            Change::DeleteUser(name) => drop(self.users.remove(&name)),
+            Change::Session(record) => drop(self.sessions.insert(record.cookie_hash, record)),
+            Change::DeleteSession(hash) => drop(self.sessions.remove(&hash)),
         }
     }
 

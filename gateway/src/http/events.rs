@@ -6,9 +6,9 @@
 
 use super::HttpState;
 use super::extract::Query;
-use crate::app::{App, NumberedEvent};
+use crate::app::{App, Caller, NumberedEvent};
 use crate::metrics::Present;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::sse::{Event as SseEvent, KeepAlive, Sse};
 use futures_util::Stream;
@@ -18,10 +18,15 @@ use serde::Deserialize;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// So often it is asked whether the token or session of a stream is still good: while
+/// events come, and while none do.
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
+const ASKED_AGAIN_IDLE: Duration = Duration::from_secs(15);
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +58,7 @@ impl Wanted {
 /// Everything from now on, or from behind the `Last-Event-ID`.
 pub async fn stream(
     State(state): State<HttpState>,
+    Extension(caller): Extension<Caller>,
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<SseEvent, Infallible>>> {
@@ -66,9 +72,17 @@ pub async fn stream(
     };
     let HttpState { app, ending, .. } = state;
     let open = app.metrics().open_stream();
-    let wanted = Wanted::of(query);
-    let ready = VecDeque::new();
-    let watcher = Watcher { _open: open, app, newest, ending, wanted, position, ready };
+    let watcher = Watcher {
+        _open: open,
+        app,
+        caller,
+        asked: None,
+        newest,
+        ending,
+        wanted: Wanted::of(query),
+        position,
+        ready: VecDeque::new(),
+    };
     let events = unfold(watcher, |mut watcher| async move {
         let event = watcher.next().await?;
         Some((Ok(event), watcher))
@@ -80,6 +94,9 @@ struct Watcher {
     /// Counts this stream.
     _open: Present,
     app: Arc<App>,
+    caller: Caller,
+    /// When it was last asked whether the caller may still listen.
+    asked: Option<Instant>,
     newest: watch::Receiver<u64>,
     ending: watch::Receiver<bool>,
     wanted: Wanted,
@@ -89,9 +106,13 @@ struct Watcher {
 }
 
 impl Watcher {
-    /// `None` when the gateway ends; the browser then connects again.
+    /// `None` when the gateway ends, and the browser then connects again; or when the
+    /// caller's right has ended, and it is then told to log in.
     async fn next(&mut self) -> Option<SseEvent> {
         loop {
+            if !self.may_listen().await {
+                return None;
+            }
             while let Some(NumberedEvent { number, event }) = self.ready.pop_front() {
                 self.position = number;
                 if self.wanted.has(&event) {
@@ -118,8 +139,18 @@ impl Watcher {
                     let _ = ended;
                     return None;
                 }
+                () = tokio::time::sleep(ASKED_AGAIN_IDLE) => {}
             }
         }
+    }
+
+    async fn may_listen(&mut self) -> bool {
+        if self.asked.is_some_and(|asked| asked.elapsed() < ASKED_AGAIN) {
+            return true;
+        }
+        self.asked = Some(Instant::now());
+        let (app, caller) = (self.app.clone(), self.caller.clone());
+        tokio::task::spawn_blocking(move || app.is_still_good(&caller)).await.unwrap_or(false)
     }
 }
 

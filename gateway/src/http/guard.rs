@@ -1,84 +1,78 @@
-//! Login, and protection against changes that another site's page causes.
+//! Login, roles, and protection against changes that another site's page causes.
 //!
 //! A bearer token is never sent by a browser on its own, a cookie is. So a request
 //! that is let in by the cookie and changes something must say that it comes from
 //! our own pages; the cookie's SameSite=Strict is the first line, this the second.
 
-use super::HttpState;
 use super::problem::ApiError;
-use axum::extract::{Request, State};
+use super::{HttpState, cookies, rights};
+use crate::app::Caller;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use gateway_api::ProblemCode;
-use tower_sessions::Session;
-
-/// The session's only content.
-pub const LOGGED_IN: &str = "logged_in";
 
 tokio::task_local! {
     /// Who asks, for the audit log.
     pub static ACTOR: String;
 }
 
+/// Hands the [`Caller`] on as an extension of the request.
 pub async fn require_login(
     State(state): State<HttpState>,
-    session: Session,
-    request: Request,
+    route: MatchedPath,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let actor = match actor_of(&state, &session, request.headers()).await? {
-        Actor::Token(label) => format!("token {label}"),
-        Actor::Browser => {
-            let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-            if !is_safe && is_cross_site(request.headers()) {
-                return Err(ApiError::new(
-                    ProblemCode::Forbidden,
-                    "The request comes from another site's page. Use the gateway's own pages, or a bearer token.",
-                ));
-            }
-            "browser".to_owned()
-        }
-        Actor::Nobody(why) => return Err(ApiError::new(ProblemCode::LoginRequired, why)),
-    };
+    let caller = caller_of(&state, request.headers()).await?;
+    let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if caller.is_by_session() && !is_safe {
+        refuse_other_sites(request.headers())?;
+    }
+    let least = rights::least_role(request.method(), route.as_str());
+    if caller.role < least {
+        return Err(ApiError::new(
+            ProblemCode::Forbidden,
+            format!(
+                "This needs the role {least}, and you have {}. An admin can give it: \
+                 farrier user set-role.",
+                caller.role
+            ),
+        ));
+    }
+    let actor = caller.actor();
+    request.extensions_mut().insert(caller);
     Ok(ACTOR.scope(actor, next.run(request)).await)
 }
 
-/// Whether somebody may read who is let in by token or session.
-pub async fn is_logged_in(
-    state: &HttpState,
-    session: &Session,
-    headers: &HeaderMap,
-) -> Result<bool, ApiError> {
-    Ok(!matches!(actor_of(state, session, headers).await?, Actor::Nobody(_)))
-}
-
-/// Who asks, by token or else by session.
-enum Actor {
-    /// With the token's label.
-    Token(String),
-    Browser,
-    /// Nobody who is let in, and what to do.
-    Nobody(&'static str),
-}
-
-async fn actor_of(
-    state: &HttpState,
-    session: &Session,
-    headers: &HeaderMap,
-) -> Result<Actor, ApiError> {
+/// Who asks, by token or session.
+pub async fn caller_of(state: &HttpState, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let refused = |detail: &str| ApiError::new(ProblemCode::LoginRequired, detail);
     if let Some(token) = bearer_token(headers) {
         let token = token.to_owned();
-        return Ok(match state.run(move |app| Ok(app.token_label(&token))).await? {
-            Some(label) => Actor::Token(label),
-            None => Actor::Nobody("The bearer token is not known here."),
+        let known = state.run(move |app| Ok(app.caller_by_token(&token))).await?;
+        return known.ok_or_else(|| {
+            refused("The bearer token is not known here, has ended, or was revoked.")
         });
     }
-    Ok(match session.get::<bool>(LOGGED_IN).await.ok().flatten() {
-        Some(true) => Actor::Browser,
-        _ => Actor::Nobody("Send a bearer token, or open a login link in the browser."),
-    })
+    let Some(cookie) = cookies::session_of(headers) else {
+        return Err(refused("Send a bearer token, or log in with the browser."));
+    };
+    let known = state.run(move |app| Ok(app.caller_by_cookie(&cookie))).await?;
+    known.ok_or_else(|| refused("The session has ended. Log in again."))
+}
+
+/// For changes that a cookie lets in, and for logging in itself.
+pub fn refuse_other_sites(headers: &HeaderMap) -> Result<(), ApiError> {
+    if !is_cross_site(headers) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ProblemCode::Forbidden,
+        "The request comes from another site's page. Use the gateway's own pages, or a bearer token.",
+    ))
 }
 
 pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {

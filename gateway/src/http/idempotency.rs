@@ -35,7 +35,7 @@ const KEPT_BYTES_MAX: usize = 32 * 1024 * 1024;
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Their answers are shown once.
-const SECRET_ROUTES: [&str; 2] = ["/api/v1/claim-tokens", "/api/v1/login-links"];
+const SECRET_ROUTES: [&str; 3] = ["/api/v1/claim-tokens", "/api/v1/login-links", "/api/v1/tokens"];
 const UPLOAD_ROUTES: [&str; 2] = ["/api/v1/modules", "/api/v1/linked-modules"];
 
 type Owner = (String, String);

@@ -3,12 +3,13 @@
 //! One file a noun. A handler reads the request, calls one rule of `app` on a
 //! blocking thread, and gives its answer; it decides nothing. From outside in, a
 //! request passes: `request` (id, log line, problem documents), the catch for
-//! panics, headers, the session, `guard` (login, and no cross-site changes), `idempotency`
-//! (a POST that is sent twice) and `conditional` (ETag, If-Match).
+//! panics, headers, `guard` (login, the role by the table in `rights`, and no cross-site
+//! changes), `idempotency` (a POST that is sent twice) and `conditional` (ETag, If-Match).
 
 mod applications;
 mod audit;
 mod conditional;
+mod cookies;
 mod deployments;
 mod devices;
 mod enrol;
@@ -23,12 +24,14 @@ mod operations;
 mod paging;
 mod problem;
 mod request;
+mod rights;
 mod session;
 mod telemetry;
 #[cfg(test)]
 mod tests;
 mod trust;
 mod ui;
+mod users;
 
 use crate::app::{App, AppError};
 use crate::metrics::Metrics;
@@ -42,7 +45,7 @@ use axum::http::header::{
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, any, get, post, put};
+use axum::routing::{MethodRouter, any, delete, get, post, put};
 use gateway_api::ProblemCode;
 use idempotency::Idempotency;
 use module_package::BlobId;
@@ -51,8 +54,6 @@ use std::sync::Arc;
 use tokio::sync::{RwLock, Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
-use tower_sessions::cookie::SameSite;
-use tower_sessions::{Expiry, MemoryStore, SessionManagerLayer};
 
 /// Longest JSON or TOML body.
 const TEXT_BODY_BYTES_MAX: usize = 256 * 1024;
@@ -60,8 +61,8 @@ const TEXT_BODY_BYTES_MAX: usize = 256 * 1024;
 /// Modules held in memory at the same time while they are uploaded and validated.
 const UPLOADS_AT_ONCE: usize = 4;
 
-const SESSION_COOKIE: &str = "farrier_session";
-const SESSION_IDLE_HOURS: i64 = 12;
+/// Each takes some 19 MiB and a CPU.
+const PASSWORDS_AT_ONCE: usize = 2;
 
 /// The pages have no inline script and no inline style, and open nothing from elsewhere.
 const CSP: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; object-src 'none'; \
@@ -71,6 +72,7 @@ const CSP: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; obj
 pub struct HttpState {
     app: Arc<App>,
     uploads: Arc<Semaphore>,
+    passwords: Arc<Semaphore>,
     /// The hash of what opens `/metrics`.
     metrics_token: Option<BlobId>,
     idempotency: Arc<Idempotency>,
@@ -85,6 +87,7 @@ impl HttpState {
         Self {
             app,
             uploads: Arc::new(Semaphore::new(UPLOADS_AT_ONCE)),
+            passwords: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
             metrics_token: None,
             idempotency: Arc::default(),
             changes: Arc::default(),
@@ -118,6 +121,16 @@ impl HttpState {
             Err(error) => Err(ApiError::internal(format!("a rule panicked: {error}"))),
         }
     }
+
+    /// The same for one that hashes passwords.
+    async fn run_hashing<T: Send + 'static>(
+        &self,
+        rule: impl FnOnce(&App) -> Result<T, AppError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        // It is never closed.
+        let _turn = self.passwords.acquire().await;
+        self.run(rule).await
+    }
 }
 
 type Route = (&'static str, MethodRouter<HttpState>);
@@ -127,7 +140,16 @@ fn routes_behind_login() -> Vec<Route> {
     vec![
         ("/session", get(session::show)),
         ("/login-links", post(session::new_link)),
-        ("/logout", post(session::logout)),
+        ("/logout", post(session::log_out)),
+        ("/me", get(session::me)),
+        ("/users", get(users::list).post(users::add)),
+        ("/users/{name}", delete(users::remove)),
+        ("/users/{name}/role", put(users::set_role)),
+        ("/users/{name}/password", put(users::set_password)),
+        ("/tokens", get(users::tokens).post(users::make_token)),
+        ("/tokens/{id}", delete(users::revoke_token)),
+        ("/sessions", get(users::sessions)),
+        ("/sessions/{id}", delete(users::end_session)),
         ("/claim-tokens", post(enrol::new_claim_token)),
         ("/enrolments", get(enrol::pending)),
         ("/enrolments/{fingerprint}/accept", post(enrol::accept)),
@@ -170,6 +192,7 @@ fn routes_behind_login() -> Vec<Route> {
 /// Below `/api/v1` and without a login: the right to them is in the request itself.
 fn open_routes() -> Vec<Route> {
     vec![
+        ("/login", post(session::log_in)),
         ("/enroll", post(enrol::enrol)),
         ("/renew", post(enrol::renew)),
         ("/openapi.json", get(openapi)),
@@ -183,7 +206,7 @@ fn root_routes() -> Vec<Route> {
         ("/readyz", get(operations::readyz)),
         ("/version", get(operations::version)),
         ("/metrics", get(operations::read_metrics)),
-        ("/login", get(session::login)),
+        ("/login", get(session::open_link)),
     ]
 }
 
@@ -207,15 +230,6 @@ pub fn router(state: HttpState) -> Router {
     let api = open
         .fold(Router::new(), |router, (path, handlers)| router.route(path, handlers))
         .merge(behind_login);
-    let sessions = SessionManagerLayer::new(MemoryStore::default())
-        .with_name(SESSION_COOKIE)
-        .with_http_only(true)
-        .with_same_site(SameSite::Strict)
-        // The gateway speaks plain HTTP; behind TLS the proxy adds the attribute.
-        .with_secure(false)
-        .with_expiry(Expiry::OnInactivity(tower_sessions::cookie::time::Duration::hours(
-            SESSION_IDLE_HOURS,
-        )));
     let all = root_routes()
         .into_iter()
         .fold(Router::new(), |router, (path, handlers)| router.route(path, handlers))
@@ -225,7 +239,6 @@ pub fn router(state: HttpState) -> Router {
         .route("/api/{*rest}", any(unknown_path))
         .fallback(ui::serve)
         .layer(DefaultBodyLimit::max(TEXT_BODY_BYTES_MAX))
-        .layer(sessions)
         .layer(set_header(CONTENT_SECURITY_POLICY, CSP))
         .layer(set_header(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(set_header(X_FRAME_OPTIONS, "DENY"))

@@ -10,7 +10,7 @@
 
 use super::HttpState;
 use super::extract::Json;
-use super::guard::{bearer_token, is_logged_in};
+use super::guard::{bearer_token, caller_of};
 use super::problem::ApiError;
 use crate::metrics;
 use axum::extract::State;
@@ -20,7 +20,6 @@ use axum::response::IntoResponse;
 use gateway_api::ProblemCode;
 use module_package::BlobId;
 use serde::Serialize;
-use tower_sessions::Session;
 
 pub async fn healthz() -> &'static str {
     "ok\n"
@@ -55,12 +54,11 @@ pub async fn version() -> Json<Version> {
 
 pub async fn read_metrics(
     State(state): State<HttpState>,
-    session: Session,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, ApiError> {
     let is_scraper = bearer_token(&headers)
         .is_some_and(|token| state.metrics_token == Some(BlobId::of(token.as_bytes())));
-    if !is_scraper && !is_logged_in(&state, &session, &headers).await? {
+    if !is_scraper && caller_of(&state, &headers).await.is_err() {
         return Err(ApiError::new(
             ProblemCode::LoginRequired,
             "Send the secret of metrics_token_file as a bearer token; docs/metrics.md says how.",

@@ -75,6 +75,10 @@ impl From<AppError> for ApiError {
                 let retry_after_s = Some(retry_after_s);
                 Self { retry_after_s, ..Self::new(ProblemCode::QueueFull, detail) }
             }
+            AppError::RateLimited { detail, retry_after_s } => {
+                let retry_after_s = Some(retry_after_s);
+                Self { retry_after_s, ..Self::new(ProblemCode::RateLimited, detail) }
+            }
             AppError::Store(error) if error.is_full() => {
                 tracing::error!(%error, "the disk is full");
                 let detail = "The gateway's disk is full, so nothing was changed. Make space there; \

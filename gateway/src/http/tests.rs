@@ -1,8 +1,10 @@
 //! The API as its users see it, without a port.
 
 mod contract;
+mod login;
 mod operations;
 mod paging;
+mod rights;
 mod safety;
 
 use super::{HttpState, in_outer_layers, router};
@@ -33,6 +35,14 @@ impl Client {
         let (ending, is_ending) = watch::channel(false);
         let router = router(HttpState::new(fleet.app.clone(), is_ending));
         Self { fleet, router, token, ending }
+    }
+
+    /// The gateway's process ends and starts again on the same data.
+    fn restart(self) -> Self {
+        let fleet = self.fleet.restart();
+        let (ending, is_ending) = watch::channel(false);
+        let router = router(HttpState::new(fleet.app.clone(), is_ending));
+        Self { fleet, router, token: self.token, ending }
     }
 
     async fn send(&self, request: Request<Body>) -> Response<Body> {

@@ -4,7 +4,7 @@ use super::StoreError;
 use super::record::{
     AccessRecord, ApplicationRecord, ArtifactRecord, ClaimRecord, CompileRecord, CounterRecord,
     DeploymentRecord, DeviceRecord, KeyHash, ManifestRecord, ModuleRecord, ProvenanceRecord,
-    ReleaseRecord, RootRecord, UnsignedRecord, to_cbor,
+    ReleaseRecord, RootRecord, SessionRecord, UnsignedRecord, UserRecord, to_cbor,
 };
 use minicbor::{Decode, Decoder, Encode, Encoder};
 use module_package::{BlobId, DeviceId, ModuleId};
@@ -37,6 +37,11 @@ pub enum Change {
     Provenance(ProvenanceRecord),
     Application(ApplicationRecord),
     DeleteApplication(String),
+    DeleteAccess(BlobId),
+    User(UserRecord),
+    DeleteUser(String),
+    Session(SessionRecord),
+    DeleteSession(BlobId),
 }
 
 /// The first part of a key. Names are only ever added.
@@ -56,10 +61,12 @@ pub enum Kind {
     Unsigned,
     Provenance,
     Application,
+    User,
+    Session,
 }
 
 impl Kind {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Module,
         Self::Device,
         Self::Deployment,
@@ -74,6 +81,8 @@ impl Kind {
         Self::Unsigned,
         Self::Provenance,
         Self::Application,
+        Self::User,
+        Self::Session,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -92,6 +101,8 @@ impl Kind {
             Self::Unsigned => "unsigned",
             Self::Provenance => "provenance",
             Self::Application => "application",
+            Self::User => "user",
+            Self::Session => "session",
         }
     }
 }
@@ -139,6 +150,11 @@ impl Change {
                 put(Kind::Application, record.name.as_bytes(), to_value(record))
             }
             Self::DeleteApplication(name) => delete(Kind::Application, name.as_bytes()),
+            Self::DeleteAccess(hash) => delete(Kind::Access, &hash.0),
+            Self::User(record) => put(Kind::User, record.name.as_bytes(), to_value(record)),
+            Self::DeleteUser(name) => delete(Kind::User, name.as_bytes()),
+            Self::Session(record) => put(Kind::Session, &record.cookie_hash.0, to_value(record)),
+            Self::DeleteSession(hash) => delete(Kind::Session, &hash.0),
         }
     }
 }
@@ -192,6 +208,8 @@ pub struct Records {
     pub unsigned: Vec<UnsignedRecord>,
     pub provenances: Vec<ProvenanceRecord>,
     pub applications: Vec<ApplicationRecord>,
+    pub users: Vec<UserRecord>,
+    pub sessions: Vec<SessionRecord>,
 }
 
 impl Records {
@@ -219,6 +237,8 @@ impl Records {
             Kind::Unsigned => self.unsigned.push(from_value(kind, value)?),
             Kind::Provenance => self.provenances.push(from_value(kind, value)?),
             Kind::Application => self.applications.push(from_value(kind, value)?),
+            Kind::User => self.users.push(from_value(kind, value)?),
+            Kind::Session => self.sessions.push(from_value(kind, value)?),
         }
         Ok(())
     }

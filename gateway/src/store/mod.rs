@@ -10,6 +10,7 @@
 //! `conformance`. In `local` the journal is the truth and sled an index of it; why
 //! stands in docs/decisions/the-journal-wins.md.
 
+mod access_record;
 pub mod backup;
 mod change;
 #[cfg(test)]

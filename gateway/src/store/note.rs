@@ -2,6 +2,7 @@
 //! is in words, and what was signed for it.
 
 use super::Change;
+use super::record::{AccessRecord, RoleRecord, SessionRecord, short_id};
 use audit_chain::{Action, Signature};
 use module_package::{ManifestId, RootId, signers_of};
 use std::cell::RefCell;
@@ -81,6 +82,31 @@ fn to_signatures(change: &Change) -> Vec<Signature> {
     }
 }
 
+fn describe_token(record: &AccessRecord) -> String {
+    if record.only_for.is_some() {
+        return format!("{} for the set-up", short_id(&record.token_hash));
+    }
+    let role = role_text(record.role.unwrap_or(RoleRecord::Admin));
+    let owner = record.user.as_ref().map(|user| format!(" of {user}")).unwrap_or_default();
+    format!("{} {:?}{owner} as {role}", short_id(&record.token_hash), record.label)
+}
+
+fn describe_session(record: &SessionRecord) -> String {
+    let id = short_id(&record.cookie_hash);
+    let owner = record.user.as_ref().map(|user| format!(" of {user}")).unwrap_or_default();
+    let from = record.address.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
+    format!("{id}{owner}{from}")
+}
+
+fn role_text(role: RoleRecord) -> &'static str {
+    match role {
+        RoleRecord::Viewer => "viewer",
+        RoleRecord::Operator => "operator",
+        RoleRecord::Developer => "developer",
+        RoleRecord::Admin => "admin",
+    }
+}
+
 fn to_action(change: &Change) -> Action {
     let (what, subject) = match change {
         Change::Module(r) => ("module kept", format!("{}@{} {}", r.name, r.version, r.module)),
@@ -106,7 +132,16 @@ fn to_action(change: &Change) -> Action {
         Change::Release(r) => ("release kept", format!("{} of artifact {}", r.release, r.artifact)),
         Change::DeleteRelease(build) => ("release forgotten", hex::encode(build)),
         Change::Manifest(r) => ("manifest made", format!("{} generation {}", r.device, r.seq)),
-        Change::Access(r) => ("token kept", r.label.clone()),
+        Change::Access(r) if r.last_used_at_ms.is_some() => ("token used", describe_token(r)),
+        Change::Access(r) => ("token kept", describe_token(r)),
+        Change::DeleteAccess(hash) => ("token revoked", short_id(hash)),
+        Change::User(r) => ("user kept", format!("{} as {}", r.name, role_text(r.role))),
+        Change::DeleteUser(name) => ("user removed", name.clone()),
+        Change::Session(r) if r.last_used_at_ms > r.begun_at_ms => {
+            ("session used", describe_session(r))
+        }
+        Change::Session(r) => ("session begun", describe_session(r)),
+        Change::DeleteSession(hash) => ("session ended", short_id(hash)),
         Change::Counter(r) => ("counter kept", format!("deployments {}", r.last_deployment)),
         Change::Compile(r) => {
             let ended = if r.refusal.is_some() { "refused" } else { "compiled" };

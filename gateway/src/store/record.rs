@@ -4,6 +4,10 @@
 //! map with integer keys that are only ever added. So an older record is read by
 //! a newer gateway, and a version that this build does not know is refused.
 
+pub use super::access_record::{
+    AccessRecord, RoleRecord, SessionRecord, TokenUse, UserRecord, short_id,
+};
+
 use device_protocol::Capabilities;
 use known_answer::Step;
 use minicbor::{Decode, Encode};
@@ -487,17 +491,6 @@ pub struct ManifestEntry {
     /// device may have to go back to one. `None` in records from before.
     #[n(3)]
     pub earlier: Option<Vec<ReleaseId>>,
-}
-
-/// A bearer token of the API, by its hash.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct AccessRecord {
-    #[n(0)]
-    pub token_hash: BlobId,
-    /// Who or what it is for.
-    #[n(1)]
-    pub label: String,
 }
 
 /// Numbers that must never be given twice.

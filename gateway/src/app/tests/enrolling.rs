@@ -126,11 +126,11 @@ fn a_login_link_is_good_once_and_for_ten_minutes() {
     let link = fleet.app.new_login_link().unwrap();
     assert!(link.url.starts_with("http://h/login?token="));
     let token = token_of(link.url);
-    assert!(fleet.app.use_login_link(&token));
-    assert!(!fleet.app.use_login_link(&token));
+    assert!(fleet.app.use_login_link(&token).is_some());
+    assert!(fleet.app.use_login_link(&token).is_none());
     let token = token_of(fleet.app.new_login_link().unwrap().url);
     fleet.pass_ms(600_001);
-    assert!(!fleet.app.use_login_link(&token));
+    assert!(fleet.app.use_login_link(&token).is_none());
 }
 
 #[test]
@@ -139,7 +139,10 @@ fn the_first_token_is_made_once_and_kept_as_its_hash() {
     let token = fleet.app.make_first_admin_token().unwrap().unwrap().0;
     assert!(fleet.app.make_first_admin_token().unwrap().is_none());
     let fleet = fleet.restart();
-    assert_eq!(fleet.app.token_label(&token).as_deref(), Some("admin"));
-    assert_eq!(fleet.app.token_label(&token[1..]), None);
+    assert_eq!(
+        fleet.app.caller_by_token(&token).map(|caller| caller.actor()).as_deref(),
+        Some("token admin")
+    );
+    assert_eq!(fleet.app.caller_by_token(&token[1..]), None);
     assert!(!format!("{:?}", fleet.store().load().unwrap().access).contains(&token));
 }

@@ -76,7 +76,7 @@ fn open(folder: &Path, disk: Arc<ReplayDisk>, may_create: bool) -> anyhow::Resul
 fn change(pair: u8, content: u64) -> Vec<Change> {
     let record = |number: u8| {
         let token_hash = BlobId::of(&[pair, number]);
-        Change::Access(AccessRecord { token_hash, label: content.to_string() })
+        Change::Access(AccessRecord::of_administrator(token_hash, content.to_string()))
     };
     vec![record(0), record(1)]
 }

@@ -9,10 +9,11 @@ use ed25519_dalek::SigningKey;
 use gateway_api::{
     AcceptedEnrolment, AcceptedRelease, AppStatus, Application, ApplicationPlan,
     AppliedApplication, AuditPage, ClaimToken, CompileRecord, Deployment, DeploymentPlan, Device,
-    DeviceHistory, HistoryRange, LinkPart, LinkedUpload, List, LogLine, LoginLink, Module,
-    ModuleEligibility, NewApplication, NewClaimToken, NewDeployment, NewGatewayKey, NewMessage,
-    Overview, Page, PendingEnrolments, Published, SentMessage, Session, Trust, TrustKey,
-    WaitingRelease,
+    DeviceHistory, HistoryRange, IssuedToken, LinkPart, LinkedUpload, List, LogLine, Login,
+    LoginLink, LoginSession, Me, Module, ModuleEligibility, NewApplication, NewClaimToken,
+    NewDeployment, NewGatewayKey, NewLogin, NewMessage, NewPassword, NewRole, NewToken, NewUser,
+    Overview, Page, PendingEnrolments, Published, SentMessage, Session, Token, Trust, TrustKey,
+    User, WaitingRelease,
 };
 use module_package::Signer;
 use serde_json::json;
@@ -92,6 +93,55 @@ fn beside() -> Vec<Operation> {
 fn access() -> Vec<Operation> {
     vec![
         v1("GET", "/session", "session", "Who is logged in, to what").gives::<Session>(200),
+        v1("GET", "/me", "me", "Who asks, with what, and what it may do").gives::<Me>(200),
+        v1("GET", "/users", "users", "Users, by name").gives::<List<User>>(200),
+        v1("POST", "/users", "createUser", "One more user: docs/users.md")
+            .json::<NewUser>(
+                json!({ "name": "anna", "role": "operator", "password": "four words of mine" }),
+            )
+            .gives::<User>(201),
+        v1("PUT", "/users/{name}/role", "setRole", "Gives a user another role")
+            .json::<NewRole>(json!({ "role": "developer" }))
+            .at("anna")
+            .gives::<User>(200),
+        v1(
+            "PUT",
+            "/users/{name}/password",
+            "setPassword",
+            "Changes a password, and ends the user's other sessions",
+        )
+        .json::<NewPassword>(json!({ "password": "five words of mine now" }))
+        .at("anna")
+        .gives_nothing(204),
+        v1("POST", "/login", "login", "Logs in, by a cookie or with a new token")
+            .open()
+            .json::<NewLogin>(json!({
+                "name": "anna",
+                "password": "five words of mine now",
+                "as_token": { "label": "laptop", "valid_s": 86400 },
+            }))
+            .gives::<Login>(200),
+        v1("GET", "/tokens", "tokens", "One's own tokens; an admin sees all")
+            .gives::<List<Token>>(200),
+        v1("POST", "/tokens", "createToken", "A token of one's own, or as an admin of another's")
+            .json::<NewToken>(json!({ "label": "ci", "role": "viewer", "valid_s": 86400 }))
+            .gives::<IssuedToken>(201),
+        v1("DELETE", "/tokens/{id}", "revokeToken", "Ends a token, and what was begun with it")
+            .not_sent()
+            .gives_nothing(204),
+        v1(
+            "GET",
+            "/sessions",
+            "sessions",
+            "Browsers that one is logged in with; an admin sees all",
+        )
+        .gives::<List<LoginSession>>(200),
+        v1("DELETE", "/sessions/{id}", "endSession", "Logs that browser out")
+            .not_sent()
+            .gives_nothing(204),
+        v1("DELETE", "/users/{name}", "removeUser", "Ends a user's tokens and sessions too")
+            .at("anna")
+            .gives_nothing(204),
         v1("POST", "/login-links", "createLoginLink", "A link that logs a browser in, once")
             .gives::<LoginLink>(200),
         v1("POST", "/claim-tokens", "createClaimToken", "A token that lets one device in")
