@@ -2,8 +2,8 @@
 
 use crate::commands::{
     app, audit, compile, completion, context, dashboard, deploy, deployment, device, doctor,
-    inspect, key, logs, man, module, new, provenance, ps, published, release, rollback, root, run,
-    send, test, trust, undeploy, version,
+    inspect, key, login, logs, man, module, new, provenance, ps, published, release, rollback,
+    root, run, send, session, test, token, trust, undeploy, user, version,
 };
 use crate::complete;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -18,7 +18,8 @@ Gateway:
   FARRIER_CONTEXT, else the one of `farrier context use`, else http://127.0.0.1:8080.
 
 Login:
-  The token is read from --token-file FILE, else from the variable FARRIER_TOKEN, else
+  `farrier login NAME` keeps a token for the gateway's context. Otherwise
+  the token is read from --token-file FILE, else from the variable FARRIER_TOKEN, else
   from the file that FARRIER_TOKEN_FILE names, else from the context's token file. A
   context's token goes to the context's gateway only.
 
@@ -53,7 +54,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
     /// The gateway's address [env: FARRIER_GATEWAY] [default: the context's]
@@ -202,6 +203,21 @@ pub enum Command {
     Key(key::Command),
     /// Show where an artifact came from
     Provenance(provenance::ProvenanceArgs),
+    /// Get a token for this machine by name and password
+    Login(login::LoginArgs),
+    /// End what `login` has begun
+    Logout(login::LogoutArgs),
+    /// Show who you are to the gateway, and what you may do
+    Whoami(login::WhoamiArgs),
+    /// Users, and what each of them may do
+    #[command(subcommand)]
+    User(user::Command),
+    /// Tokens, for programs
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Browsers that are logged in
+    #[command(subcommand)]
+    Session(session::Command),
     /// Print a link that opens the dashboard logged in
     Dashboard(dashboard::DashboardArgs),
     /// Name gateways, and choose the one to talk to

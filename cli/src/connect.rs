@@ -6,7 +6,7 @@ use crate::contexts::{self, Place};
 use crate::failure::{Exit, Failure};
 use crate::format;
 use gateway_api::TraceContext;
-use gateway_client::{Client, Exchange};
+use gateway_client::{Client, ClientBuilder, Exchange};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -23,13 +23,37 @@ pub fn connect_to(
     global: &GlobalArgs,
     console: &Console,
 ) -> Result<Client, Failure> {
-    let mut builder =
-        Client::builder(&place.gateway).user_agent(concat!("farrier/", env!("CARGO_PKG_VERSION")));
     let token = find_token(global, place, console)?;
     let has_token = token.is_some();
+    let mut builder = begin(place, console);
     if let Some(token) = token {
         builder = builder.token(token);
     }
+    let client = builder.build()?;
+    if has_token && client.sends_in_clear() {
+        console.warn(format!(
+            "the token travels unencrypted to {}; use an https address",
+            client.gateway()
+        ));
+    }
+    Ok(client)
+}
+
+/// For logging in: a client that has no token yet, and will send a password.
+pub fn connect_without_token(place: &Place, console: &Console) -> Result<Client, Failure> {
+    let client = begin(place, console).build()?;
+    if client.sends_in_clear() {
+        console.warn(format!(
+            "the password travels unencrypted to {}; use an https address",
+            client.gateway()
+        ));
+    }
+    Ok(client)
+}
+
+fn begin(place: &Place, console: &Console) -> ClientBuilder {
+    let mut builder =
+        Client::builder(&place.gateway).user_agent(concat!("farrier/", env!("CARGO_PKG_VERSION")));
     let trace = begin_trace();
     if let Some(trace) = trace {
         builder = builder.trace(trace);
@@ -40,14 +64,7 @@ pub fn connect_to(
         }
         builder = builder.observer(tell_exchange);
     }
-    let client = builder.build()?;
-    if has_token && client.sends_in_clear() {
-        console.warn(format!(
-            "the token travels unencrypted to {}; use an https address",
-            client.gateway()
-        ));
-    }
-    Ok(client)
+    builder
 }
 
 /// The trace that whoever started this command names in TRACEPARENT, or one of its own.

@@ -36,6 +36,8 @@ pub struct Place {
     pub token_file: Option<PathBuf>,
     /// What decided: an option, a variable, a context, or nothing.
     pub by: String,
+    /// The context, if one was meant by its name.
+    pub context: Option<String>,
 }
 
 /// What was typed and what the environment holds, of all that decides.
@@ -69,12 +71,13 @@ fn choose(asked: &Asked, contexts: &Contexts) -> Result<Place, Failure> {
             |context: &&Context| context.gateway.trim_end_matches('/') == url.trim_end_matches('/');
         let current = contexts.current.as_ref().and_then(|name| contexts.contexts.get(name));
         let token_file = current.filter(same).and_then(|context| context.token_file.clone());
-        Place { gateway: url.to_owned(), token_file, by: by.to_owned() }
+        Place { gateway: url.to_owned(), token_file, by: by.to_owned(), context: None }
     };
     let named = |name: &str, by: &str| {
         let context = contexts.get(name)?;
         let (gateway, token_file) = (context.gateway.clone(), context.token_file.clone());
-        Ok(Place { gateway, token_file, by: format!("context {name} ({by})") })
+        let by = format!("context {name} ({by})");
+        Ok(Place { gateway, token_file, by, context: Some(name.to_owned()) })
     };
     if let Some(gateway) = &asked.gateway {
         return Ok(url(gateway, "--gateway"));
@@ -109,6 +112,19 @@ pub fn path() -> Result<PathBuf, Failure> {
             .or_try("set HOME, or give --gateway and --token-file")
     })?;
     Ok(strategy.config_dir().join("farrier").join("contexts.toml"))
+}
+
+/// Where `farrier login` keeps the token of a context.
+pub fn token_path(context: &str) -> Result<PathBuf, Failure> {
+    Ok(path()?.with_file_name("tokens").join(format!("{context}.token")))
+}
+
+/// A name for the context of an address, as `gateway.lab-8443`.
+pub fn name_of(gateway: &str) -> String {
+    let authority = gateway.split_once("://").map_or(gateway, |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or_default();
+    let fit = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    authority.chars().map(fit).take(NAME_BYTES_MAX).collect()
 }
 
 impl Contexts {
@@ -166,7 +182,7 @@ impl Contexts {
     }
 }
 
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -268,6 +284,17 @@ mod tests {
         std::fs::write(&path, "contexts = 1").unwrap();
         let failure = Contexts::read(&path).unwrap_err();
         assert!(failure.causes[0].contains("line 1"), "{failure:?}");
+    }
+
+    #[test]
+    fn an_address_gives_a_name() {
+        for (gateway, name) in [
+            ("https://gateway.lab:8443", "gateway.lab-8443"),
+            ("http://[::1]:8080/farrier", "---1--8080"),
+        ] {
+            assert_eq!(name_of(gateway), name);
+            assert!(parse_name(name).is_ok());
+        }
     }
 
     #[test]

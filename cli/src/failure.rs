@@ -102,11 +102,15 @@ impl From<ClientError> for Failure {
             _ if error.is_timeout() => Exit::OutOfTime,
             _ => Exit::Failed,
         };
+        let may_not = error.status() == Some(403);
         let mut failure = Self::new(exit, &error);
         failure.request_id = error.request_id().map(str::to_owned);
         failure.advice = match exit {
+            Exit::LoginNeeded if may_not => {
+                Some("farrier whoami, for who you are here and what you may do".to_owned())
+            }
             Exit::LoginNeeded => Some(
-                "put the gateway's token into a file and name it with --token-file or \
+                "farrier login NAME; or name a file with a token with --token-file or \
                  FARRIER_TOKEN_FILE"
                     .to_owned(),
             ),

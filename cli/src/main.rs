@@ -25,6 +25,7 @@ mod progress;
 mod refusal;
 #[cfg(test)]
 mod sample;
+mod secret_input;
 mod since;
 mod state;
 mod wait;

@@ -45,6 +45,24 @@ fn answer(method: &str, path: &str) -> (u16, String) {
         ("GET", "/enrolments") => {
             (200, r#"{"items": [], "items_max": 64, "turned_away": 0}"#.to_owned())
         }
+        ("GET", "/me") => (200, include_str!("data/me.json").to_owned()),
+        ("GET", "/users") => list(include_str!("data/users.json")),
+        ("POST", "/users") => (
+            201,
+            r#"{"name": "nightly", "role": "developer", "has_password": false,
+                "created_at_ms": 1, "tokens": 0, "sessions": 0}"#
+                .to_owned(),
+        ),
+        ("PUT", "/users/anna/role") => one(include_str!("data/users.json")),
+        ("GET", "/tokens") => list(include_str!("data/tokens.json")),
+        ("POST", "/tokens") => (
+            201,
+            r#"{"secret": "farrier-token.aa", "token":
+                {"id": "3f09c2d1a4b7", "label": "ci", "role": "viewer"}}"#
+                .to_owned(),
+        ),
+        ("GET", "/sessions") => list("[]"),
+        ("DELETE", "/users/nobody" | "/tokens/00") => problem(404, "not-found"),
         ("GET", "/logs" | "/published" | "/applications") => list("[]"),
         ("DELETE", _) => (204, String::new()),
         _ => problem(404, "not-found"),

@@ -172,3 +172,63 @@ fn every_command_has_a_manual_page() {
     let ran = run(&mut farrier(&["man", "/dev/null/here"]));
     assert!(ran.code == 1 && ran.stderr.contains("/dev/null/here"), "{ran:?}");
 }
+
+#[test]
+fn a_login_keeps_a_token_for_its_gateway_and_a_logout_revokes_and_forgets_it() {
+    let gateway = Gateway::start(|method, path| match (method, path) {
+        ("POST", "/api/v1/login") => (
+            200,
+            r#"{"user": "anna", "role": "operator", "issued": {"secret": "farrier-token.cc",
+                "token": {"id": "3f09", "label": "x", "role": "operator"}}}"#
+                .to_owned(),
+        ),
+        ("GET", "/api/v1/me") => (
+            200,
+            r#"{"user": "anna", "role": "operator",
+                "token": {"id": "3f09", "label": "x", "role": "operator"}}"#
+                .to_owned(),
+        ),
+        ("DELETE", "/api/v1/tokens/3f09") => (204, String::new()),
+        _ => problem(404, "not-found"),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str], gateway_url: Option<&str>| {
+        let mut command = farrier(args);
+        command.env("XDG_CONFIG_HOME", folder.path());
+        if let Some(url) = gateway_url {
+            command.args(["--gateway", url]);
+        }
+        run(&mut command)
+    };
+    let password = folder.path().join("password");
+    std::fs::write(&password, "four words of mine\nand no more\n").unwrap();
+    let password = password.to_str().unwrap();
+    let login = run(&["login", "anna", "--password-file", password], Some(&gateway.url));
+    assert_eq!(login.code, 0, "{}", login.stderr);
+    assert!(!format!("{login:?}").contains("farrier-token.cc"), "it is printed nowhere");
+    let (_, body, token) = gateway.asked().pop().unwrap();
+    assert!(body.contains(r#""password":"four words of mine""#) && token.is_empty(), "{body}");
+
+    // From now on without an option.
+    assert_eq!(run(&["whoami", "-o", "name"], None).stdout, "anna\n");
+    assert_eq!(gateway.asked().pop().unwrap().2, "Bearer farrier-token.cc");
+    let kept: Vec<_> = std::fs::read_dir(folder.path().join("farrier/tokens"))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(kept.len(), 1);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(kept[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let out = run(&["logout"], None);
+    assert_eq!(out.code, 0, "{}", out.stderr);
+    assert_eq!(gateway.asked().pop().unwrap().0, "DELETE /api/v1/tokens/3f09");
+    assert!(!kept[0].path().exists());
+    let again = run(&["logout"], None);
+    assert_eq!(again.code, 2);
+    assert!(again.stderr.contains("farrier token"), "{}", again.stderr);
+    assert_eq!(run(&["whoami"], None).code, 0);
+    assert_eq!(gateway.asked().pop().unwrap().2, "", "the context has no token any more");
+}

@@ -13,6 +13,7 @@ pub mod device;
 pub mod doctor;
 pub mod inspect;
 pub mod key;
+pub mod login;
 pub mod logs;
 pub mod man;
 pub mod module;
@@ -26,10 +27,13 @@ pub mod root;
 pub mod run;
 mod run_program;
 pub mod send;
+pub mod session;
 mod tail;
 pub mod test;
+pub mod token;
 pub mod trust;
 pub mod undeploy;
+pub mod user;
 pub mod version;
 pub mod wasi_args;
 mod watch;
@@ -48,6 +52,8 @@ pub fn run(command: Command, global: &GlobalArgs, console: &Console) -> Result<(
         Command::Context(command) => context::run(command, global, console),
         Command::Completion(args) => completion::run(&args, console),
         Command::Man(args) => man::run(&args, console),
+        Command::Login(args) => on_runtime(login::login(&args, global, console)),
+        Command::Logout(_) => on_runtime(login::logout(global, console)),
         Command::Doctor(args) => on_runtime(doctor::run(&args, global, console)),
         Command::Run(args) => on_runtime(run::run(args, console)),
         Command::Test(args) => on_runtime(test::run(args, console)),
@@ -105,6 +111,10 @@ async fn run_with_gateway(
         Command::Send(args) => send::run(args, &client, console).await,
         Command::Published(args) => published::run(args, &client, console).await,
         Command::Dashboard(args) => dashboard::run(&args, &client, console).await,
+        Command::Whoami(args) => login::whoami(&args, &client, console).await,
+        Command::User(command) => user::run(command, &client, console).await,
+        Command::Token(command) => token::run(command, &client, console).await,
+        Command::Session(command) => session::run(command, &client, console).await,
         Command::Trust(command) => trust::run(command, &client, console).await,
         Command::Provenance(args) => provenance::run(&args, &client, console).await,
         Command::Release(command) => release::run(command, &client, console).await,
@@ -116,6 +126,8 @@ async fn run_with_gateway(
         | Command::Completion(_)
         | Command::Man(_)
         | Command::Doctor(_)
+        | Command::Login(_)
+        | Command::Logout(_)
         | Command::New(_)
         | Command::Run(_)
         | Command::Test(_)

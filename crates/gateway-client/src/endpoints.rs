@@ -1,5 +1,6 @@
 //! The endpoints, one method each, in the order of `gateway-api`'s table. Those
-//! that a browser or a device alone calls have none: login, and enrolment.
+//! that a browser or a device alone calls have none: opening a login link, and enrolment.
+//! Users and what belongs to them are in `access`.
 
 use crate::client::Client;
 use crate::error::ClientError;
@@ -430,7 +431,7 @@ impl Client {
         self.get(&["published"], &pairs, "a list of published values").await
     }
 
-    async fn get<T: DeserializeOwned>(
+    pub(crate) async fn get<T: DeserializeOwned>(
         &self,
         segments: &[&str],
         query: &[(&str, &Option<String>)],
@@ -445,7 +446,7 @@ impl Client {
         self.exchange(&Request::new(Method::GET, url)).await?.json(expected)
     }
 
-    async fn post<T: DeserializeOwned>(
+    pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         segments: &[&str],
         body: &impl Serialize,

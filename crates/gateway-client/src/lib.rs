@@ -8,6 +8,7 @@
 //! It repeats only requests that can be sent twice without harm, decides no policy
 //! and prints nothing: what to show is the caller's matter.
 
+mod access;
 mod client;
 mod endpoints;
 mod error;
