@@ -615,7 +615,7 @@ impl Bench {
     /// A second in which one wants so much of a processor, and all others nothing.
     pub fn spin(&mut self, number: usize, ms: u64) {
         for live in self.hands.borrow_mut().live.values_mut() {
-            live.wanted_ns += if live.number == number { ms * 1_000_000 } else { 0 };
+            live.ran_ns += if live.number == number { ms * 1_000_000 } else { 0 };
         }
         self.advance(1_000);
     }

@@ -3,7 +3,7 @@
 
 use crate::install::WorkerId;
 use crate::refusal::Refusal;
-use crate::workers::{Room, Wanted, WorkerNews, Workers};
+use crate::workers::{Appetite, Room, Wanted, WorkerNews, Workers};
 use ::scheduling::{InForce, RealTime};
 use device_protocol::RefusalCode;
 use module_limits::Limit;
@@ -40,8 +40,8 @@ pub struct FakeWorker {
     pub behaviour: String,
     usage: Usage,
     pub begun: bool,
-    /// Of a processor, running or waiting for it.
-    pub wanted_ns: u64,
+    /// Of a processor.
+    pub ran_ns: u64,
     usages_until_recovery: u32,
 }
 
@@ -114,8 +114,9 @@ impl Workers for FakeWorkers {
         Ok(InForce { policy: real_time.map(|asked| asked.policy), ..InForce::default() })
     }
 
-    fn wanted_ns(&self, worker: WorkerId) -> Option<u64> {
-        self.0.borrow().live.get(&worker).map(|live| live.wanted_ns)
+    fn appetite(&self, worker: WorkerId) -> Option<Appetite> {
+        let hands = self.0.borrow();
+        hands.live.get(&worker).map(|live| Appetite { ran_ns: live.ran_ns, waited_ns: 0 })
     }
 
     fn lower(&mut self, worker: WorkerId, is_low: bool) -> std::io::Result<()> {

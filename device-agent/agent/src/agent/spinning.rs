@@ -9,6 +9,7 @@
 use super::Agent;
 use crate::Moment;
 use crate::install::WorkerId;
+use crate::workers::Appetite;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ const WINDOW_MIN: Duration = Duration::from_secs(1);
 /// Of a window, running or waiting for a processor.
 const SPINS_PERCENT: u128 = 90;
 const RESTS_PERCENT: u128 = 50;
+/// Of a window, running: where everybody waits, one that has little to do waits most.
+const RUNS_PERCENT: u128 = 25;
 /// In a row: one long calculation is no spinning.
 const WINDOWS: u32 = 2;
 
@@ -26,7 +29,7 @@ pub struct Spinning(BTreeMap<WorkerId, Watched>);
 #[derive(Debug)]
 struct Watched {
     began: Moment,
-    wanted_ns: u64,
+    appetite: Appetite,
     windows: u32,
     is_low: bool,
 }
@@ -38,22 +41,24 @@ pub enum Turn {
 }
 
 impl Spinning {
-    /// `wanted_ns`: for how long its module has run or waited for a processor since it began.
-    pub fn note(&mut self, worker: WorkerId, wanted_ns: u64, now: Moment) -> Option<Turn> {
-        let new = Watched { began: now, wanted_ns, windows: 0, is_low: false };
+    /// `appetite`: of its module since it began.
+    pub fn note(&mut self, worker: WorkerId, appetite: Appetite, now: Moment) -> Option<Turn> {
+        let new = Watched { began: now, appetite, windows: 0, is_low: false };
         let watched = self.0.entry(worker).or_insert(new);
         let window = now.saturating_sub(watched.began);
         if window < WINDOW_MIN {
             return None;
         }
-        let wanted = u128::from(wanted_ns.saturating_sub(watched.wanted_ns));
-        let percent = wanted * 100 / window.as_nanos();
-        (watched.began, watched.wanted_ns) = (now, wanted_ns);
-        let spins = percent >= SPINS_PERCENT;
+        let before = std::mem::replace(&mut watched.appetite, appetite);
+        let percent = |ns: u64| u128::from(ns) * 100 / window.as_nanos();
+        let ran = percent(appetite.ran_ns.saturating_sub(before.ran_ns));
+        let wanted = ran + percent(appetite.waited_ns.saturating_sub(before.waited_ns));
+        watched.began = now;
+        let spins = wanted >= SPINS_PERCENT && ran >= RUNS_PERCENT;
         watched.windows = if spins { watched.windows.saturating_add(1) } else { 0 };
         let turn = match watched.is_low {
             false if watched.windows >= WINDOWS => Turn::Lower,
-            true if percent < RESTS_PERCENT => Turn::Restore,
+            true if wanted < RESTS_PERCENT => Turn::Restore,
             _ => return None,
         };
         watched.is_low = turn == Turn::Lower;
@@ -77,8 +82,8 @@ impl Agent {
         };
         let usual: Vec<WorkerId> = self.begun.keys().copied().filter(is_usual).collect();
         for worker in usual {
-            let Some(wanted_ns) = self.parts.workers.wanted_ns(worker) else { continue };
-            let Some(turn) = self.spinning.note(worker, wanted_ns, now) else { continue };
+            let Some(appetite) = self.parts.workers.appetite(worker) else { continue };
+            let Some(turn) = self.spinning.note(worker, appetite, now) else { continue };
             match self.parts.workers.lower(worker, turn == Turn::Lower) {
                 Ok(()) if turn == Turn::Lower => {
                     tracing::info!(
@@ -103,15 +108,31 @@ mod tests {
 
     const WORKER: WorkerId = WorkerId(1);
 
-    /// After each window of so many milliseconds, of which it wanted so many.
-    fn turns(windows: &[(u64, u64)]) -> Vec<Option<Turn>> {
-        let (mut spinning, mut now_ms, mut wanted_ms) = (Spinning::default(), 7, 3);
+    /// After each window of so many milliseconds, of which it wanted so many and ran for so
+    /// many in a hundred of these.
+    fn turns_of(ran_percent: u64, windows: &[(u64, u64)]) -> Vec<Option<Turn>> {
+        let (mut spinning, mut now_ms) = (Spinning::default(), 7);
+        let mut appetite = Appetite { ran_ns: 3, waited_ns: 4 };
         let mut note = |window_ms, wants_ms| {
-            (now_ms, wanted_ms) = (now_ms + window_ms, wanted_ms + wants_ms);
-            spinning.note(WORKER, wanted_ms * 1_000_000, Duration::from_millis(now_ms))
+            now_ms += window_ms;
+            let ran_ns = wants_ms * 10_000 * ran_percent;
+            appetite.ran_ns += ran_ns;
+            appetite.waited_ns += wants_ms * 1_000_000 - ran_ns;
+            spinning.note(WORKER, appetite, Duration::from_millis(now_ms))
         };
         note(0, 0);
         windows.iter().map(|(window_ms, wants_ms)| note(*window_ms, *wants_ms)).collect()
+    }
+
+    fn turns(windows: &[(u64, u64)]) -> Vec<Option<Turn>> {
+        turns_of(50, windows)
+    }
+
+    #[test]
+    fn what_only_waits_for_a_processor_does_not_spin() {
+        let crowded = [(5_000, 5_000); 4];
+        assert_eq!(turns_of(24, &crowded), [None; 4]);
+        assert_eq!(turns_of(26, &crowded)[1], Some(Turn::Lower));
     }
 
     #[test]

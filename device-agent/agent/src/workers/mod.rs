@@ -20,7 +20,7 @@ mod stderr_log;
 pub use cgroup::Room;
 pub use launcher::{Launcher, RuntimeInfo, info_of, probe};
 pub use process::Patience;
-pub use scheduler::{Wanted, rttime_us_max};
+pub use scheduler::{Appetite, Wanted, rttime_us_max};
 
 use crate::agent::Event;
 use crate::app_files::OpenDirectory;
@@ -53,9 +53,9 @@ pub trait Workers {
     fn spawn_in_group(&mut self, worker: WorkerId, app: &str, room: Room, _group: &str) {
         self.spawn(worker, app, room);
     }
-    /// For how long the thread that calls its module has run or waited for a processor.
-    /// Unknown where others run in its process, or the kernel does not say.
-    fn wanted_ns(&self, _worker: WorkerId) -> Option<u64> {
+    /// Of the thread that calls its module. Unknown where others run in its process, or the
+    /// kernel does not say.
+    fn appetite(&self, _worker: WorkerId) -> Option<Appetite> {
         None
     }
     /// Lets it have what others leave, or what all get again.
@@ -264,10 +264,10 @@ impl Workers for ProcessWorkers {
         self.directories.insert(worker, directories);
     }
 
-    fn wanted_ns(&self, worker: WorkerId) -> Option<u64> {
+    fn appetite(&self, worker: WorkerId) -> Option<Appetite> {
         let process = self.processes.get(&self.live.get(&worker)?.process)?;
         let is_alone = process.group.is_none();
-        is_alone.then(|| scheduler::wanted_ns(process.pid?)).flatten()
+        is_alone.then(|| scheduler::appetite(process.pid?)).flatten()
     }
 
     fn lower(&mut self, worker: WorkerId, is_low: bool) -> io::Result<()> {

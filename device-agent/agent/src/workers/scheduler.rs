@@ -79,14 +79,19 @@ pub fn give(pid: u32, wanted: Wanted<'_>, has_group: bool) -> Result<InForce, Re
     Ok(in_force)
 }
 
-/// For how long the module's thread has run or waited for a processor. Kernels without
-/// `CONFIG_SCHED_INFO` do not say.
-pub fn wanted_ns(pid: u32) -> Option<u64> {
+/// For how long a thread has run, and has waited for a processor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Appetite {
+    pub ran_ns: u64,
+    pub waited_ns: u64,
+}
+
+/// Of the module's thread. Kernels without `CONFIG_SCHED_INFO` do not say.
+pub fn appetite(pid: u32) -> Option<Appetite> {
     let guest = guest_of(pid).ok()?;
     let text = fs::read_to_string(format!("/proc/{pid}/task/{guest}/schedstat")).ok()?;
     let mut figures = text.split_whitespace().map_while(|word| word.parse::<u64>().ok());
-    let (ran_ns, waited_ns) = (figures.next()?, figures.next()?);
-    Some(ran_ns.saturating_add(waited_ns))
+    Some(Appetite { ran_ns: figures.next()?, waited_ns: figures.next()? })
 }
 
 /// Lets the module's thread have what others leave, or what all get again. The watchers stay
@@ -401,9 +406,9 @@ mod tests {
             assert!(error.contains("Fifo"), "a real-time module stays one: {error}");
         }
         if fs::exists("/proc/self/schedstat").unwrap() {
-            assert!(wanted_ns(pid).unwrap() < 60_000_000_000, "it sleeps");
+            assert!(appetite(pid).unwrap().ran_ns < 60_000_000_000, "it sleeps");
         }
-        assert_eq!(wanted_ns(u32::MAX), None);
+        assert_eq!(appetite(u32::MAX), None);
     }
 
     #[test]
