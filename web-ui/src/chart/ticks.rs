@@ -117,8 +117,8 @@ pub fn time_ticks(from_ms: u64, to_ms: u64, offset_min: i32) -> Vec<Tick<u64>> {
     let label = |at: u64| {
         let time = format::date_time(at, offset_min);
         match step_ms {
-            ..60_000 => time.get(11..).unwrap_or_default().to_owned(),
-            ..3_600_000 => time.get(11..16).unwrap_or_default().to_owned(),
+            0..60_000 => time.get(11..).unwrap_or_default().to_owned(),
+            60_000..3_600_000 => time.get(11..16).unwrap_or_default().to_owned(),
             _ if span_s <= 86_400 => time.get(11..16).unwrap_or_default().to_owned(),
             _ => time.get(5..16).unwrap_or_default().to_owned(),
         }
