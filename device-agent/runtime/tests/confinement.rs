@@ -77,7 +77,8 @@ fn try_it(what: &str) {
         let is_alone = !has_others && TcpStream::connect("127.0.0.1:9").is_err();
         std::process::exit(if in_force.is_empty() || is_alone { REFUSED } else { DONE });
     }
-    confine::confine(Asked { data_bytes_max, tasks_max: None }, &[], &mut in_force);
+    let asked = Asked { data_bytes_max, ..Asked::default() };
+    confine::confine(asked, &[], &mut in_force);
     let is_refused = match what {
         "nothing" => {
             // All that a worker does: threads, memory, waiting, time.
