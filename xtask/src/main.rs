@@ -3,6 +3,7 @@
 //! Plain: it installs what is missing, builds, and starts programs of the
 //! workspace. What the product does stands elsewhere.
 
+mod api;
 mod bench;
 mod check;
 mod differential;
@@ -67,6 +68,21 @@ enum Command {
     /// Measure what this project makes against what it could use instead.
     #[command(subcommand)]
     Bench(Bench),
+    /// Hold a running gateway to its OpenAPI document, with Schemathesis from PyPI.
+    Api {
+        /// Generated requests for each operation.
+        #[arg(long, default_value = "30")]
+        examples: u32,
+        /// The same seed sends the same requests.
+        #[arg(long, default_value = "1")]
+        seed: u32,
+        /// Only this path of the document, such as `/api/v1/devices`.
+        #[arg(long, value_name = "PATH")]
+        only: Option<String>,
+        /// A folder with gateway, command line, agent and runtime, instead of building them.
+        #[arg(long, value_name = "FOLDER")]
+        programs: Option<PathBuf>,
+    },
     /// Look for inputs that break the compiler, the readers and the decoders.
     Fuzz {
         /// Of all functions together.
@@ -218,6 +234,9 @@ fn run_command(command: Command) -> anyhow::Result<()> {
         Command::Bench(Bench::Compiler { arguments }) => {
             system::install(&[system::Need::Runtimes, system::Need::WasmTarget])?;
             bench::compiler(&workspace, &arguments)
+        }
+        Command::Api { examples, seed, only, programs } => {
+            api::run(&workspace, &api::Wish { examples, seed, only, programs })
         }
         Command::Fuzz { minutes, seed, only } => {
             fuzz::run(&workspace, minutes, seed, only.as_deref())
