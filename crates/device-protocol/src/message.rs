@@ -254,7 +254,7 @@ pub struct AppReport {
 }
 
 /// A process that several modules share. Its memory and CPU time are theirs together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(array)]
 pub struct CompanyReport {
     #[n(0)]
@@ -265,6 +265,9 @@ pub struct CompanyReport {
     /// How often this one was started again because another brought the process down.
     #[n(2)]
     pub displaced: u32,
+    /// Which module did it the last time.
+    #[n(3)]
+    pub displaced_by: Option<String>,
 }
 
 /// How a module does that runs to its end.

@@ -265,7 +265,7 @@ pub struct AppStatus {
 }
 
 /// A process that several modules share. Its memory and CPU time are theirs together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Company {
     pub pid: u32,
@@ -273,6 +273,9 @@ pub struct Company {
     pub modules: u32,
     /// How often this one was started again because another brought the process down.
     pub displaced: u32,
+    /// Which module did it the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub displaced_by: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

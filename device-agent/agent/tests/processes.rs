@@ -325,7 +325,7 @@ impl Company {
     async fn ended(&mut self, worker: u64) -> Result<String, String> {
         let how = match self.news_of(worker).await {
             WorkerNews::Ended(how) => Ok(how),
-            WorkerNews::Displaced(how) => Err(how),
+            WorkerNews::Displaced { by, how } => Err(format!("{by} brought it down: {how}")),
             other => panic!("{other:?}"),
         };
         self.workers.forget(WorkerId(worker));

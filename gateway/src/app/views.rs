@@ -429,10 +429,11 @@ pub fn app_status(
         confinement: app.confinement.clone(),
         trap_kinds: app.trap_kinds.iter().flat_map(|kinds| kinds.iter()).collect(),
         overhead_bytes: app.overhead_bytes,
-        company: app.company.map(|company| Company {
+        company: app.company.as_ref().map(|company| Company {
             pid: company.pid,
             modules: company.modules,
             displaced: company.displaced,
+            displaced_by: company.displaced_by.clone(),
         }),
         worker_cpu_us: app.worker_cpu_us,
         outlets: app.outlets.iter().flatten().map(outlet).collect(),

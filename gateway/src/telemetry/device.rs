@@ -253,6 +253,9 @@ fn bound(report: &mut Report) {
             outlets.truncate(OUTLETS_MAX);
             outlets.iter_mut().for_each(|outlet| cut(&mut outlet.channel, NAME_BYTES_MAX));
         }
+        if let Some(by) = app.company.as_mut().and_then(|company| company.displaced_by.as_mut()) {
+            cut(by, NAME_BYTES_MAX);
+        }
         if let Some(trap) = &mut app.last_trap {
             cut(&mut trap.export, NAME_BYTES_MAX);
             cut(&mut trap.detail, DETAIL_BYTES_MAX);

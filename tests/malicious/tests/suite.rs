@@ -114,7 +114,7 @@ fn a_neighbour_in_the_same_process_is_back_after_every_attack() -> anyhow::Resul
     for case in &cases {
         device.run_only(&[&case.name, neighbour::NAME])?;
         await_ends(&device, std::slice::from_ref(case))?;
-        let had = before.company.context("it shares a process")?;
+        let had = before.company.clone().context("it shares a process")?;
         let costs = u32::from(COST_THE_PROCESS.contains(&case.name.as_str()));
         let is_back = |now: &AppReport| {
             let displaced = now.company.as_ref().map(|company| company.displaced);
@@ -122,8 +122,10 @@ fn a_neighbour_in_the_same_process_is_back_after_every_attack() -> anyhow::Resul
         };
         let back = device.wait_for(neighbour::NAME, WITHIN, is_back).context(case.name.clone())?;
         let now = device.wait_for(neighbour::NAME, WITHIN, |now| now.calls > back.calls + 5)?;
-        let has = now.company.context("it still shares one")?;
+        let has = now.company.clone().context("it still shares one")?;
         ensure!((has.pid == had.pid) == (costs == 0), "{}: {had:?}, {now:?}", case.name);
+        let by = if costs == 0 { had.displaced_by } else { Some(case.name.clone()) };
+        ensure!(has.displaced_by == by, "{}: {now:?}", case.name);
         ensure!((now.restarts, now.traps) == (0, 0), "{}: {now:?}", case.name);
         before = now;
     }

@@ -127,17 +127,33 @@ fn company(device: &Device) -> String {
     for app in &device.apps {
         let Some(company) = &app.company else { continue };
         text += &format!(
-            "\n{} shares process {} with {} others",
+            "\n{} shares process {} with {}",
             format::printable(&app.app),
             company.pid,
-            company.modules.saturating_sub(1)
+            others(company.modules)
         );
         if company.displaced > 0 {
-            text += &format!("; started again {} times for another's fault", company.displaced);
+            let times = match company.displaced {
+                1 => "once".to_owned(),
+                times => format!("{times} times"),
+            };
+            let who = match &company.displaced_by {
+                Some(by) => format!("the fault of {}", format::printable(by)),
+                None => "another's fault".to_owned(),
+            };
+            text += &format!("; started again {times} for {who}");
         }
         text.push('\n');
     }
     text
+}
+
+fn others(modules: u32) -> String {
+    match modules.saturating_sub(1) {
+        0 => "no other at the moment".to_owned(),
+        1 => "another".to_owned(),
+        others => format!("{others} others"),
+    }
 }
 
 /// What is around each worker, by the names of docs/confinement.md.

@@ -157,19 +157,20 @@ impl Agent {
         let outlets = usage.outlets.as_deref().unwrap_or_default();
         report.outlets = outlets_report(outlets, name, &self.outbox);
         report.scheduling = worker.and_then(|worker| self.in_force.get(&worker).cloned());
-        report.company = worker.and_then(|worker| self.company_of(worker, wanted.displaced));
+        report.company = worker.and_then(|worker| self.company_of(worker, wanted));
         report.confinement = worker.and_then(|worker| self.confinement.get(&worker).cloned());
         Some(report)
     }
 
     /// Nothing is said of a module that has a process of its own.
-    fn company_of(&self, worker: WorkerId, displaced: u32) -> Option<CompanyReport> {
+    fn company_of(&self, worker: WorkerId, wanted: &Slot) -> Option<CompanyReport> {
         let shares = |slot: &Slot| slot.entry.sharing.is_some();
         let installer = self.installer.as_ref()?;
         installer.slot_of(worker).filter(|slot| shares(slot))?;
         let Seat { pid, modules } = self.parts.workers.seat(worker)?;
         let modules = u32::try_from(modules).unwrap_or(u32::MAX);
-        Some(CompanyReport { pid, modules, displaced })
+        let (displaced, displaced_by) = (wanted.displaced, wanted.displaced_by.clone());
+        Some(CompanyReport { pid, modules, displaced, displaced_by })
     }
 
     /// Nothing can go out without a connection, so nothing is due either.

@@ -33,8 +33,10 @@ impl Agent {
                 Some(WorkerInput::NotStarted(refusal))
             }
             WorkerNews::Ended(how) => Some(WorkerInput::Ended(self.bury(worker, how, true))),
-            WorkerNews::Displaced(how) => {
-                Some(WorkerInput::Displaced(self.bury(worker, how, false)))
+            WorkerNews::Displaced { by, how } => {
+                self.note_displaced(worker, &by, &how, now);
+                self.bury(worker, format!("{by} brought it down: {how}"), false);
+                Some(WorkerInput::Displaced { by })
             }
         };
         if let Some(input) = input {
@@ -246,6 +248,14 @@ impl Agent {
         if let Some(dropped) = self.outbox.add_published(message, now) {
             self.counters.note_dropped(&dropped.app, Some(&dropped.channel));
         }
+    }
+
+    /// In the module's own log, where people look who wonder why it began anew.
+    fn note_displaced(&mut self, worker: WorkerId, by: &str, how: &str, now: Moment) {
+        let slot = self.installer.as_ref().and_then(|installer| installer.slot_of(worker));
+        let Some(app) = slot.map(|slot| slot.entry.app.clone()) else { return };
+        let text = format!("{by} brought down the process that both share, {how}; started again");
+        self.log_line(app, "warn", text, now);
     }
 
     /// Its last words. A death that another module caused is no restart of its own.

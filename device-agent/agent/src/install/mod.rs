@@ -100,7 +100,7 @@ pub enum WorkerInput {
     /// The process has ended, whether it was told to or not.
     Ended(String),
     /// The process has ended by the fault of another module that shared it.
-    Displaced(String),
+    Displaced { by: String },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -316,7 +316,7 @@ impl Installer {
     ) {
         let has_ended = matches!(
             input,
-            WorkerInput::Ended(_) | WorkerInput::Displaced(_) | WorkerInput::NotStarted(_)
+            WorkerInput::Ended(_) | WorkerInput::Displaced { .. } | WorkerInput::NotStarted(_)
         );
         if self.leaving.contains_key(&worker) {
             if has_ended {

@@ -43,6 +43,8 @@ pub struct Slot {
     pub(super) restarts: u32,
     /// How often it was started again for another module's fault.
     pub displaced: u32,
+    /// By which application the last time.
+    pub displaced_by: Option<String>,
     /// It ran, and made way because another of its set failed.
     pub(super) made_way: bool,
     /// Traps before `init` has ever returned.
@@ -97,6 +99,7 @@ impl Slot {
             traps: 0,
             restarts: 0,
             displaced: 0,
+            displaced_by: None,
             made_way: false,
             early_traps: 0,
             deaths: VecDeque::new(),
@@ -288,11 +291,12 @@ impl Slot {
                 self.trouble = Some(refusal);
             }
             (WorkerInput::Ended(detail), _) => self.note_death(detail, now),
-            (WorkerInput::Displaced(detail), _) => {
+            (WorkerInput::Displaced { by }, _) => {
                 // No death of its own: neither counted nor waited for.
                 self.displaced += 1;
                 self.stage = Stage::Waiting(now);
-                self.detail = format!("started again with its worker: {detail}");
+                self.detail = format!("started again with its worker, which {by} brought down");
+                self.displaced_by = Some(by);
             }
             (WorkerInput::Passed | WorkerInput::Started, _)
             | (WorkerInput::Trapped(_) | WorkerInput::Finished { .. }, _) => return,

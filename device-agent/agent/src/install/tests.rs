@@ -237,15 +237,14 @@ fn deaths_by_the_fault_of_a_neighbour_are_no_crash_loop_and_are_not_waited_for()
     let (mut world, _) = running();
     for count in 1..=20 {
         let worker = world.running("a").unwrap();
-        let detail = "b brought it down: it was ended by signal 9".into();
-        world.worker(worker, WorkerInput::Displaced(detail));
+        world.worker(worker, WorkerInput::Displaced { by: "b".into() });
         // In the same moment.
         world.settle_without_fetches();
         assert!(world.running("a").is_some_and(|again| again != worker));
         let (_, app) = world.installer.apps().next().unwrap();
         let slot = app.serving().unwrap();
-        assert_eq!(slot.displaced, count);
-        assert!(slot.detail.contains("b brought it down"), "{}", slot.detail);
+        assert_eq!((slot.displaced, slot.displaced_by.as_deref()), (count, Some("b")));
+        assert!(slot.detail.contains("which b brought down"), "{}", slot.detail);
     }
 }
 

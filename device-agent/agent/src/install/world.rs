@@ -193,7 +193,7 @@ impl World {
         match input {
             WorkerInput::Passed => self.workers.get_mut(&worker).unwrap().passed = true,
             WorkerInput::Refused(_) => self.workers.get_mut(&worker).unwrap().refused = true,
-            WorkerInput::Ended(_) | WorkerInput::Displaced(_) | WorkerInput::NotStarted(_) => {
+            WorkerInput::Ended(_) | WorkerInput::Displaced { .. } | WorkerInput::NotStarted(_) => {
                 self.workers.remove(&worker);
             }
             _ => {}

@@ -87,7 +87,10 @@ pub enum WorkerNews {
     /// The process is gone, and how it went; or only the module is.
     Ended(String),
     /// The same, and another module of the process is to blame.
-    Displaced(String),
+    Displaced {
+        by: String,
+        how: String,
+    },
 }
 
 /// The process of a worker.

@@ -126,7 +126,7 @@ pub async fn supervise(beginning: Beginning) {
         let last = match &how {
             Err(refusal) => WorkerNews::NotStarted(refusal.clone()),
             Ok(how) if is_to_blame => WorkerNews::Ended(how.clone()),
-            Ok(how) => WorkerNews::Displaced(format!("{name} brought it down: {how}")),
+            Ok(how) => WorkerNews::Displaced { by: name.clone(), how: how.clone() },
         };
         news.send(worker, last).await;
     }

@@ -55,7 +55,7 @@ pub fn give(pid: u32, wanted: Wanted<'_>, has_group: bool) -> Result<InForce, Re
     if let Some(real_time) = real_time {
         let what = wanted.scheduling.words(wanted.interval_ms);
         give_real_time(pid, &threads, real_time, wanted)
-            .map_err(|e| refuse(&what, "sched_setattr", &e))?;
+            .map_err(|(call, e)| refuse(&what, call, &e))?;
     }
     match cpu_weight {
         Some(weight) if has_group => in_force.cpu_weight = Some(*weight),
@@ -129,11 +129,11 @@ fn give_real_time(
     threads: &[Thread],
     real_time: &RealTime,
     wanted: Wanted<'_>,
-) -> io::Result<()> {
+) -> Result<(), (&'static str, io::Error)> {
     let (guest, watching) = match real_time.policy {
         Policy::Fifo => {
             let priority = u32::from(real_time.priority());
-            limit_rttime(pid, fifo_us_max(wanted.call_ms_max))?;
+            limit_rttime(pid, fifo_us_max(wanted.call_ms_max)).map_err(|e| ("prlimit", e))?;
             (Class::Fifo { priority }, Class::Fifo { priority: priority + 1 })
         }
         Policy::Deadline => {
@@ -149,10 +149,12 @@ fn give_real_time(
         }
     };
     // The watchers first: at no time can the module hold them up.
-    for thread in threads.iter().filter(|thread| !thread.is_guest) {
-        set(thread.id, watching)?;
-    }
-    threads.iter().filter(|thread| thread.is_guest).try_for_each(|thread| set(thread.id, guest))
+    let (guests, watchers): (Vec<&Thread>, Vec<&Thread>) =
+        threads.iter().partition(|thread| thread.is_guest);
+    let watchers = watchers.iter().try_for_each(|thread| set(thread.id, watching));
+    watchers
+        .and_then(|()| guests.iter().try_for_each(|thread| set(thread.id, guest)))
+        .map_err(|e| ("sched_setattr", e))
 }
 
 /// What such a module is started with, by its limits.
@@ -242,6 +244,10 @@ fn refuse(what: &str, call: &str, error: &io::Error) -> Refusal {
         Some(rustix::io::Errno::BUSY) => {
             "EBUSY: the kernel's own admission test has no room for it beside what else has \
              SCHED_DEADLINE"
+        }
+        Some(rustix::io::Errno::PERM) if call == "prlimit" => {
+            "EPERM: the worker has not limited its own processor time, and to limit another user's \
+             the agent needs CAP_SYS_RESOURCE, or workers.uid_count = 0"
         }
         Some(rustix::io::Errno::PERM) => {
             "EPERM: the agent needs CAP_SYS_NICE, processors that no cpuset takes from it, and a \

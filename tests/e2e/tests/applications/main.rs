@@ -1,5 +1,8 @@
 //! Application files on real processes: applied, changed, refused, accepted, removed.
 
+mod classes;
+mod together;
+
 use anyhow::{Context, bail, ensure};
 use gateway_api::{
     AppStatus, Application, ApplicationPlan, NewApplication, PlanAction, ProblemCode,
@@ -11,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const DEVICE: &str = "demo-x86-64";
-const GUIDE: &str = include_str!("../../../docs/application-file.md");
+const GUIDE: &str = include_str!("../../../../docs/application-file.md");
 
 /// The first file of the guide, which this test carries out.
 fn example() -> String {
