@@ -101,12 +101,20 @@ fn the_hello_claims_no_confinement_that_is_not_there() {
 
 #[test]
 fn what_the_starter_asks_for_is_in_force_and_a_misspelt_option_is_refused() {
-    let worker = Worker::start_as(&["--app", "a", "--data-bytes-max", "100000000"]);
+    let asked = ["--data-bytes-max", "100000000", "--rttime-us-max", "600000"];
+    let worker = Worker::start_as(&[&["--app", "a"], &asked[..]].concat());
     let limits = format!("/proc/{}/limits", worker.process_id());
     let limits = std::fs::read_to_string(limits).unwrap();
-    let data = limits.lines().find(|line| line.starts_with("Max data size")).unwrap();
-    let is_in_force = data.split_whitespace().nth(4) == Some("100000000");
-    assert_eq!(worker.hello.confinement.iter().any(|name| name == "data-limit"), is_in_force);
+    let asked = [
+        ("Max data size", "100000000", "data-limit"),
+        ("Max realtime timeout", "600000", "real-time-limit"),
+    ];
+    for (what, value, name) in asked {
+        let line = limits.lines().find(|line| line.starts_with(what)).unwrap();
+        let is_in_force = line.split_whitespace().nth(4) == Some(value);
+        let is_claimed = worker.hello.confinement.iter().any(|claimed| claimed == name);
+        assert_eq!(is_claimed, is_in_force, "{name}: {line}");
+    }
     for words in [&["--data-bytes-max", "x"][..], &["--data-byte-max", "1"], &["--app"]] {
         let ended = runtime().args(words).output().unwrap();
         assert_eq!(ended.status.code(), Some(2), "{words:?}");
