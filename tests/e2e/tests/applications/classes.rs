@@ -8,8 +8,8 @@ use linux_scheduler::{Class, set};
 use std::path::Path;
 use std::time::Duration;
 
-/// What the device's owner allows. Workers run as the agent does: to limit one of another
-/// user the agent needs CAP_SYS_RESOURCE, which root has not in every container.
+/// What the device's owner allows. Workers run as the agent does, so that the class itself is
+/// all that is asked of the kernel, and what the test asks for itself is the same.
 const ALLOWED: &str = "[scheduling]\npolicies = [\"fifo\"]\nutilization_percent_max = 30\n\
                        priority_max = 20\n[workers]\nuid_count = 0\n";
 
