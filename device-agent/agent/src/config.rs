@@ -21,7 +21,7 @@
 //! # uid_count = 512
 //! # cgroups = true
 //! # cpu_percent_max = 100 # of one processor
-//! # lower_spinning = true # what never waits gets what others leave; docs/real-time.md
+//! # lower_spinning = true # what never waits gets what others leave; docs/real-time.md. Usually not
 //!
 //! # [scheduling]                    # what modules may ask for; docs/real-time.md
 //! # policies = ["fifo", "deadline"]  # none unless given
@@ -218,7 +218,7 @@ impl Default for WorkerConfig {
         // Below the ids that systems give away by themselves, above those of people.
         let (uid_first, uid_count) = (59_000, 512);
         let (cpu_percent_max, shared_mib_max) = (100, 256);
-        let (cgroups, lower_spinning) = (true, true);
+        let (cgroups, lower_spinning) = (true, false);
         Self { uid_first, uid_count, cgroups, cpu_percent_max, lower_spinning, shared_mib_max }
     }
 }

@@ -30,7 +30,7 @@ struct Arguments {
     write_docs: bool,
     /// One attacker, and no page.
     only: Option<String>,
-    /// Of modules that spin, as with `lower_spinning = false` on a device.
+    /// Of modules that spin, as on a device that is not told to.
     no_lowering: bool,
 }
 
@@ -74,7 +74,6 @@ fn read_arguments() -> anyhow::Result<Arguments> {
         }
     }
     ensure!(arguments.rounds >= 1 && arguments.seconds >= 1, USAGE);
-    // A page says what devices do unless they are told otherwise.
     ensure!(arguments.only.is_some() || !arguments.no_lowering, USAGE);
     ensure!(arguments.only.is_none() || !arguments.write_docs, USAGE);
     Ok(arguments)
@@ -116,7 +115,7 @@ fn measure_rounds(
     for case in attackers {
         programs.push(case.program()?);
     }
-    let lowering = if arguments.no_lowering { "[workers]\nlower_spinning = false\n" } else { "" };
+    let lowering = if arguments.no_lowering { "" } else { "[workers]\nlower_spinning = true\n" };
     let ownership = Ownership { tables: lowering.into(), ..Ownership::default() };
     let mut device = Device::start_owned(kit, &programs, &ownership)?;
     let time = Duration::from_secs(arguments.seconds);
@@ -196,7 +195,7 @@ fn page(
          `cargo xtask bench isolation --rounds {count} --seconds {seconds}`, {}, {}.\n\n\
          A module that ticks every {} ms publishes when each tick began; how late that was is\n\
          its latency. In each of {count} rounds it runs alone for {seconds} s and then beside each\n\
-         attacker for {seconds} s, natively on x86_64, each in a worker of its own, from {settle} s after\n\
+         attacker for {seconds} s, natively on x86_64, with `lower_spinning = true`, each in a worker of its own, from {settle} s after\n\
          its start. The ratio is that of the 99th percentiles of one round; goal: a median below {GOAL:.2}. The load average of\n\
          the machine's {cpus} processors was {load} when it ended; above their number the neighbour\n\
          waits for strangers as well, alone as beside an attacker.\n\n{table}",

@@ -112,7 +112,8 @@ fn spins_until(bench: &mut Bench, number: usize, ms: u64, what: &str) -> bool {
 
 #[test]
 fn a_module_that_never_waits_gets_what_others_leave_until_it_waits() {
-    let mut bench = Bench::with_config(true, ALLOWS.into());
+    let config = format!("{ALLOWS}[workers]\nlower_spinning = true\n");
+    let mut bench = Bench::with_config(true, config);
     bench.connect();
     let usual = |bench: &mut Bench, app: &str| asking(bench, app, Scheduling::default());
     let (a, b) = (usual(&mut bench, "a"), usual(&mut bench, "b"));
@@ -130,9 +131,8 @@ fn a_module_that_never_waits_gets_what_others_leave_until_it_waits() {
 }
 
 #[test]
-fn a_device_whose_owner_wants_it_so_lowers_nothing() {
-    let config = "[workers]\nlower_spinning = false\n";
-    let mut bench = Bench::with_config(true, config.into());
+fn a_device_whose_owner_does_not_say_so_lowers_nothing() {
+    let mut bench = Bench::new();
     bench.connect();
     let a = asking(&mut bench, "a", Scheduling::default());
     bench.give(1, vec![AppEntry { scheduling: None, ..a }]);

@@ -2,7 +2,7 @@
 //!
 //! A best-effort module that uses whatever time it can get has the processor whenever a
 //! neighbour wakes up, and keeps it for the rest of its slice: the neighbour's tick begins
-//! milliseconds later. So its worker gets what others leave (SCHED_IDLE), for as long as
+//! milliseconds later. Where the owner says so, its worker gets what others leave, for as long as
 //! it goes on like that. A module that asked for a class or a weight has what it asked
 //! for, and a process of several modules is left alone, because the others are in it.
 
