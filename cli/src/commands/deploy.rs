@@ -43,7 +43,7 @@ pub struct DeployArgs {
     /// Time between two ticks [default: 1000]
     #[arg(long, value_name = "MS")]
     interval_ms: Option<u32>,
-    /// Time that one call may take [default: 1000]
+    /// Time that one call may take [default: 1000, for a program 60000]
     #[arg(long, value_name = "MS")]
     call_ms_max: Option<u32>,
     /// Linear memory at most, such as 65536, 64KiB or 2MiB [default: the module's, or 16MiB]

@@ -101,22 +101,28 @@ pub async fn run(args: RunArgs, console: &Console) -> Result<(), Failure> {
         wasi: Some(args.program.to_grants()),
     };
 
+    let is_program = run_program::is_program(&wasm);
+    if is_program && args.ticks.is_some() {
+        let message = "the module is a program (it exports _start): it runs once, to its end";
+        return Err(Failure::new(Exit::Usage, message).or_try("leaving out --ticks"));
+    }
+    args.program.warn_if_in_vain(&wasm, console);
     let mut session = Session {
         local: Local::start_in(&args.local, &args.program.open_directories()?).await?,
         teller: Teller { format: args.output, console, traps: 0 },
         messages: None,
     };
-    let mut limits = args.local.limits();
-    let is_program = run_program::is_program(&wasm);
+    let mut limits = args.local.limits(&wasm);
     if is_program && args.local.call_ms_max.is_none() {
         limits.call_ms_max = run_program::PROGRAM_MS_MAX;
     }
+    let call_ms_max = limits.call_ms_max;
     let has_tick = session.local.load(&args.file, &wasm, (limits, grants), console).await?;
     if let Some(steps) = steps {
         session.check(steps).await?;
     }
     if is_program {
-        return run_program::run_to_end(&mut session.local, console).await;
+        return session.run_program(call_ms_max).await;
     }
     match args.ticks {
         Some(ticks) if has_tick => {
@@ -176,6 +182,17 @@ impl Session<'_> {
                 other => self.teller.tell(other)?,
             }
         }
+    }
+
+    /// What it used is in the way of what it writes, except in documents.
+    async fn run_program(&mut self, call_ms_max: u32) -> Result<(), Failure> {
+        let Self { local, teller, .. } = self;
+        let ended = run_program::run_to_end(local, call_ms_max, |event| teller.tell(event)).await?;
+        if teller.format.is_document() {
+            teller.json(&Told::Finished { exit_code: ended.exit_code, detail: &ended.detail })?;
+            self.tell_usage().await?;
+        }
+        ended.to_result()
     }
 
     async fn run_ticks(&mut self, mut left: u32) -> Result<(), Failure> {
@@ -304,11 +321,33 @@ struct Teller<'a> {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Told<'a> {
-    Published { channel: &'a str, seq: u64, payload: String },
-    Log { level: &'static str, text: &'a str },
-    Actuator { name: &'a str, value: f64 },
-    Wrote { stream: &'static str, text: &'a str },
-    Trapped { export: &'a str, detail: &'a str, restart_in_ms: u32 },
+    Published {
+        channel: &'a str,
+        seq: u64,
+        payload: String,
+    },
+    Log {
+        level: &'static str,
+        text: &'a str,
+    },
+    Actuator {
+        name: &'a str,
+        value: f64,
+    },
+    Wrote {
+        stream: &'static str,
+        text: &'a str,
+    },
+    Trapped {
+        export: &'a str,
+        detail: &'a str,
+        restart_in_ms: u32,
+    },
+    /// Of a program; without an exit code it trapped.
+    Finished {
+        exit_code: Option<u32>,
+        detail: &'a str,
+    },
     Usage(Sums),
 }
 

@@ -3,17 +3,22 @@
 use crate::commands::wasi_args::parse_variable;
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
-use crate::local::{Local, ended_for_its_time, stopped, unexpected};
+use crate::local::Local;
 use clap::Args;
+use module_limits::Limit;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use worker_protocol::{
-    Command, DIRECTORIES_MAX, Event, Restart, WASI_START, WasiDirectory, WasiGrants, WasiOutput,
+    Command, DIRECTORIES_MAX, Event, Restart, WASI_START, WasiCapability, WasiDirectory,
+    WasiGrants, WasiOutput,
 };
 
 /// A call of a module that ticks is short; a program is one call.
 pub const PROGRAM_MS_MAX: u32 = 60_000;
+
+/// As shells have it for what SIGINT ends.
+const STOPPED: Exit = Exit::OfProgram(130);
 
 /// What a folder may hold, so that a mistake does not fill the disk.
 const DIRECTORY_BYTES_MAX: u64 = 256 << 20;
@@ -81,43 +86,82 @@ fn parse_directory(text: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
+impl ProgramArgs {
+    /// What is given to a module that cannot see it is given by mistake.
+    pub fn warn_if_in_vain(&self, wasm: &[u8], console: &Console) {
+        let given = [
+            (WasiCapability::Arguments, "arguments", self.arguments.is_empty()),
+            (WasiCapability::Environment, "--env", self.environment.is_empty()),
+            (WasiCapability::Directories, "--dir", self.directories.is_empty()),
+        ];
+        let Ok(census) = aot_compiler::census(wasm) else { return };
+        let imports: Vec<String> =
+            census.imports.iter().map(|i| format!("{}.{}", i.module, i.name)).collect();
+        let needs = WasiCapability::needed_by(imports.iter().map(String::as_str));
+        for (capability, what, is_empty) in given {
+            if !is_empty && !needs.contains(&capability) {
+                console.warn(format!("{what} in vain: the module imports no function to see them"));
+            }
+        }
+    }
+}
+
 /// Whether the module is a program. One that is no module at all is refused later.
 pub fn is_program(wasm: &[u8]) -> bool {
     let census = aot_compiler::census(wasm);
     census.is_ok_and(|census| census.exports.iter().any(|export| export.name == WASI_START))
 }
 
-/// Runs it to its end and ends as it did. What it writes goes on unchanged.
-pub async fn run_to_end(local: &mut Local, console: &Console) -> Result<(), Failure> {
+/// How it ended.
+pub struct Ended {
+    /// `None`: it trapped.
+    pub exit_code: Option<u32>,
+    pub detail: String,
+}
+
+impl Ended {
+    /// `farrier run` ends as it did.
+    pub fn to_result(self) -> Result<(), Failure> {
+        match self.exit_code {
+            Some(0) => Ok(()),
+            // What does not fit is no success either.
+            Some(code) => {
+                let code = u8::try_from(code).unwrap_or(1);
+                Err(Failure::new(Exit::OfProgram(code), self.detail))
+            }
+            None => Err(Failure::new(Exit::Failed, format!("it {}", self.detail))),
+        }
+    }
+}
+
+/// Runs it to its end; what happens until then goes to `tell`.
+pub async fn run_to_end(
+    local: &mut Local,
+    call_ms_max: u32,
+    mut tell: impl FnMut(Event) -> Result<(), Failure>,
+) -> Result<Ended, Failure> {
     local.send(&Command::Start { interval_ms: 1_000, stored: Some(vec![]) }).await?;
     loop {
         let event = tokio::select! {
             event = local.next_whenever() => event?,
-            told = tokio::signal::ctrl_c() => {
-                return told.map_err(|e| Failure::new(Exit::Failed, "wait for Ctrl-C").because(&e));
-            }
+            told = tokio::signal::ctrl_c() => return Err(match told {
+                Ok(()) => Failure::new(STOPPED, "it was stopped by Ctrl-C"),
+                Err(error) => Failure::new(Exit::Failed, "wait for Ctrl-C").because(&error),
+            }),
         };
         match event {
-            Event::Started => {}
-            Event::Wrote { is_error, bytes } => pass_on(is_error, &bytes)?,
-            Event::Log(line) => console.aside(line.text),
-            Event::Finished { exit_code: Some(0), .. } => return Ok(()),
-            Event::Finished { exit_code: Some(code), detail, .. } => {
-                // What does not fit is no success either.
-                let code = u8::try_from(code).unwrap_or(1);
-                return Err(Failure::new(Exit::OfProgram(code), detail));
-            }
-            Event::Finished { exit_code: None, detail, .. } => {
-                return Err(Failure::new(Exit::Failed, format!("it {detail}")));
-            }
+            Event::Finished { exit_code, detail, .. } => return Ok(Ended { exit_code, detail }),
             Event::Asked(asked) => drop(local.answer(asked).await?),
-            Event::Published(_) => {}
-            Event::LimitStop { detail, .. } => return Err(stopped(&detail)),
-            Event::Overrun { export, elapsed_ms } => {
-                return Err(ended_for_its_time(&export, elapsed_ms));
+            Event::LimitStop { limit: Limit::CallTime, .. } | Event::Overrun { .. } => {
+                let message = format!("it ran longer than its {call_ms_max} ms and was ended");
+                let longer = format!("--call-ms-max with more, up to {PROGRAM_MS_MAX}");
+                let failure = Failure::new(Exit::OutOfTime, message);
+                return Err(match call_ms_max {
+                    PROGRAM_MS_MAX => failure.or_try("several runs that do a part each"),
+                    _ => failure.or_try(longer),
+                });
             }
-            Event::Rejected { detail } => return Err(Failure::new(Exit::Failed, detail)),
-            other => return Err(unexpected(&other)),
+            other => tell(other)?,
         }
     }
 }

@@ -24,6 +24,9 @@ pub struct WasiArgs {
     /// Whether it gets random bytes; has to be said if it imports them
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     random: Option<bool>,
+    /// Only false: deploys a module that imports functions of sockets, which answer notsock
+    #[arg(long, value_name = "false", value_parser = parse_sockets)]
+    sockets: Option<bool>,
     /// A directory of its own and what it may hold (/data=own:64KiB), or one of the devices'
     /// by its owner's name for it (/site=site, or /site=site:ro to read only)
     #[arg(long = "dir", value_name = "GUEST=WHAT", value_parser = parse_directory)]
@@ -63,6 +66,7 @@ impl WasiArgs {
             stdout: self.stdout.map(|Stdout::Log| WasiStdout::Log),
             clock: self.clock,
             random: self.random,
+            sockets: self.sockets,
             restart: self.restart.map(|restart| match restart {
                 Restart::OnFailure => WasiRestart::OnFailure,
                 Restart::Never => WasiRestart::Never,
@@ -91,6 +95,13 @@ pub fn in_words(wasi: &Wasi) -> String {
     }));
     words.extend(wasi.restart.map(|restart| format!("restart {}", restart.as_str())));
     words.join(", ")
+}
+
+fn parse_sockets(text: &str) -> Result<bool, String> {
+    match text {
+        "false" => Ok(false),
+        _ => Err("a module has no network: give false, or publish on a channel".to_owned()),
+    }
 }
 
 fn parse_directory(text: &str) -> Result<WasiDirectory, String> {

@@ -91,6 +91,8 @@ pub struct Wasi {
     pub stdout_to_log: bool,
     pub clock: Option<bool>,
     pub random: Option<bool>,
+    /// Never `Some(true)`.
+    pub sockets: Option<bool>,
     pub restart: Option<WasiRestart>,
     pub directories: Vec<WasiDirectory>,
 }

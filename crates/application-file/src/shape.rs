@@ -293,6 +293,11 @@ pub struct Wasi {
     /// Whether it gets random bytes; as with `clock`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub random: Option<bool>,
+    /// Only `false`, which lets a module run that imports functions of sockets: they answer
+    /// `notsock`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<bool>")]
+    pub sockets: Option<Spanned<bool>>,
     /// What follows the end of a program, which is a module that exports `_start`:
     /// "on-failure", which is so unless given, "never", or "always", at its interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -24,6 +24,7 @@ pub fn read(wasi: &Spanned<shape::Wasi>, errors: &mut Errors<'_>) -> Located<Was
         stdout_to_log: wasi.stdout.as_ref().is_some_and(|stdout| is_log(stdout, errors)),
         clock: wasi.clock,
         random: wasi.random,
+        sockets: wasi.sockets.as_ref().map(|sockets| is_given(sockets, errors)),
         restart: wasi.restart.as_ref().map(|restart| to_restart(restart, errors)),
         directories: to_directories(&wasi.directories, errors),
     };
@@ -100,6 +101,15 @@ fn is_log(stdout: &Spanned<String>, errors: &mut Errors<'_>) -> bool {
         errors.add(&stdout.span(), what);
     }
     is_log
+}
+
+fn is_given(sockets: &Spanned<bool>, errors: &mut Errors<'_>) -> bool {
+    if *sockets.get_ref() {
+        let what = "there are no sockets to give: a module has no network; publish on a channel, \
+                    or give false to have their functions answer \"notsock\"";
+        errors.add(&sockets.span(), what.to_owned());
+    }
+    false
 }
 
 fn to_directories(

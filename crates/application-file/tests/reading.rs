@@ -401,6 +401,7 @@ environment = { LANG = "de" }
 stdout = "log"
 clock = true
 random = false
+sockets = false
 restart = "always"
 directories = [
     { guest = "/data", private_bytes = 65_536 },
@@ -416,6 +417,7 @@ fn what_a_module_may_reach_through_wasi_is_said_one_by_one() {
     assert_eq!(wasi.environment["LANG"], "de");
     assert_eq!((wasi.stdout_to_log, wasi.clock, wasi.random), (true, Some(true), Some(false)));
     assert_eq!(wasi.restart, Some(WasiRestart::Always));
+    assert_eq!(wasi.sockets, Some(false));
     let [own, site] = wasi.directories.as_slice() else { panic!("{wasi:?}") };
     assert_eq!((own.guest.as_str(), own.private_bytes), ("/data", Some(65_536)));
     assert_eq!((site.host.as_deref(), site.read_only), (Some("site"), true));
@@ -432,6 +434,7 @@ fn what_is_wrong_about_wasi_is_said_with_its_place() {
         .replace("\"always\"", "\"often\"")
         .replace("LANG = ", "\"A=B\" = ")
         .replace("clock", "clocks")
+        .replace("sockets = false", "sockets = true")
         .replace("--short", "a\\u0000");
     refused(
         &wrong,
@@ -440,7 +443,8 @@ fn what_is_wrong_about_wasi_is_said_with_its_place() {
             12:25: "A=B" is no name for a variable: it needs a character or more, and no '='
             13:10: stdout cannot go to "file"; give "log", or leave it out to deny it
             14:1: there is no field "clocks" here; did you mean "clock"?
-            16:11: restart is "often"; there are "on-failure", "never" and "always"
+            16:11: there are no sockets to give: a module has no network; publish on a channel, or give false to have their functions answer "notsock"
+            17:11: restart is "often"; there are "on-failure", "never" and "always"
         "#]],
     );
     let wrong = WASI
@@ -450,10 +454,10 @@ fn what_is_wrong_about_wasi_is_said_with_its_place() {
     refused(
         &wrong,
         expect![[r#"
-            18:15: "data" is no path for a directory: begin it with '/', without empty parts, '.' and '..', in at most 128 bytes
-            18:39: private_bytes is 0; it has to be 1 to 67108864
-            18:54: read_only goes with host; a directory of its own would stay empty
-            19:5: give either private_bytes, for a directory of its own, or host, the name of one of the device's
+            19:15: "data" is no path for a directory: begin it with '/', without empty parts, '.' and '..', in at most 128 bytes
+            19:39: private_bytes is 0; it has to be 1 to 67108864
+            19:54: read_only goes with host; a directory of its own would stay empty
+            20:5: give either private_bytes, for a directory of its own, or host, the name of one of the device's
         "#]],
     );
     let long = WASI.replace("--short", &"x".repeat(513));

@@ -17,10 +17,11 @@ pub struct NewDeployment {
     /// Time between two ticks, 10 to 3,600,000; 1,000 unless given.
     #[serde(default)]
     pub interval_ms: Option<u32>,
-    /// Wall time of one call, 1 to 60,000; 1,000 unless given.
+    /// Wall time of one call, 1 to 60,000; 1,000 unless given, for a program 60,000.
     #[serde(default)]
     pub call_ms_max: Option<u32>,
-    /// Linear memory at most; the module's own maximum, or 16 MiB, unless given.
+    /// Linear memory at most; the module's own maximum, or 16 MiB, unless given. A module
+    /// that starts with more than these 16 MiB gets them above its start.
     #[serde(default)]
     pub memory_bytes_max: Option<u64>,
     /// Sensors that the module may open, by the devices' names for them.

@@ -23,6 +23,10 @@ pub struct ModuleEligibility {
 pub struct ModuleNeeds {
     /// As `farrier.log`.
     pub imports: Vec<String>,
+    /// What these use of WASI, which a deployment grants one by one: `arguments`,
+    /// `environment`, `stdout`, `clock`, `random`, `directories`. `sockets` cannot be granted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wasi: Vec<String>,
     /// Proposals beyond WebAssembly 1.0 that it uses.
     pub proposals: Vec<String>,
     /// Linear memory at the start, and at most: its own maximum or the deployment's.

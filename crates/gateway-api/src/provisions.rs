@@ -44,6 +44,10 @@ pub struct Wasi {
     pub clock: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub random: Option<bool>,
+    /// `false` lets a module be deployed that imports functions of sockets: they answer
+    /// `notsock`. There is nothing that `true` could give.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sockets: Option<bool>,
     /// What follows the end of a program; `on-failure` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<WasiRestart>,

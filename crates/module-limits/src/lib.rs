@@ -11,6 +11,20 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
+/// Linear memory where nobody says how much and the module has no maximum of its own.
+const MEMORY_BYTES_DEFAULT: u64 = 16 << 20;
+
+/// The most that 32-bit addresses reach.
+pub const MEMORY_BYTES_MAX: u64 = 1 << 32;
+
+/// The usual limit for a module that starts with so much. One that starts with more than
+/// is usual, such as a C program that Zig gave a stack of 16 MiB, gets that above its
+/// start: a program that cannot grow has no heap.
+pub fn memory_bytes_default(start_bytes: u64) -> u64 {
+    let above = if start_bytes > MEMORY_BYTES_DEFAULT { start_bytes } else { 0 };
+    above.saturating_add(MEMORY_BYTES_DEFAULT).min(MEMORY_BYTES_MAX)
+}
+
 /// A limit that leaves a choice of what follows. Memory and stack leave none: growing
 /// beyond the first fails as the module sees it, and beyond the second is a trap.
 #[derive(
@@ -327,5 +341,13 @@ mod tests {
         let bytes = [0xa7, 0, 0, 1, 0, 2, 0, 3, 1, 4, 0, 5, 3, 6, 1];
         assert_eq!(minicbor::to_vec(hits).unwrap(), bytes);
         assert_eq!(minicbor::decode::<LimitHits>(&bytes).unwrap(), hits);
+    }
+
+    #[test]
+    fn a_module_that_starts_with_more_than_is_usual_can_still_grow() {
+        let mib = |count: u64| count << 20;
+        let of = |start| memory_bytes_default(start);
+        assert_eq!((of(0), of(mib(16)), of(mib(17))), (mib(16), mib(16), mib(33)));
+        assert_eq!((of(MEMORY_BYTES_MAX), of(u64::MAX)), (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX));
     }
 }

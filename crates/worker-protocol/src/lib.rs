@@ -36,7 +36,7 @@ pub use guest_api::{GUEST_API_MODULE, GUEST_API_VERSION, GuestCall, GuestType};
 pub use guest_usage::*;
 pub use message::*;
 pub use wasi::*;
-pub use wasi_calls::{WASI_INITIALIZE, WASI_MODULE, WASI_START, WasiCall};
+pub use wasi_calls::{WASI_INITIALIZE, WASI_MODULE, WASI_START, WasiCall, WasiCapability};
 
 /// Raised with every change that one end must not miss; a figure that a worker may
 /// leave out is none.

@@ -6,6 +6,7 @@
 //! the errno goes through a pointer, and all of them but one return the errno.
 
 use crate::call_table::call_table;
+use std::collections::BTreeSet;
 
 /// What all of them are imported from.
 pub const WASI_MODULE: &str = "wasi_snapshot_preview1";
@@ -87,6 +88,72 @@ impl WasiCall {
     }
 }
 
+/// What is granted one by one, and some functions are of no use without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WasiCapability {
+    Arguments,
+    Environment,
+    Stdout,
+    Clock,
+    Random,
+    Directories,
+    /// There are none to grant: what imports them has to be told so.
+    Sockets,
+}
+
+impl WasiCapability {
+    /// The field that grants it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Arguments => "arguments",
+            Self::Environment => "environment",
+            Self::Stdout => "stdout",
+            Self::Clock => "clock",
+            Self::Random => "random",
+            Self::Directories => "directories",
+            Self::Sockets => "sockets",
+        }
+    }
+
+    /// Of a module that imports these functions, given as `wasi_snapshot_preview1.fd_write`;
+    /// others are passed over.
+    pub fn needed_by<'a>(imports: impl IntoIterator<Item = &'a str>) -> BTreeSet<Self> {
+        let calls = imports.into_iter().filter_map(WasiCall::from_import_name);
+        calls.filter_map(WasiCall::capability).collect()
+    }
+}
+
+impl WasiCall {
+    /// What it is imported for. Functions on descriptors say nothing: the start of every
+    /// program looks for open ones.
+    pub fn capability(self) -> Option<WasiCapability> {
+        match self {
+            Self::ArgsGet => Some(WasiCapability::Arguments),
+            Self::EnvironGet => Some(WasiCapability::Environment),
+            Self::FdWrite => Some(WasiCapability::Stdout),
+            Self::ClockResGet | Self::ClockTimeGet | Self::PollOneoff => {
+                Some(WasiCapability::Clock)
+            }
+            Self::RandomGet => Some(WasiCapability::Random),
+            Self::FdReaddir
+            | Self::PathCreateDirectory
+            | Self::PathFilestatGet
+            | Self::PathFilestatSetTimes
+            | Self::PathLink
+            | Self::PathOpen
+            | Self::PathReadlink
+            | Self::PathRemoveDirectory
+            | Self::PathRename
+            | Self::PathSymlink
+            | Self::PathUnlinkFile => Some(WasiCapability::Directories),
+            Self::SockAccept | Self::SockRecv | Self::SockSend | Self::SockShutdown => {
+                Some(WasiCapability::Sockets)
+            }
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +175,22 @@ mod tests {
         assert_eq!(WasiCall::FdWrite.signature(), "(i32, i32, i32, i32) -> i32");
         assert_eq!(WasiCall::ProcExit.signature(), "(i32) -> ()");
         assert_eq!(WasiCall::SchedYield.signature(), "() -> i32");
+    }
+
+    #[test]
+    fn imports_tell_what_has_to_be_granted() {
+        let of = |imports: &[&str]| {
+            let needed = WasiCapability::needed_by(imports.iter().copied());
+            needed.into_iter().map(WasiCapability::name).collect::<Vec<_>>()
+        };
+        let every: Vec<String> = WasiCall::ALL.iter().map(|call| call.import_name()).collect();
+        let every: Vec<&str> = every.iter().map(String::as_str).collect();
+        let all =
+            ["arguments", "environment", "stdout", "clock", "random", "directories", "sockets"];
+        assert_eq!(of(&every), all);
+        let of_any_program = ["fd_prestat_get", "fd_seek", "fd_close", "proc_exit", "sched_yield"];
+        let names = of_any_program.map(|name| format!("{WASI_MODULE}.{name}"));
+        assert!(of(&names.each_ref().map(String::as_str)).is_empty());
+        assert_eq!(of(&["wasi_snapshot_preview1.poll_oneoff", "farrier.log"]), ["clock"]);
     }
 }

@@ -1,6 +1,6 @@
 //! What people ask for: which module shall run where.
 
-use super::desired::Build;
+use super::desired::{Build, start_bytes};
 use super::model::{Model, shorten};
 use super::paging::{Pages, ordered, shown};
 use super::placement::{check_asked, placement_of};
@@ -9,7 +9,7 @@ use crate::origin;
 use crate::store::record::{CounterRecord, DeploymentRecord, ModuleRecord};
 use crate::store::{Change, StoreError};
 use gateway_api::{Deployment, DeviceSelector, Event, ModuleLimits, NewDeployment, Page};
-use module_limits::{Limit, LimitActions};
+use module_limits::{Limit, LimitActions, MEMORY_BYTES_MAX, memory_bytes_default};
 use module_package::{
     CompilePolicy, ConfigEntry, DeviceId, METERING_GAS, NAN_CANONICAL, NO_POLICY, Provisions,
     ReleaseLimits,
@@ -17,6 +17,7 @@ use module_package::{
 use scheduling::{REAL_TIME_INTERVAL_MS_MIN, Scheduling};
 use std::sync::atomic::Ordering;
 use target_spec::metering::{GAS_LIMIT_MAX, RESERVED_EXPORTS};
+use worker_protocol::WASI_START;
 
 const INTERVAL_MS: std::ops::RangeInclusive<u32> = 10..=3_600_000;
 const INTERVAL_MS_DEFAULT: u32 = 1_000;
@@ -24,9 +25,6 @@ const CALL_MS: std::ops::RangeInclusive<u32> = 1..=60_000;
 const CALL_MS_DEFAULT: u32 = 1_000;
 /// A device cuts longer ones to a day as well.
 const HEALTH_WINDOW_MS: std::ops::RangeInclusive<u32> = 0..=86_400_000;
-const MEMORY_BYTES_DEFAULT: u64 = 16 * 1024 * 1024;
-/// A 32-bit memory has no more.
-const MEMORY_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Native stack of a call. The deepest recursion of usual C and Rust guests, whose
 /// own data stack is 64 KiB to 1 MiB in linear memory, fits.
@@ -319,19 +317,23 @@ pub(super) fn limits_of(
 ) -> Result<ReleaseLimits, AppError> {
     let own_max = module.memory.and_then(|memory| memory.max_pages);
     let own_max = own_max.map(|pages| u64::from(pages) * super::desired::WASM_PAGE_BYTES);
-    let memory_bytes_max = new.memory_bytes_max.or(own_max).unwrap_or(MEMORY_BYTES_DEFAULT);
+    let usual = memory_bytes_default(start_bytes(module));
+    let memory_bytes_max = new.memory_bytes_max.or(own_max).unwrap_or(usual);
     if memory_bytes_max > MEMORY_BYTES_MAX {
         return Err(AppError::bad_request(format!(
             "memory_bytes_max is {memory_bytes_max}; a module can have at most {MEMORY_BYTES_MAX}."
         )));
     }
+    // All of a program is one call.
+    let is_program = module.exports.iter().any(|export| export.name == WASI_START);
+    let call_ms_usual = if is_program { *CALL_MS.end() } else { CALL_MS_DEFAULT };
     check_gas(&new.limits, module)?;
     let actions = new.limits.actions;
     check_actions(&new.limits, &actions)?;
     Ok(ReleaseLimits {
         memory_bytes_max,
         stack_bytes: STACK_BYTES,
-        call_ms_max: new.call_ms_max.unwrap_or(CALL_MS_DEFAULT),
+        call_ms_max: new.call_ms_max.unwrap_or(call_ms_usual),
         log_lines_per_s_max: LOG_LINES_PER_S_MAX,
         publishes_per_s_max: PUBLISHES_PER_S_MAX,
         gas_per_call_max: new.limits.gas_per_call_max,

@@ -296,8 +296,13 @@ fn check_scheduling(
     refuse(code, detail, code.advice())
 }
 
+/// Of its linear memory.
+pub(super) fn start_bytes(module: &ModuleRecord) -> u64 {
+    module.memory.map_or(0, |memory| u64::from(memory.min_pages) * WASM_PAGE_BYTES)
+}
+
 fn check_memory(module: &ModuleRecord, deployment: &DeploymentRecord) -> Result<(), Ineligible> {
-    let needed_bytes = module.memory.map_or(0, |m| u64::from(m.min_pages) * WASM_PAGE_BYTES);
+    let needed_bytes = start_bytes(module);
     let memory_bytes_max = deployment.limits.memory_bytes_max;
     if needed_bytes <= memory_bytes_max {
         return Ok(());

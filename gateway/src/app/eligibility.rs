@@ -6,9 +6,9 @@
 //! that is short of memory now may have room when the artifact arrives.
 
 use super::deployments::limits_of;
-use super::desired::{Ineligible, WASM_PAGE_BYTES, artifact_key, obstacles};
+use super::desired::{Ineligible, WASM_PAGE_BYTES, artifact_key, obstacles, start_bytes};
 use super::placement::{check_asked, placement_of};
-use super::{App, AppError, State};
+use super::{App, AppError, State, wasi};
 use crate::store::record::{DeploymentRecord, DeviceRecord, ModuleRecord};
 use crate::telemetry::{DeviceTelemetry, Telemetry};
 use device_protocol::RefusalCode;
@@ -90,6 +90,7 @@ fn needs_of(module: &ModuleRecord, memory_bytes_max: u64) -> ModuleNeeds {
     let imports = module.imports.iter().map(|i| format!("{}.{}", i.module, i.name));
     ModuleNeeds {
         imports: imports.collect(),
+        wasi: wasi::needs_of(module).iter().map(|need| need.name().to_owned()).collect(),
         proposals: module.proposals.clone(),
         memory_start_bytes: start_bytes(module),
         memory_bytes_max: most_bytes(module, memory_bytes_max),
@@ -169,10 +170,6 @@ pub(super) fn on_device(
         memory_free_bytes: free_bytes,
         stack_bytes: artifact.and_then(|artifact| artifact.stack_bytes),
     }
-}
-
-fn start_bytes(module: &ModuleRecord) -> u64 {
-    module.memory.map_or(0, |memory| u64::from(memory.min_pages) * WASM_PAGE_BYTES)
 }
 
 /// What it may grow to.

@@ -4,7 +4,8 @@ use super::AppError;
 use crate::store::record::ModuleRecord;
 use gateway_api::{Wasi, WasiDirectory, WasiRestart, WasiStdout};
 use module_package::{ConfigEntry, WasiPlace, WasiProvisions};
-use worker_protocol::{WASI_MODULE, WasiCall};
+use std::collections::BTreeSet;
+use worker_protocol::{WASI_MODULE, WasiCall, WasiCapability};
 
 pub fn to_provisions(wasi: &Wasi) -> Result<WasiProvisions, AppError> {
     let entry =
@@ -62,6 +63,7 @@ pub fn of_file(wasi: &application_file::Wasi) -> Wasi {
         stdout: wasi.stdout_to_log.then_some(WasiStdout::Log),
         clock: wasi.clock,
         random: wasi.random,
+        sockets: wasi.sockets,
         restart: wasi.restart.map(|restart| match restart {
             application_file::WasiRestart::OnFailure => WasiRestart::OnFailure,
             application_file::WasiRestart::Never => WasiRestart::Never,
@@ -88,6 +90,7 @@ pub fn to_view(wasi: WasiProvisions) -> Wasi {
         stdout: wasi.log.unwrap_or(false).then_some(WasiStdout::Log),
         clock: wasi.clock,
         random: wasi.random,
+        sockets: None,
         restart: wasi.restart.map(to_restart),
         directories: wasi.directories.into_iter().map(to_directory_view).collect(),
     }
@@ -101,26 +104,56 @@ pub fn to_restart(restart: module_package::WasiRestart) -> WasiRestart {
     }
 }
 
+/// What a module's imports of WASI are for.
+pub fn needs_of(module: &ModuleRecord) -> BTreeSet<WasiCapability> {
+    let names: Vec<String> = of_wasi(module).map(|call| call.import_name()).collect();
+    WasiCapability::needed_by(names.iter().map(String::as_str))
+}
+
+fn of_wasi(module: &ModuleRecord) -> impl Iterator<Item = WasiCall> + '_ {
+    let of_wasi = module.imports.iter().filter(|import| import.module == WASI_MODULE);
+    of_wasi
+        .filter_map(|import| WasiCall::from_import_name(&format!("{WASI_MODULE}.{}", import.name)))
+}
+
 /// What most programs do not expect to be denied has to be given or denied by name, so
 /// that nobody finds out on a device.
 pub fn check_is_said(wasi: Option<&Wasi>, module: &ModuleRecord) -> Result<(), AppError> {
-    let imports = |wanted: &[WasiCall]| {
-        let of_wasi = module.imports.iter().filter(|import| import.module == WASI_MODULE);
-        of_wasi
-            .map(|import| import.name.as_str())
-            .find(|name| wanted.iter().any(|call| call.name() == *name))
-    };
-    let clocks = [WasiCall::ClockTimeGet, WasiCall::ClockResGet, WasiCall::PollOneoff];
-    for (field, is_said, imported) in [
-        ("clock", wasi.is_some_and(|wasi| wasi.clock.is_some()), imports(&clocks)),
-        ("random", wasi.is_some_and(|wasi| wasi.random.is_some()), imports(&[WasiCall::RandomGet])),
+    let (name, version) = (&module.name, module.version);
+    if wasi.is_some_and(|wasi| wasi.sockets == Some(true)) {
+        return Err(AppError::bad_request(
+            "Not deployed: sockets = true, and there are none to give. A module has no network; \
+             it can publish on channels (docs/guest-api.md)."
+                .to_owned(),
+        ));
+    }
+    for (capability, is_said, advice) in [
+        (
+            WasiCapability::Clock,
+            wasi.is_some_and(|wasi| wasi.clock.is_some()),
+            "give clock = true or clock = false under wasi (with false the function answers \
+             notcapable)",
+        ),
+        (
+            WasiCapability::Random,
+            wasi.is_some_and(|wasi| wasi.random.is_some()),
+            "give random = true or random = false under wasi (with false the function answers \
+             notcapable)",
+        ),
+        (
+            WasiCapability::Sockets,
+            wasi.is_some_and(|wasi| wasi.sockets.is_some()),
+            "a module has no network. Build it without sockets and publish on channels \
+             (docs/guest-api.md), or give sockets = false under wasi, and the function answers \
+             notsock",
+        ),
     ] {
+        let imported = of_wasi(module).find(|call| call.capability() == Some(capability));
         if let (false, Some(imported)) = (is_said, imported) {
+            let import = imported.import_name();
             return Err(AppError::conflict(format!(
-                "{}@{} imports {WASI_MODULE}.{imported}, and it is not said whether it gets that: \
-                 give {field} = true or {field} = false under wasi (with false the function answers \
-                 notcapable). docs/wasi.md lists what each function needs.",
-                module.name, module.version
+                "{name}@{version} imports {import}, and it is not said whether it gets that: \
+                 {advice}. docs/wasi.md lists what each function needs."
             )));
         }
     }

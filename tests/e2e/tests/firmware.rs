@@ -253,6 +253,53 @@ fn a_run_tells_what_happens_as_text_and_as_json_lines() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes and ends as asked; starts with more memory than is usual.
+const PROGRAM: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 300)
+  (data (i32.const 8) "\10\00\00\00\06\00\00\00hello\n")
+  (func (export "_start")
+    (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 0)))
+    END))"#;
+
+#[test]
+fn a_program_ends_as_it_does_and_what_is_amiss_is_said() -> anyhow::Result<()> {
+    let kit = Kit::for_tests()?;
+    let folder = tempfile::tempdir()?;
+    let run = |end: &str, arguments: &[&str]| {
+        std::fs::write(folder.path().join("p.wat"), PROGRAM.replace("END", end))?;
+        let mut command = farrier(&kit, DeviceClass::X86_64);
+        command.current_dir(folder.path()).args(["run", "p.wat"]).args(arguments).output()
+    };
+    let (exit, spin) = ("(call $exit (i32.const 7))", "(loop (br 0))");
+    let json = run(exit, &["-o", "json"])?;
+    let lines = String::from_utf8(json.stdout.clone())?;
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let [wrote, finished, usage] = lines.as_slice() else { anyhow::bail!("{json:?}") };
+    ensure!(wrote["stream"] == "stdout" && wrote["text"] == "hello\n", "{wrote}");
+    ensure!(finished["event"] == "finished" && finished["exit_code"] == 7, "{finished}");
+    ensure!(usage["event"] == "usage" && usage["gas_used"].as_u64() > Some(0), "{usage}");
+    for (end, arguments, code, says) in [
+        (exit, &[][..], 7, ""),
+        ("(unreachable)", &[], 1, "it trapped: unreachable"),
+        (spin, &["--call-ms-max", "300"], 124, "ran longer than its 300 ms"),
+        (spin, &["--gas-per-call", "50000"], 1, "out of gas"),
+        (exit, &["--ticks", "3"], 2, "leaving out --ticks"),
+        (exit, &["--env", "A=1", "--", "x"], 7, "arguments in vain: the module imports"),
+        (exit, &["--memory-bytes-max", "16MiB"], 1, "--memory-bytes-max with more"),
+    ] {
+        let output = run(end, arguments)?;
+        ensure!(output.status.code() == Some(code), "{arguments:?}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(said.contains(says), "{arguments:?}: {said}");
+        let is_run = code != 2 && !says.contains("with more");
+        ensure!(output.stdout == if is_run { &b"hello\n"[..] } else { b"" }, "{output:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn what_is_not_granted_or_not_there_is_said() -> anyhow::Result<()> {
     let kit = Kit::for_tests()?;

@@ -11,6 +11,7 @@ use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
 use gateway_api::{AskedOfDevices, DeviceEligibility, ModuleEligibility, ModuleNeeds, TableNeeds};
 use gateway_client::Client;
+use worker_protocol::WasiCapability;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -98,7 +99,7 @@ fn view(checked: &ModuleEligibility, look: &Look) -> String {
 }
 
 fn needs_in_words(checked: &ModuleEligibility) -> Vec<(&'static str, String)> {
-    let ModuleNeeds { imports, proposals, tables, .. } = &checked.needs;
+    let ModuleNeeds { imports, wasi, proposals, tables, .. } = &checked.needs;
     let needs = &checked.needs;
     let or_none = |list: &[String]| {
         if list.is_empty() { "none".to_owned() } else { list.join(", ") }
@@ -109,7 +110,7 @@ fn needs_in_words(checked: &ModuleEligibility) -> Vec<(&'static str, String)> {
         format::bytes(needs.memory_bytes_max)
     );
     let start = needs.has_start.map(|has_start| if has_start { "yes" } else { "no" });
-    vec![
+    let mut rows = vec![
         ("module", format!("{}@{}", checked.name, checked.version)),
         ("imports", or_none(imports)),
         ("proposals", or_none(proposals)),
@@ -118,7 +119,13 @@ fn needs_in_words(checked: &ModuleEligibility) -> Vec<(&'static str, String)> {
         ("data", format::bytes(needs.data_bytes)),
         ("tables", maybe(tables.as_deref(), tables_in_words)),
         ("start function", maybe(start, str::to_owned)),
-    ]
+    ];
+    if !wasi.is_empty() {
+        let advice = wasi.iter().any(|need| need == WasiCapability::Sockets.name());
+        let advice = if advice { "; there are no sockets: docs/wasi.md" } else { "" };
+        rows.insert(2, ("of WASI", wasi.join(", ") + advice));
+    }
+    rows
 }
 
 fn tables_in_words(tables: &[TableNeeds]) -> String {
@@ -193,6 +200,21 @@ mod tests {
             pi      aarch64-linux  software  yes      8.6 MiB  1.2 KiB  it may grow to 16777216 bytes of memory, and 9000000 are free there now
             gate    riscv64-linux  software  no             -        -  gate cannot run filter@2 because the module uses the WebAssembly proposal "simd", and the runtime has no vectors on riscv64-linux. Build the module without that feature, and deploy that build there.
         "#]].assert_eq(&view(&sample::eligibility(), &Look::plain(false)));
+    }
+
+    #[test]
+    fn what_it_needs_of_wasi_has_a_line_where_there_is_any() {
+        let mut checked = sample::eligibility();
+        let line = |checked: &ModuleEligibility| {
+            let rows = needs_in_words(checked).into_iter();
+            rows.filter(|(name, _)| *name == "of WASI").map(|(_, words)| words).collect::<Vec<_>>()
+        };
+        assert!(line(&checked).is_empty());
+        checked.needs.wasi = vec!["clock".to_owned(), "directories".to_owned()];
+        assert_eq!(line(&checked), ["clock, directories"]);
+        checked.needs.wasi.push("sockets".to_owned());
+        let sockets = "clock, directories, sockets; there are no sockets: docs/wasi.md";
+        assert_eq!(line(&checked), [sockets]);
     }
 
     #[test]

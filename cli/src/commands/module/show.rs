@@ -13,6 +13,7 @@ use clap_complete::engine::ArgValueCompleter;
 use gateway_api::{Artifact, CompileRecord, LinkedInput, Module, ModuleExtern};
 use gateway_client::Client;
 use serde::Serialize;
+use worker_protocol::WasiCapability;
 
 const PAGE_BYTES: u64 = 65_536;
 
@@ -83,6 +84,13 @@ fn view(module: &Module, look: &Look) -> String {
         ("exports", or_none(&in_words(&module.exports))),
         ("known answers", module.known_answers.len().to_string()),
     ]);
+    let imports: Vec<String> =
+        module.imports.iter().map(|i| format!("{}.{}", i.module, i.name)).collect();
+    let wasi = WasiCapability::needed_by(imports.iter().map(String::as_str));
+    if !wasi.is_empty() {
+        let names: Vec<&str> = wasi.into_iter().map(WasiCapability::name).collect();
+        text += &facts(&[("of WASI", names.join(", "))]);
+    }
     if !module.linked.is_empty() {
         text += &facts(&[("linked of", linked_in_words(&module.linked).join(", "))]);
     }

@@ -161,7 +161,7 @@ async fn run_case(
         actuators: case.actuators.keys().cloned().collect(),
         wasi: None,
     };
-    let limits = local_args.limits();
+    let limits = local_args.limits(wasm);
     local.load(module, wasm, (limits, grants), console).await?;
     let mut heard = Heard::default();
     let mut done = 0;

@@ -9,7 +9,7 @@ use crate::app::linking::is_made_of;
 use crate::app::model::Model;
 use crate::app::modules::check_step;
 use crate::app::{App, AppError, State, wasi};
-use crate::store::record::{DeploymentRecord, DeviceRecord, ModuleRecord};
+use crate::store::record::{DeploymentRecord, DeviceRecord, ExternRecord, ModuleRecord};
 use application_file::{
     ApplicationFile, Build, Devices, Direction, Isolation, Located, Place, Source, nearest,
 };
@@ -21,6 +21,7 @@ use known_answer::Step;
 use module_package::{DeviceId, ModuleId, SharedWith, Sharing};
 use std::collections::{BTreeMap, BTreeSet};
 use target_spec::Registry;
+use worker_protocol::WASI_START;
 
 /// Most notes about devices for one module.
 const NOTES_MAX: usize = 10;
@@ -367,8 +368,8 @@ fn to_stand_in_id(inputs: &[(Option<String>, ModuleId)]) -> ModuleId {
     ModuleId::of(parts.collect::<String>().as_bytes())
 }
 
-/// What is known of a module before its bytes are here: as much as the newest one's
-/// memory is likely to be its own.
+/// What is known of a module before its bytes are here: the newest one's memory is likely
+/// to be its own, and so is being a program.
 fn stand_in(model: &Model, name: &str, module: ModuleId, before: usize) -> ModuleRecord {
     let newest = model.newest_of(name);
     // Cannot overflow: a file names at most some hundred modules.
@@ -381,7 +382,7 @@ fn stand_in(model: &Model, name: &str, module: ModuleId, before: usize) -> Modul
         uploaded_at_ms: 0,
         function_count: 0,
         imports: vec![],
-        exports: vec![],
+        exports: newest.and_then(start_of).into_iter().collect(),
         memory: newest.and_then(|newest| newest.memory),
         data_bytes: 0,
         proposals: vec![],
@@ -393,6 +394,10 @@ fn stand_in(model: &Model, name: &str, module: ModuleId, before: usize) -> Modul
         module_statement: None,
         linked: None,
     }
+}
+
+fn start_of(module: &ModuleRecord) -> Option<ExternRecord> {
+    module.exports.iter().find(|export| export.name == WASI_START).cloned()
 }
 
 /// The builds that are here and have other known answers than the file gives them.

@@ -63,6 +63,7 @@ fn clocks_and_random_bytes_are_given_or_denied_by_name() {
     assert!(detail.contains("random_get") && detail.contains("random = false"), "{detail}");
     let said = Wasi { random: Some(false), ..clock };
     let deployed = fleet.app.deploy(&given(said)).unwrap();
+    assert_eq!(deployed.call_ms_max, 60_000, "all of a program is one call");
     let shown = deployed.provisions.wasi.unwrap();
     assert_eq!((shown.clock, shown.random), (Some(true), None), "what is denied takes no room");
     let too_many = Wasi { arguments: vec![String::new(); 33], ..Wasi::default() };
@@ -73,6 +74,24 @@ fn clocks_and_random_bytes_are_given_or_denied_by_name() {
     })));
     assert_eq!(code, ProblemCode::BadRequest);
     assert!(detail.contains("33 arguments"), "{detail}");
+}
+
+#[test]
+fn sockets_are_denied_by_name_or_the_module_is_not_deployed() {
+    let fleet = Fleet::new();
+    fleet.enrol(&device_with_wasi());
+    fleet.upload("report", &program(&[WasiCall::FdWrite, WasiCall::SockRecv]));
+    let needs = fleet.app.eligibility("report", None, &Default::default()).unwrap().needs;
+    assert_eq!(needs.wasi, ["stdout", "sockets"]);
+    let (code, detail) = refusal(fleet.app.deploy(&deployment_of("report")));
+    assert_eq!(code, ProblemCode::Conflict);
+    assert!(detail.contains("imports wasi_snapshot_preview1.sock_recv"), "{detail}");
+    assert!(detail.contains("no network") && detail.contains("sockets = false"), "{detail}");
+    let sockets = |sockets| given(Wasi { sockets: Some(sockets), ..Wasi::default() });
+    let (code, detail) = refusal(fleet.app.deploy(&sockets(true)));
+    assert_eq!(code, ProblemCode::BadRequest);
+    assert!(detail.contains("sockets = true, and there are none"), "{detail}");
+    fleet.app.deploy(&sockets(false)).unwrap();
 }
 
 #[test]
