@@ -5,10 +5,12 @@ use anyhow::Context;
 use std::path::Path;
 use std::process::Command;
 
-/// All examples, with their test files, into `target/kit/examples`.
-pub fn build_examples(workspace: &Path) -> anyhow::Result<()> {
+/// All examples, with their test files, into `target/kit/examples`; the one in Go is for who
+/// asks for it, because its compiler takes a minute.
+pub fn build_examples(workspace: &Path, with_go: bool) -> anyhow::Result<()> {
     let mut command = run::program(workspace, "dev", "guest-toolchains")?;
     command.arg(workspace).arg(kit::directory(workspace).join("examples"));
+    command.args(with_go.then_some("--with-go"));
     run::step("build the examples of every language", &mut command)
 }
 

@@ -40,7 +40,7 @@ pub fn build(workspace: &Path) -> anyhow::Result<()> {
     firmware::build(workspace)
 }
 
-fn build_host(workspace: &Path) -> anyhow::Result<()> {
+pub fn build_host(workspace: &Path) -> anyhow::Result<()> {
     let programs = ["farrier", "farrier-gateway", "farrier-signer", "farrier-demo"];
     run::build(workspace, "dev", &programs)?;
     for binary in programs {

@@ -267,7 +267,7 @@ fn run_command(command: Command) -> anyhow::Result<()> {
         Command::Firmware => {
             system::install(&[system::Need::Modules, system::Need::Programs])?;
             firmware::build(&workspace)?;
-            firmware::build_examples(&workspace)
+            firmware::build_examples(&workspace, true)
         }
         Command::Web { dev } => {
             system::install(&[system::Need::WasmTarget])?;

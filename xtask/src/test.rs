@@ -43,7 +43,7 @@ pub fn run(workspace: &Path) -> anyhow::Result<()> {
     system::install(system::Need::ALL)?;
     kit::build(workspace)?;
     executors::build(workspace)?;
-    firmware::build_examples(workspace)?;
+    firmware::build_examples(workspace, false)?;
     let binaries = test_binaries::build(workspace)?;
 
     let skips = workspace.join("target/skipped-tests.txt");

@@ -192,7 +192,7 @@ impl Session<'_> {
             teller.json(&Told::Finished { exit_code: ended.exit_code, detail: &ended.detail })?;
             self.tell_usage().await?;
         }
-        ended.to_result()
+        ended.into_result()
     }
 
     async fn run_ticks(&mut self, mut left: u32) -> Result<(), Failure> {

@@ -121,7 +121,7 @@ pub struct Ended {
 
 impl Ended {
     /// `farrier run` ends as it did.
-    pub fn to_result(self) -> Result<(), Failure> {
+    pub fn into_result(self) -> Result<(), Failure> {
         match self.exit_code {
             Some(0) => Ok(()),
             // What does not fit is no success either.

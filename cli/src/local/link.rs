@@ -4,6 +4,7 @@ use crate::failure::{Exit, Failure};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::Duration;
@@ -104,6 +105,8 @@ fn start_process(
     let mut process = Process::new(&words[0]);
     process.args(&words[1..]).current_dir("/").stdout(Stdio::null());
     process.stdin(Stdio::from(OwnedFd::from(its_end)));
+    // Ctrl-C is for us alone: what the runtime has to say of its module is still wanted.
+    process.process_group(0);
     // The process's copy of that end goes with `process`; a left one would keep the
     // socket open when the runtime has ended.
     let child = process.spawn()?;

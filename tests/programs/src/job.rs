@@ -1,11 +1,12 @@
 //! One program: fetched or built, compiled for each machine, run, and compared with
 //! what it must do. Then the same metered, and in WAMR's interpreter.
 
-use crate::build;
-use crate::list::{Expected, Output, Program};
+use crate::list::{Expected, OnDevice, Output, Program};
 use crate::outcome::{Done, Outcome, Run};
+use crate::{build, device};
 use aot_compiler::{CompileOptions, Metering, compile, meter};
 use executor::{ExecuteError, Executor, GuestInput, Machine, Mode, Value};
+use harness::DeviceClass;
 use known_answer::Step;
 use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};
@@ -35,6 +36,10 @@ pub fn run(program: Program, only: Option<&str>) -> Outcome {
         }
     };
     outcome.wasm_bytes = Some(wasm.len());
+    if let Some(on_device) = &program.device {
+        run_on_devices(&program, &wasm, on_device, only, &mut outcome);
+        return outcome;
+    }
     for machine in machines(&program) {
         if only.is_some_and(|only| only != machine.name) {
             continue;
@@ -48,6 +53,32 @@ pub fn run(program: Program, only: Option<&str>) -> Outcome {
         eprintln!("  {} on {}: {passed}", program.name, machine.name);
     }
     outcome
+}
+
+fn run_on_devices(
+    program: &Program,
+    wasm: &[u8],
+    OnDevice { files, runs }: &OnDevice,
+    only: Option<&str>,
+    outcome: &mut Outcome,
+) {
+    // Its name is the program's first argument.
+    let folder = match tempfile::tempdir() {
+        Ok(folder) => folder,
+        Err(error) => return outcome.obstacle = Some(format!("make a directory: {error}")),
+    };
+    let path = folder.path().join(&program.name).with_extension("wasm");
+    if let Err(error) = std::fs::write(&path, wasm) {
+        return outcome.obstacle = Some(format!("write {}: {error}", path.display()));
+    }
+    for class in DeviceClass::ALL {
+        if only.is_none_or(|only| only == class.target) {
+            let new = device::runs(&path, &program.env, files, runs, class);
+            let passed = if new.iter().all(|run| run.result.is_ok()) { "passed" } else { "FAILED" };
+            eprintln!("  {} on {}: {passed}", program.name, class.target);
+            outcome.runs.extend(new);
+        }
+    }
 }
 
 /// Those of the list, and the interpreter, whose gas is what compiled code must use.
@@ -108,7 +139,7 @@ fn execute(
     executor.load(SLOT, file).map_err(|error| format!("load it: {error}"))?;
     let stdin = match expected {
         Expected::Output { stdin, .. } => stdin.clone(),
-        Expected::Steps(_) => Vec::new(),
+        Expected::Steps(_) | Expected::OnDevice => Vec::new(),
     };
     let (arguments, environment) = (program.args.clone(), program.env.clone());
     let input = GuestInput { arguments, environment, stdin };
@@ -118,6 +149,7 @@ fn execute(
     match expected {
         Expected::Output { stdout, .. } => run_command(&mut executor, program.exit_code, stdout)?,
         Expected::Steps(steps) => take_steps(&mut executor, steps)?,
+        Expected::OnDevice => return Err("it runs as on a device, and in no executor".to_owned()),
     }
     let gas = match is_metered {
         true => Some(gas_used(&mut executor)?),

@@ -3,6 +3,7 @@
 use anyhow::{Context, ensure};
 use known_answer::Step;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +38,43 @@ pub struct Program {
     pub exit_code: u32,
     /// For a module that is called: known-answer steps in a file below `answers`.
     steps: Option<String>,
+    /// For a program that runs as on a device, and in no executor.
+    pub device: Option<OnDevice>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnDevice {
+    /// Below `input`, copied into its directory before the first run.
+    #[serde(default)]
+    pub files: Vec<String>,
+    pub runs: Vec<DeviceRun>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeviceRun {
+    /// After its name.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// A file below `answers`.
+    stdout: String,
+    #[serde(default)]
+    pub exit_code: u8,
+    /// What is in its directory then.
+    #[serde(default)]
+    pub leaves: BTreeMap<String, String>,
+}
+
+impl DeviceRun {
+    pub fn stdout(&self) -> anyhow::Result<Vec<u8>> {
+        read_below("answers", &self.stdout)
+    }
+}
+
+fn read_below(folder: &str, name: &str) -> anyhow::Result<Vec<u8>> {
+    let path = crate::folder().join(folder).join(name);
+    std::fs::read(&path).with_context(|| format!("read {}", path.display()))
 }
 
 /// Where the module comes from.
@@ -77,8 +115,13 @@ pub struct Published {
 
 /// What a program must do.
 pub enum Expected {
-    Output { stdin: Vec<u8>, stdout: Output },
+    Output {
+        stdin: Vec<u8>,
+        stdout: Output,
+    },
     Steps(Vec<Step>),
+    /// What its runs say.
+    OnDevice,
 }
 
 pub enum Output {
@@ -111,19 +154,21 @@ impl Program {
     }
 
     pub fn expected(&self) -> anyhow::Result<Expected> {
-        let read = |folder: &str, name: &str| {
-            let path = crate::folder().join(folder).join(name);
-            std::fs::read(&path).with_context(|| format!("read {}", path.display()))
-        };
+        if let Some(device) = &self.device {
+            let inputs = device.files.iter().map(|file| read_below("input", file).map(drop));
+            let answers = device.runs.iter().map(|run| run.stdout().map(drop));
+            return inputs.chain(answers).collect::<Result<_, _>>().map(|()| Expected::OnDevice);
+        }
         if let Some(steps) = &self.steps {
-            let text = String::from_utf8(read("answers", steps)?).context(steps.clone())?;
+            let text = String::from_utf8(read_below("answers", steps)?).context(steps.clone())?;
             return Ok(Expected::Steps(known_answer::from_toml(&text).context(steps.clone())?));
         }
-        let stdin = self.stdin.as_deref().map_or(Ok(Vec::new()), |name| read("input", name))?;
+        let stdin =
+            self.stdin.as_deref().map_or(Ok(Vec::new()), |name| read_below("input", name))?;
         let stdout = match (&self.stdout, &self.stdout_sha256) {
-            (Some(name), None) => Output::Bytes(read("answers", name)?),
+            (Some(name), None) => Output::Bytes(read_below("answers", name)?),
             (None, Some(hash)) => Output::Sha256(hash.clone()),
-            _ => anyhow::bail!("it needs one of steps, stdout and stdout_sha256"),
+            _ => anyhow::bail!("it needs one of device, steps, stdout and stdout_sha256"),
         };
         Ok(Expected::Output { stdin, stdout })
     }

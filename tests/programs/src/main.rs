@@ -7,13 +7,15 @@
 //!
 //! Without `--all`, those of `programs.toml` that are marked for CI. `list` reads that
 //! file, `published` brings packages and `build` compiles sources into `target/programs`,
-//! `job` compiles and runs one program on all its machines, with and without metering,
+//! `job` compiles and runs one program on all its machines, with and without metering, or
+//! has `device` run it as devices do, by the programs of `cargo xtask devices`,
 //! `outcome` says what came of it, and `table` prints. The executors come from
 //! `cargo xtask executors`.
 //!
 //! Ends with status 1 if anything failed, 2 if it could not run.
 
 mod build;
+mod device;
 mod job;
 mod list;
 mod outcome;

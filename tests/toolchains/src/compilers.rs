@@ -50,8 +50,12 @@ impl Toolchains {
         built: &Path,
     ) -> anyhow::Result<PathBuf> {
         let mut command = self.zig_command()?;
-        command.args(["build-exe", "-target", target, "-O", "ReleaseSmall", "-fno-entry"]);
-        command.arg("-rdynamic").args(flags).arg(format!("-femit-bin={}", built.display()));
+        command.args(["build-exe", "-target", target, "-O", "ReleaseSmall"]);
+        // A program for WASI begins at its entry, and exports nothing else.
+        if !target.ends_with("-wasi") {
+            command.args(["-fno-entry", "-rdynamic"]);
+        }
+        command.args(flags).arg(format!("-femit-bin={}", built.display()));
         run(&format!("build {} with Zig {ZIG_VERSION}", source.display()), command.arg(source))?;
         Ok(built.to_owned())
     }

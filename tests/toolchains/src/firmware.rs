@@ -67,6 +67,13 @@ pub fn build(workspace: &Path, tools: &Toolchains, to: &Path) -> anyhow::Result<
     Ok(())
 }
 
+/// The example in Go, for whose compiler not everybody waits.
+pub fn build_go(workspace: &Path, tools: &Toolchains, to: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
+    let source = workspace.join("firmware-examples/gps-track/gps-track.go");
+    tools.go(&source, &to.join("gps-track.wasm")).map(drop)
+}
+
 /// As `farrier module link` does it.
 fn link(main: &Path, (name, library): (&str, &Path), linked: &Path) -> anyhow::Result<()> {
     let read =

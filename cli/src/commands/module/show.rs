@@ -70,7 +70,7 @@ fn view(module: &Module, look: &Look) -> String {
     let or_none = |list: &[String]| {
         if list.is_empty() { "none".to_owned() } else { list.join(", ") }
     };
-    let mut text = facts(&[
+    let mut rows = vec![
         ("module", name_of(module)),
         ("id", module.id.clone()),
         ("size", format::bytes(module.bytes)),
@@ -83,14 +83,13 @@ fn view(module: &Module, look: &Look) -> String {
         ("imports", or_none(&in_words(&module.imports))),
         ("exports", or_none(&in_words(&module.exports))),
         ("known answers", module.known_answers.len().to_string()),
-    ]);
-    let imports: Vec<String> =
-        module.imports.iter().map(|i| format!("{}.{}", i.module, i.name)).collect();
-    let wasi = WasiCapability::needed_by(imports.iter().map(String::as_str));
+    ];
+    let wasi = wasi_of(module);
     if !wasi.is_empty() {
-        let names: Vec<&str> = wasi.into_iter().map(WasiCapability::name).collect();
-        text += &facts(&[("of WASI", names.join(", "))]);
+        let imports = rows.iter().position(|(name, _)| *name == "imports").unwrap_or(0);
+        rows.insert(imports + 1, ("of WASI", wasi.join(", ")));
     }
+    let mut text = facts(&rows);
     if !module.linked.is_empty() {
         text += &facts(&[("linked of", linked_in_words(&module.linked).join(", "))]);
     }
@@ -103,6 +102,13 @@ fn view(module: &Module, look: &Look) -> String {
         text += &format!("\n{}", artifact_view(&module.artifacts, look));
     }
     text
+}
+
+fn wasi_of(module: &Module) -> Vec<&'static str> {
+    let imports: Vec<String> =
+        module.imports.iter().map(|i| format!("{}.{}", i.module, i.name)).collect();
+    let needs = WasiCapability::needed_by(imports.iter().map(String::as_str));
+    needs.into_iter().map(WasiCapability::name).collect()
 }
 
 fn developer_of(module: &Module) -> String {

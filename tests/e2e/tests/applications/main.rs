@@ -7,8 +7,9 @@ use anyhow::{Context, bail, ensure};
 use gateway_api::{
     AppStatus, Application, ApplicationPlan, NewApplication, PlanAction, ProblemCode,
 };
-use gateway_client::PublishedQuery;
-use harness::{DeviceClass, Fleet, Kit, wait_for};
+use gateway_client::{LogQuery, PublishedQuery};
+use guest_toolchains::Toolchains;
+use harness::{AgentOptions, DeviceClass, Fleet, Kit, wait_for};
 use module_package::ModuleId;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -264,6 +265,82 @@ async fn modules_of_one_file_are_connected_by_the_name_of_a_channel() -> anyhow:
         )
     })
     .await
+}
+
+/// The program of `tests/programs` that uses every capability, built by Rust. How it runs
+/// elsewhere is seen there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_finds_its_files_again_after_a_restart_and_after_a_new_version()
+-> anyhow::Result<()> {
+    let data = tempfile::tempdir()?;
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let tools = Toolchains::new(workspace.join("target/programs"));
+    let program = workspace.join("tests/programs/sources/logbook");
+    let program = tools.rust(&program, "wasm32-wasip1", &[])?;
+    std::fs::copy(program, data.path().join("logbook.wasm"))?;
+    let mut fleet = Fleet::start(Kit::for_tests()?, data.path())?;
+    let options = fleet.agent_options(DeviceClass::X86_64, DEVICE).await?;
+    fleet.start_device_with(AgentOptions { clock_trusted: true, ..options })?;
+    fleet.wait_online(DEVICE).await?;
+    let path = data.path().join("journal.toml");
+    let file = path.to_str().context("a path of text")?.to_owned();
+    let text = r#"
+format = 1
+name = "journal"
+devices = "all"
+
+[[module]]
+name = "logbook"
+file = "logbook.wasm"
+health_window_ms = 2_000
+
+[module.wasi]
+arguments = ["/data", "0"]
+environment = { UNIT = "mm" }
+stdout = "log"
+clock = true
+random = true
+restart = "never"
+directories = [{ guest = "/data", private_bytes = 65_536 }]
+"#;
+    // What it may reach has to be said, and what it needs is shown.
+    std::fs::write(&path, text.replace("random = true\n", ""))?;
+    let silent = farrier(&mut fleet, &["app", "apply", &file])?;
+    ensure!(silent.code == 1 && silent.stderr.contains("random_get"), "{}", silent.stderr);
+    std::fs::write(&path, text)?;
+    farrier(&mut fleet, &["app", "apply", &file, "--wait", "--timeout", "240"])?.ok()?;
+    let is_ended =
+        |app: &AppStatus| app.program.is_some_and(|p| p.is_finished && p.exit_code == Some(0));
+    let ended = fleet.wait_app("the program's end", DEVICE, "logbook", is_ended).await?;
+    ensure!(ended.state == "finished", "{ended:?}");
+    let answers = std::fs::read_to_string(workspace.join("tests/programs/answers/logbook.txt"))?;
+    wait_logged(&mut fleet, &answers.replace("/data 3", "/data 0")).await?;
+    let checked = farrier(&mut fleet, &["module", "check", "logbook"])?.ok()?.stdout;
+    let needs = "arguments, environment, stdout, clock, random, directories\n";
+    ensure!(checked.contains(needs), "{checked}");
+
+    fleet.restart_agent(DEVICE)?;
+    wait_logged(&mut fleet, "run 2\n").await?;
+    // Another version finds them, too. It says by its exit code that all is not well, so the
+    // one before comes back.
+    std::fs::write(&path, text.replace("\"0\"", "\"4\""))?;
+    farrier(&mut fleet, &["app", "apply", &file])?.ok()?;
+    wait_logged(&mut fleet, "arguments: /data 4\nUNIT=mm\nrun 3\n").await?;
+    let went_back = |app: &AppStatus| app.detail.starts_with("it ended with exit code 4");
+    fleet.wait_app("the version before", DEVICE, "logbook", went_back).await?;
+    wait_logged(&mut fleet, "arguments: /data 0\nUNIT=mm\nrun 4\n").await
+}
+
+/// These lines, one after the other; those of other runs may be around them.
+async fn wait_logged(fleet: &mut Fleet, lines: &str) -> anyhow::Result<()> {
+    let client = fleet.client().clone();
+    let waited = wait_for("its log", Duration::from_secs(120), async || {
+        let query = LogQuery { app: Some("logbook".into()), ..LogQuery::default() };
+        let logged: String =
+            client.logs(&query).await?.items.into_iter().map(|line| line.text + "\n").collect();
+        Ok(if logged.contains(lines) { Ok(()) } else { Err(logged) })
+    });
+    waited.await.with_context(|| fleet.logs())
 }
 
 /// Both modules of a version change together. Whenever the gateway is killed, what is
