@@ -114,6 +114,9 @@ pub struct Config {
     pub history_bytes_max: u64,
     #[serde(default)]
     pub log_format: LogFormat,
+    /// Where traces are sent, by a build with the feature `otlp`: docs/logs.md.
+    #[serde(default)]
+    pub traces: Option<TracesConfig>,
     #[serde(default)]
     pub trust: TrustConfig,
     /// Who is told of what happens: docs/webhooks.md.
@@ -130,6 +133,13 @@ pub enum LogFormat {
     Text,
     /// An object a line: docs/logs.md.
     Json,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracesConfig {
+    /// A collector's whole address, such as `http://127.0.0.1:4318/v1/traces`.
+    pub otlp_url: String,
 }
 
 /// TLS of the embedded broker.

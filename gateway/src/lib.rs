@@ -35,6 +35,7 @@ pub mod startup;
 pub mod store;
 pub mod surroundings;
 pub mod telemetry;
+pub mod traces;
 pub mod webhooks;
 
 pub use compile_worker::confinement;

@@ -9,10 +9,11 @@ use farrier_gateway::check::{SandboxError, SandboxPlan, enter_and_exec};
 use farrier_gateway::compile::{
     OPEN_FILES_MAX, Tries, WorkerError, WorkerLimits, run_probe, run_worker,
 };
-use farrier_gateway::config::{Config, LogFormat};
+use farrier_gateway::config::{Config, LogFormat, TracesConfig};
 use farrier_gateway::mqtt::mosquitto::write_configuration;
 use farrier_gateway::store::data_dir::prepare_keys_dir;
 use farrier_gateway::surroundings::Surroundings;
+use farrier_gateway::traces::{self, Sending};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -223,24 +224,32 @@ fn become_runtime(plan: &SandboxPlan) -> ExitCode {
 fn run_gateway(arguments: Arguments) -> anyhow::Result<()> {
     let path = arguments.config.context("give a configuration by --config FILE")?;
     let config = Config::read(&path)?;
-    start_log(arguments.log_json || config.log_format == LogFormat::Json);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let as_json = arguments.log_json || config.log_format == LogFormat::Json;
+    let sending = {
+        let _on_runtime = runtime.enter();
+        start_log(as_json, config.traces.as_ref())?
+    };
     let result = runtime.block_on(farrier_gateway::startup::run(config));
+    // While there is a runtime to send by.
+    drop(sending);
     // A job on a blocking thread may take longer than anyone wants to wait.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     result
 }
 
-fn start_log(as_json: bool) {
+fn start_log(as_json: bool, traces: Option<&TracesConfig>) -> anyhow::Result<Sending> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // Spans of libraries would stand between a line and the ids of its request.
     let own_spans = filter_fn(|metadata| {
         metadata.is_event() || metadata.target().starts_with("farrier_gateway")
     });
+    let (spans, sending) = traces::start(traces)?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match as_json {
         true => lines.json().flatten_event(true).with_span_list(false).boxed(),
         false => lines.with_ansi(false).boxed(),
     };
-    tracing_subscriber::registry().with(own_spans).with(filter).with(lines).init();
+    tracing_subscriber::registry().with(spans).with(own_spans).with(filter).with(lines).init();
+    Ok(sending)
 }

@@ -4,18 +4,20 @@
 use super::problem::{ApiError, InternalCause};
 use crate::metrics::Metrics;
 use crate::origin::Origin;
+use crate::traces;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use gateway_api::{PROBLEM_CONTENT_TYPE, Problem, TRACEPARENT_HEADER, TraceContext};
+use gateway_api::{PROBLEM_CONTENT_TYPE, Problem};
 use std::sync::Arc;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -40,11 +42,14 @@ pub async fn finish(State(metrics): State<Arc<Metrics>>, request: Request, next:
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let started = Instant::now();
-    let trace_id = trace_of(request.headers()).trace_id();
     // Of the highest level, so that no filter takes the ids from a line that it lets pass.
-    let span = tracing::error_span!("request", request.id = id, trace.id = trace_id);
+    let span = tracing::error_span!("request", request.id = id, trace.id = Empty);
+    let template = route.as_ref().map_or(UI_ROUTE, MatchedPath::as_str);
+    let trace_id = traces::begin(&span, request.headers(), method.as_str(), template);
+    span.record("trace.id", &trace_id);
     let origin = Origin { request_id: id.clone(), trace_id };
     let answered = REQUEST_ORIGIN.scope(origin, next.run(request)).instrument(span.clone()).await;
+    traces::end(&span, answered.status().as_u16());
     let _entered = span.entered();
     let mut response = write_problem(answered, &id);
     if let Ok(value) = HeaderValue::from_str(&id) {
@@ -52,8 +57,7 @@ pub async fn finish(State(metrics): State<Arc<Metrics>>, request: Request, next:
     }
     let status = response.status().as_u16();
     let elapsed = started.elapsed();
-    let route = route.as_ref().map_or(UI_ROUTE, MatchedPath::as_str);
-    metrics.note_request(method.as_str(), route, status, elapsed.as_secs_f64());
+    metrics.note_request(method.as_str(), template, status, elapsed.as_secs_f64());
     let elapsed_ms = elapsed.as_millis() as u64;
     match response.extensions().get::<InternalCause>() {
         Some(InternalCause(cause)) => {
@@ -65,15 +69,6 @@ pub async fn finish(State(metrics): State<Arc<Metrics>>, request: Request, next:
         None => tracing::debug!(%method, path, status, elapsed_ms, "request"),
     }
     response
-}
-
-/// The one that the request names, or one that begins here.
-fn trace_of(headers: &HeaderMap) -> TraceContext {
-    let named = headers.get(TRACEPARENT_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
-    named.unwrap_or_else(|| {
-        let random = || getrandom::u64().unwrap_or_default();
-        TraceContext::begin(u128::from(random()) << 64 | u128::from(random()), random())
-    })
 }
 
 fn write_problem(mut response: Response, id: &str) -> Response {
