@@ -226,13 +226,14 @@ fn run_gateway(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config::read(&path)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let as_json = arguments.log_json || config.log_format == LogFormat::Json;
-    let sending = {
-        let _on_runtime = runtime.enter();
-        start_log(as_json, config.traces.as_ref())?
+    let result = {
+        // Ends while there is a runtime to send by.
+        let _sending = {
+            let _on_runtime = runtime.enter();
+            start_log(as_json, config.traces.as_ref())?
+        };
+        runtime.block_on(farrier_gateway::startup::run(config))
     };
-    let result = runtime.block_on(farrier_gateway::startup::run(config));
-    // While there is a runtime to send by.
-    drop(sending);
     // A job on a blocking thread may take longer than anyone wants to wait.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     result

@@ -21,11 +21,11 @@ pub struct Sending {
     _provider: Option<otlp::Provider>,
 }
 
+pub type SpanLayer<S> = Box<dyn Layer<S> + Send + Sync>;
+
 /// The layer of the log's subscriber that makes spans of traces, if that is asked for. To be
 /// called on the runtime that shall send them.
-pub fn start<S>(
-    config: Option<&TracesConfig>,
-) -> anyhow::Result<(Option<Box<dyn Layer<S> + Send + Sync>>, Sending)>
+pub fn start<S>(config: Option<&TracesConfig>) -> anyhow::Result<(Option<SpanLayer<S>>, Sending)>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {

@@ -1,5 +1,6 @@
 //! Spans on their way to a collector: OTLP, protocol buffers over HTTP.
 
+use super::SpanLayer;
 use crate::config::TracesConfig;
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -36,9 +37,7 @@ impl Drop for Provider {
     }
 }
 
-pub fn start<S>(
-    config: &TracesConfig,
-) -> anyhow::Result<(Box<dyn Layer<S> + Send + Sync>, Provider)>
+pub fn start<S>(config: &TracesConfig) -> anyhow::Result<(SpanLayer<S>, Provider)>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
