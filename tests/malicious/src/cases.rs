@@ -3,6 +3,7 @@
 use crate::device::Program;
 use aot_compiler::{CompileOptions, Metering};
 use device_protocol::{AppReport, AppState, RefusalCode};
+use harness::DeviceClass;
 use module_limits::{Limit, LimitAction, LimitActions};
 use module_package::ReleaseLimits;
 use target_spec::{BoundsChecks, Registry};
@@ -57,10 +58,11 @@ impl Case {
         })
     }
 
-    pub fn program(&self) -> anyhow::Result<Program> {
+    pub fn program(&self, class: DeviceClass) -> anyhow::Result<Program> {
         Ok(Program {
             name: self.name.clone(),
-            aot: compile(&self.text, self.is_metered)?,
+            aot: compile(&self.text, self.is_metered, class)?,
+            class,
             is_metered: self.is_metered,
             limits: self.limits,
             interval_ms: self.interval_ms,
@@ -102,11 +104,11 @@ pub fn limits() -> ReleaseLimits {
     }
 }
 
-pub fn compile(text: &str, is_metered: bool) -> anyhow::Result<Vec<u8>> {
+pub fn compile(text: &str, is_metered: bool, class: DeviceClass) -> anyhow::Result<Vec<u8>> {
     let wasm = wat::parse_str(text)?;
-    let target = Registry::built_in().find("x86_64-linux");
-    let target = target?;
+    let target = Registry::built_in().find(class.target)?;
+    let bounds_checks: BoundsChecks = class.bounds_checks.parse()?;
     let metering = if is_metered { Metering::Gas } else { Metering::None };
-    let options = CompileOptions { metering, ..CompileOptions::new(BoundsChecks::Hardware) };
+    let options = CompileOptions { metering, ..CompileOptions::new(bounds_checks) };
     Ok(aot_compiler::compile(&wasm, target, &options)?.aot)
 }

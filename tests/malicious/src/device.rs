@@ -2,7 +2,7 @@
 //! in the test's hand. Everything that it may ever run is in its store from the start;
 //! manifests then say what runs.
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use device_protocol::{AppReport, PublishedMessage, REPORT_BYTES_MAX, Report, Topic};
 use durable_disk::{Disk, RealDisk};
 use ed25519_dalek::SigningKey;
@@ -26,6 +26,7 @@ use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use target_spec::Registry;
 
 const STORE_BYTES_MAX: u64 = 1 << 30;
 const EVENTS_MAX: usize = 256;
@@ -36,6 +37,7 @@ const CHANNEL: &str = "out";
 /// What is to be in the store.
 pub struct Program {
     pub name: String,
+    pub class: DeviceClass,
     pub aot: Vec<u8>,
     pub is_metered: bool,
     pub limits: ReleaseLimits,
@@ -90,12 +92,14 @@ impl Device {
     ) -> anyhow::Result<Self> {
         let Ownership { report_interval_ms, tables } = ownership;
         let dir = tempfile::tempdir()?;
-        let class = DeviceClass::X86_64;
+        let class = programs.first().context("a device without programs")?.class;
+        ensure!(programs.iter().all(|program| program.class == class), "programs of two machines");
         let data = dir.path().join("data");
         let config = format!(
             "data_dir = {data:?}\ngateway_url = \"http://127.0.0.1:9\"\nname = \"victim\"\n\
-             report_interval_ms = {report_interval_ms}\nclock_trusted = true\n[runtime]\npath = {:?}\n{tables}",
-            kit.runtime(class)
+             report_interval_ms = {report_interval_ms}\nclock_trusted = true\n[runtime]\npath = {:?}\nlauncher = {:?}\n{tables}",
+            kit.runtime(class),
+            class.launcher
         );
         let config = Config::parse(&config).map_err(anyhow::Error::msg)?;
         let disk: Rc<dyn Disk> = Rc::new(RealDisk);
@@ -231,6 +235,7 @@ fn sealed_manifest(
 
 fn put(store: &mut Store, program: &Program) -> anyhow::Result<AppEntry> {
     let metering = if program.is_metered { METERING_GAS } else { NO_POLICY };
+    let target = Registry::built_in().find(program.class.target)?;
     let release = Release {
         version: DOCUMENT_VERSION,
         app: program.name.clone(),
@@ -241,11 +246,11 @@ fn put(store: &mut Store, program: &Program) -> anyhow::Result<AppEntry> {
         block_bytes: BLOCK_BYTES,
         block_hashes: program.aot.chunks(BLOCK_BYTES as usize).map(BlobId::of).collect(),
         target: ReleaseTarget {
-            id: DeviceClass::X86_64.target.into(),
-            abi: "sysv".into(),
+            id: program.class.target.into(),
+            abi: target.abi.clone(),
             cpu_features: vec![],
             aot_version: 6,
-            bounds_checks: DeviceClass::X86_64.bounds_checks.into(),
+            bounds_checks: program.class.bounds_checks.into(),
         },
         policy: CompilePolicy { metering: metering.into(), nan_canonicalization: NO_POLICY.into() },
         // A deceived gateway would say so; the worker looks itself.

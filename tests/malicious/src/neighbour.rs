@@ -2,6 +2,7 @@
 //! every tick tells how late it was.
 
 use crate::device::Program;
+use harness::DeviceClass;
 use module_package::ReleaseLimits;
 use std::time::Duration;
 
@@ -19,10 +20,11 @@ const TEXT: &str = r#"
     (call $publish (i32.const 0) (i32.const 3) (i32.const 8) (i32.const 8))))
 "#;
 
-pub fn program() -> anyhow::Result<Program> {
+pub fn program(class: DeviceClass) -> anyhow::Result<Program> {
     Ok(Program {
         name: NAME.into(),
-        aot: crate::cases::compile(TEXT, false)?,
+        aot: crate::cases::compile(TEXT, false, class)?,
+        class,
         is_metered: false,
         limits: ReleaseLimits { publishes_per_s_max: 1_000, ..crate::cases::limits() },
         interval_ms: INTERVAL.as_millis() as u32,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use device_protocol::{AppReport, AppState, RefusalCode};
-use harness::Kit;
+use harness::{DeviceClass, Kit};
 use malicious::cases::{Case, End};
 use malicious::device::{Device, Program, Said};
 use malicious::{attacks, neighbour};
@@ -20,20 +20,20 @@ fn every_attack_ends_as_it_has_to_and_the_neighbour_goes_on() -> anyhow::Result<
     let (refused, cases): (Vec<Case>, Vec<Case>) =
         cases.into_iter().partition(|case| case.end == End::NotCompiled);
     for case in &refused {
-        ensure!(case.program().is_err(), "{} became machine code", case.name);
+        ensure!(case.program(DeviceClass::X86_64).is_err(), "{} became machine code", case.name);
     }
     let kit = Kit::for_tests()?;
     // A device holds 64 applications, and one of them is the neighbour.
     for half in cases.chunks(cases.len().div_ceil(2)) {
-        run(&kit, half)?;
+        run(&kit, half, DeviceClass::X86_64)?;
     }
     Ok(())
 }
 
-fn run(kit: &Kit, cases: &[Case]) -> anyhow::Result<()> {
-    let mut programs = vec![neighbour::program()?];
+fn run(kit: &Kit, cases: &[Case], class: DeviceClass) -> anyhow::Result<()> {
+    let mut programs = vec![neighbour::program(class)?];
     for case in cases {
-        programs.push(case.program().with_context(|| format!("compile {}", case.name))?);
+        programs.push(case.program(class).with_context(|| format!("compile {}", case.name))?);
     }
     let programs: Vec<Program> = programs;
     let mut device = Device::start(kit, &programs)?;
@@ -95,6 +95,20 @@ const END_ALONE: [&str; 11] = [
     "all-pages",
 ];
 
+/// As above on other machines, emulated; `cargo xtask bench isolation --ends` tries all of
+/// them there and says how long each takes.
+#[test]
+fn attacks_end_on_emulated_devices_as_they_do_here() -> anyhow::Result<()> {
+    let mut cases = attacks::all();
+    cases.retain(|case| {
+        let name = case.name.as_str();
+        COST_THE_PROCESS.contains(&name) || END_ALONE.contains(&name)
+    });
+    let kit = Kit::for_tests()?;
+    run(&kit, &cases, DeviceClass::AARCH64)?;
+    run(&kit, &cases, DeviceClass::RISCV64)
+}
+
 /// In the neighbour's own process, one after the other. What costs the process is held
 /// against the attacker alone: the neighbour is started again, and nothing is counted.
 #[test]
@@ -103,9 +117,9 @@ fn a_neighbour_in_the_same_process_is_back_after_every_attack() -> anyhow::Resul
     let names = [&COST_THE_PROCESS[..], &END_ALONE].concat();
     cases.retain(|case| names.contains(&case.name.as_str()));
     ensure!(cases.len() == names.len(), "an attack has another name");
-    let mut programs = vec![neighbour::program()?];
+    let mut programs = vec![neighbour::program(DeviceClass::X86_64)?];
     for case in &cases {
-        programs.push(case.program()?);
+        programs.push(case.program(DeviceClass::X86_64)?);
     }
     programs.iter_mut().for_each(|program| program.is_shared = true);
     let mut device = Device::start(&Kit::for_tests()?, &programs)?;
@@ -140,7 +154,8 @@ fn one_that_brings_its_process_down_again_and_again_is_quarantined_alone() -> an
     let mut case = attacks::all().into_iter().find(|case| case.name == "loop-restarted");
     let case = case.as_mut().context("the attack is there")?;
     case.end = End::Stopped(RefusalCode::CrashLoop);
-    let mut programs = [neighbour::program()?, case.program()?];
+    let mut programs =
+        [neighbour::program(DeviceClass::X86_64)?, case.program(DeviceClass::X86_64)?];
     programs.iter_mut().for_each(|program| program.is_shared = true);
     let mut device = Device::start(&Kit::for_tests()?, &programs)?;
     device.run_only(&[&case.name, neighbour::NAME])?;

@@ -9,7 +9,7 @@ mod page;
 
 use anyhow::{Context, bail, ensure};
 use device_protocol::{AppReport, AppState, RefusalCode};
-use harness::Kit;
+use harness::{DeviceClass, Kit};
 use malicious::cases::{self, Case, End};
 use malicious::device::{Device, Ownership, Program, Said};
 use module_limits::{Limit, LimitAction};
@@ -171,10 +171,11 @@ fn processors() -> usize {
 }
 
 fn programs(spinners: &[String]) -> anyhow::Result<Vec<Program>> {
-    let aot = cases::compile(TICK, false)?;
+    let aot = cases::compile(TICK, false, DeviceClass::X86_64)?;
     let limits = ReleaseLimits { call_ms_max: 1_000, ..cases::limits() };
     let ticking = WAYS.iter().filter(|way| way.is_beside).map(|way| Program {
         name: way.name.into(),
+        class: DeviceClass::X86_64,
         aot: aot.clone(),
         is_metered: false,
         limits,
@@ -193,7 +194,7 @@ fn programs(spinners: &[String]) -> anyhow::Result<Vec<Program>> {
     });
     let spinning = spinners.iter().map(|name| {
         let case = Case::new(name, SPIN, End::Held).on(Limit::CallTime, LimitAction::Restart);
-        case.limit(|limits| limits.call_ms_max = 1_000).program()
+        case.limit(|limits| limits.call_ms_max = 1_000).program(DeviceClass::X86_64)
     });
     ticking.map(Ok).chain(spinning).collect()
 }
