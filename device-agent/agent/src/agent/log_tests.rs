@@ -29,6 +29,9 @@ impl MakeWriter<'_> for Log {
 /// The lines with this text that are logged meanwhile.
 fn logged(text: &str, act: impl FnOnce()) -> Vec<serde_json::Value> {
     let log = Log::default();
+    // While there is one subscriber only, a thread without it that comes to a line first
+    // turns that line off for all.
+    let _another = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
     let lines = tracing_subscriber::fmt().json().flatten_event(true).with_writer(log.clone());
     tracing::subscriber::with_default(lines.finish(), act);
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

@@ -39,6 +39,9 @@ fn a_manifest_that_comes_later_is_told_with_the_request_that_asked_for_it() {
     let origin = Origin { request_id: "r-7".into(), trace_id: "4bf9".into() };
     let deployment = for_request(Some(origin), || fleet.deploy("answer"));
     let log = Log::default();
+    // While there is one subscriber only, a thread without it that comes to a line first
+    // turns that line off for all.
+    let _another = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
     let lines = tracing_subscriber::fmt().json().flatten_event(true).with_writer(log.clone());
     // After the request, by the thread that has compiled.
     tracing::subscriber::with_default(lines.finish(), || fleet.work_well());
