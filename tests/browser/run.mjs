@@ -2,6 +2,7 @@
 // watch. `cargo xtask test` starts it against a gateway with real devices.
 //
 // FARRIER_URL         the gateway                FARRIER_LOGIN_URL  a fresh login link
+// FARRIER_USER        a user's name              FARRIER_PASSWORD   and password
 // FARRIER_CLI         the farrier command        FARRIER_TOKEN_FILE its login
 // FARRIER_WASM        the module to upload       FARRIER_SCREENSHOTS  folder, made if missing
 // CHROMIUM            the browser, /usr/bin/chromium unless set
@@ -53,6 +54,21 @@ async function walk(page, checks, { complaints, allow }) {
     allow(401, "/api/v1/");
     await page.goto(`${settings.url}/devices`);
     await page.getByText("farrier dashboard").waitFor();
+  });
+
+  await check("a wrong password is told in plain words, and the right one opens the overview", async () => {
+    allow(401, "/api/v1/");
+    await page.getByLabel("Name").fill(process.env.FARRIER_USER);
+    await page.getByLabel("Password").fill("not the words of mine");
+    await page.getByRole("button", { name: "Log in", exact: true }).click();
+    const refused = await page.locator("[data-problem]").innerText();
+    expect(refused.includes("name or the password is wrong"), refused);
+    await checks.picture("login");
+    await page.getByLabel("Password").fill(process.env.FARRIER_PASSWORD);
+    await page.getByRole("button", { name: "Log in", exact: true }).click();
+    await page.locator("[data-link=live]").waitFor();
+    await page.getByRole("button", { name: "Log out" }).click();
+    await page.getByLabel("Password").waitFor();
   });
 
   await check("the login link opens the overview with live figures", async () => {

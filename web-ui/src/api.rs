@@ -38,9 +38,7 @@ impl ApiError {
 
     pub fn detail(&self) -> String {
         match self {
-            Self::LoginRequired => {
-                "Run `farrier dashboard` and open the link that it prints.".to_owned()
-            }
+            Self::LoginRequired => "Reload the page, and log in again.".to_owned(),
             Self::Problem(problem) => problem.detail.clone(),
             Self::Unreachable(reason) => {
                 format!("Is it running, and is this machine on its network? ({reason})")
@@ -67,6 +65,17 @@ pub type Answer<T> = Result<T, ApiError>;
 
 pub async fn session() -> Answer<Session> {
     get("/api/v1/session").await
+}
+
+/// The cookie comes with the answer. Here a 401 is a refusal as any other.
+pub async fn log_in(login: &serde_json::Value) -> Answer<()> {
+    let value = JsValue::from_str(&login.to_string());
+    let body = Body { content_type: "application/json", value };
+    let response = fetch("POST", "/api/v1/login", Some(body)).await.map_err(unreachable)?;
+    if response.ok() {
+        return Ok(());
+    }
+    Err(problem(response.status(), &text_of(&response).await.unwrap_or_default()))
 }
 
 pub async fn log_out() -> Answer<()> {
@@ -202,17 +211,19 @@ fn send<'a>(method: &'a str, path: &'a str, body: Option<Body>) -> Sending<'a> {
 type Sending<'a> = Pin<Box<dyn Future<Output = Answer<String>> + 'a>>;
 
 async fn send_unboxed(method: &str, path: &str, body: Option<Body>) -> Answer<String> {
-    let response = fetch(method, path, body).await.map_err(|error| {
-        ApiError::Unreachable(error.as_string().unwrap_or_else(|| {
-            error.dyn_ref::<js_sys::Error>().map_or_else(String::new, |e| e.message().into())
-        }))
-    })?;
+    let response = fetch(method, path, body).await.map_err(unreachable)?;
     let text = text_of(&response).await;
     if response.ok() {
         text.ok_or_else(|| ApiError::Unreadable("the connection broke".to_owned()))
     } else {
         Err(refusal(response.status(), &text.unwrap_or_default()))
     }
+}
+
+fn unreachable(error: JsValue) -> ApiError {
+    ApiError::Unreachable(error.as_string().unwrap_or_else(|| {
+        error.dyn_ref::<js_sys::Error>().map_or_else(String::new, |e| e.message().into())
+    }))
 }
 
 async fn fetch(method: &str, path: &str, body: Option<Body>) -> Result<Response, JsValue> {
@@ -239,6 +250,10 @@ fn refusal(status: u16, body: &str) -> ApiError {
     if status == 401 {
         return ApiError::LoginRequired;
     }
+    problem(status, body)
+}
+
+fn problem(status: u16, body: &str) -> ApiError {
     match json::read::<Problem>(body) {
         Ok(problem) => ApiError::Problem(Box::new(problem)),
         Err(_) => ApiError::Unreadable(format!("HTTP status {status}")),
@@ -272,6 +287,13 @@ mod tests {
     fn a_lost_session_and_a_strange_answer_are_told_apart() {
         assert_eq!(refusal(401, ""), ApiError::LoginRequired);
         assert_eq!(refusal(502, "<html>"), ApiError::Unreadable("HTTP status 502".into()));
+    }
+
+    #[test]
+    fn a_wrong_password_is_told_in_the_gateways_words() {
+        let body = r#"{"type":"/problems/login-required","title":"Login required","status":401,
+            "detail":"The name or the password is wrong.","code":"login-required"}"#;
+        assert_eq!(problem(401, body).detail(), "The name or the password is wrong.");
     }
 
     #[test]

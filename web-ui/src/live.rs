@@ -121,6 +121,12 @@ impl Live {
         self.connect();
     }
 
+    /// The cookie is there now.
+    pub fn logged_in(self) {
+        self.gate.set(Gate::Loading);
+        self.connect();
+    }
+
     pub fn log_out(self) {
         spawn_local(async move {
             // Without an answer the cookie may live on, so the pages stay.

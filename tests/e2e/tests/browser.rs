@@ -1,7 +1,7 @@
 //! The dashboard in a real browser: `tests/browser/run.mjs` against a fleet.
 
 use anyhow::{Context, ensure};
-use gateway_api::{AppStatus, DeviceSelector, NewDeployment};
+use gateway_api::{AppStatus, DeviceSelector, NewDeployment, NewUser, Role, Secret};
 use harness::{DeviceClass, Fleet, Kit};
 use std::path::Path;
 use std::process::Command;
@@ -30,12 +30,21 @@ async fn an_operator_uploads_deploys_and_watches_in_the_browser() -> anyhow::Res
     let is_stopped = |app: &AppStatus| app.state == "stopped: time limit";
     fleet.wait_app("the time limit", "demo-x86-64", "spin", is_stopped).await?;
     let login = fleet.client().create_login_link().await?.url;
+    let password = "four words of mine";
+    let user = NewUser {
+        name: "olga".into(),
+        role: Role::Operator,
+        password: Some(Secret(password.into())),
+    };
+    fleet.client().create_user(&user).await?;
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../browser");
     let mut node = Command::new("node");
     node.arg("run.mjs")
         .current_dir(&scripts)
         .env("FARRIER_URL", fleet.gateway().url())
         .env("FARRIER_LOGIN_URL", login)
+        .env("FARRIER_USER", &user.name)
+        .env("FARRIER_PASSWORD", password)
         .env("FARRIER_CLI", fleet.kit.command_line())
         .env("FARRIER_TOKEN_FILE", fleet.gateway().token_file())
         .env("FARRIER_GATEWAY", fleet.gateway().url())
