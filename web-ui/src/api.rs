@@ -68,8 +68,8 @@ pub async fn session() -> Answer<Session> {
 }
 
 /// The cookie comes with the answer. Here a 401 is a refusal as any other.
-pub async fn log_in(login: &serde_json::Value) -> Answer<()> {
-    let value = JsValue::from_str(&login.to_string());
+pub async fn log_in(login: &str) -> Answer<()> {
+    let value = JsValue::from_str(login);
     let body = Body { content_type: "application/json", value };
     let response = fetch("POST", "/api/v1/login", Some(body)).await.map_err(unreachable)?;
     if response.ok() {

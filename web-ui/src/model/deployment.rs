@@ -1,6 +1,7 @@
 //! Deployments: which module shall run where.
 
 use super::Refusal;
+use crate::json::quoted;
 use crate::json::{FromJson, Part, json_struct};
 use serde_json::Value;
 
@@ -113,20 +114,6 @@ impl NewDeployment {
 fn texts(all: &[String]) -> String {
     let all: Vec<String> = all.iter().map(|text| quoted(text)).collect();
     format!("[{}]", all.join(","))
-}
-
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for c in text.chars() {
-        match c {
-            // All that JSON asks to be escaped.
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c < ' ' => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 /// What an application does now and what it did before, as far as that was something

@@ -2,11 +2,11 @@
 
 use crate::api::{self, ApiError};
 use crate::components::ProblemBox;
+use crate::json::quoted;
 use crate::live::Live;
 use leptos::ev::SubmitEvent;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use serde_json::{Value, json};
 
 #[derive(Clone, PartialEq)]
 enum Progress {
@@ -24,11 +24,13 @@ pub fn LoginNeeded() -> impl IntoView {
     let by_password = move |event: SubmitEvent| {
         event.prevent_default();
         let (name, password) = (name.get_untracked(), password.get_untracked());
-        log_in(json!({ "name": name.trim(), "password": password }), progress, live);
+        let (name, password) = (quoted(name.trim()), quoted(&password));
+        log_in(format!("{{\"name\":{name},\"password\":{password}}}"), progress, live);
     };
     let by_token = move |event: SubmitEvent| {
         event.prevent_default();
-        log_in(json!({ "token": token.get_untracked().trim() }), progress, live);
+        let token = quoted(token.get_untracked().trim());
+        log_in(format!("{{\"token\":{token}}}"), progress, live);
     };
     let is_asking = move || progress.get() == Progress::Asking;
     view! {
@@ -78,7 +80,7 @@ pub fn LoginNeeded() -> impl IntoView {
     }
 }
 
-fn log_in(login: Value, progress: RwSignal<Progress>, live: Live) {
+fn log_in(login: String, progress: RwSignal<Progress>, live: Live) {
     progress.set(Progress::Asking);
     spawn_local(async move {
         match api::log_in(&login).await {

@@ -290,12 +290,23 @@ impl Scene {
         self.forgive().await.context(what)
     }
 
-    /// The true manifest again: a repeat, that ends a refusal.
+    /// The true manifest again: a repeat, that ends a refusal which a report has told of. One
+    /// that comes before that report ends nothing, so it is said until there is none.
     pub async fn forgive(&self) -> anyhow::Result<()> {
         let since = self.since();
-        self.say_manifest(&self.true_manifest()?.0).await?;
-        self.wait_report("no refusal any more", since, |report| report.refused.is_none()).await?;
-        Ok(())
+        let manifest = self.true_manifest()?.0;
+        let forgiven = wait_for("no refusal any more", SOON, async || {
+            self.say_manifest(&manifest).await?;
+            let heard = self.tap.heard();
+            let mut reports = heard.reports[since.reports..].iter();
+            let is_none =
+                |report: &Report| report.device == self.device && report.refused.is_none();
+            Ok(reports
+                .any(is_none)
+                .then_some(())
+                .ok_or_else(|| format!("{:?}", heard.reports.last())))
+        });
+        forgiven.await.with_context(|| self.fleet.logs())
     }
 
     /// The set is the same, in the same processes.
