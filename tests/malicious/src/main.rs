@@ -8,7 +8,7 @@
 use anyhow::{Context, bail, ensure};
 use harness::{DeviceClass, Kit};
 use malicious::cases::{Case, End};
-use malicious::device::{Device, Ownership, Said};
+use malicious::device::{Device, Ownership, Program, Said};
 use malicious::{attacks, neighbour};
 use module_limits::{Limit, LimitAction};
 use std::fmt::Write as _;
@@ -25,6 +25,8 @@ const USAGE: &str = "usage: isolation-bench [--rounds N] [--seconds N] [--write-
 const SETTLE: Duration = Duration::from_secs(4);
 const END_WITHIN: Duration = Duration::from_secs(30);
 const GOAL: f64 = 1.10;
+/// Attacks on a device, which holds 64 applications.
+const HALF: usize = 40;
 
 struct Arguments {
     rounds: usize,
@@ -175,18 +177,26 @@ struct Ends {
 /// From the manifest that starts an attack to the report that shows its end: the start
 /// of its process, the attack, the limit and the report.
 fn measure_ends(kit: &Kit, class: DeviceClass) -> anyhow::Result<Ends> {
-    let cases = attacks::all();
-    let cases: Vec<Case> = cases.into_iter().filter(|c| c.end != End::NotCompiled).collect();
-    let mut times = Vec::new();
-    for half in cases.chunks(cases.len().div_ceil(2)) {
-        let mut programs = vec![neighbour::program(class)?];
-        for case in half {
-            programs.push(case.program(class)?);
+    let mut attackers = Vec::new();
+    for case in attacks::all() {
+        match case.program(class) {
+            Ok(program) => attackers.push((case, program)),
+            Err(error) if case.end != End::NotCompiled => {
+                eprintln!("{} has no {}: {error}", class.target, case.name);
+            }
+            Err(_) => {}
         }
+    }
+    let mut times = Vec::new();
+    while !attackers.is_empty() {
+        let (half, programs): (Vec<Case>, Vec<Program>) =
+            attackers.drain(..attackers.len().min(HALF)).unzip();
+        let programs: Vec<Program> =
+            [neighbour::program(class)?].into_iter().chain(programs).collect();
         let mut device = Device::start(kit, &programs)?;
         device.run_only(&[neighbour::NAME])?;
         device.wait_for(neighbour::NAME, END_WITHIN, |report| report.calls > 10)?;
-        for case in half {
+        for case in &half {
             let began = Instant::now();
             device.run_only(&[neighbour::NAME, &case.name])?;
             let (end, limits) = (case.end, case.limits);
