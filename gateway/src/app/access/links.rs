@@ -1,6 +1,6 @@
 //! Links that log a browser in, once: from a terminal that has a token.
 
-use super::{App, AppError, Caller, CallerBy};
+use super::{App, AppError, Caller, token_behind};
 use gateway_api::{LoginLink, Role};
 use module_package::BlobId;
 use std::collections::HashMap;
@@ -36,10 +36,7 @@ impl App {
 
     /// One that opens as much as who asks for it may do.
     pub fn login_link_of(&self, caller: &Caller) -> Result<LoginLink, AppError> {
-        let token = match &caller.by {
-            CallerBy::Token { hash, .. } => Some(*hash),
-            CallerBy::Session(_) => None,
-        };
+        let token = token_behind(&self.state().model, caller)?;
         self.make_link(Opens { user: caller.user.clone(), role: caller.role, token })
     }
 

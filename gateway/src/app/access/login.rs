@@ -105,9 +105,7 @@ impl App {
             let cookie = Some(self.begin_session(opens, visitor)?);
             return Ok(LoggedIn { login: Login { user, role, issued: None }, cookie });
         };
-        // As if a session had asked, which then is not begun.
-        let by = CallerBy::Session(BlobId([0; 32]));
-        let caller = Caller { user: user.clone(), role, by };
+        let caller = Caller { user: user.clone(), role, by: CallerBy::Password };
         let issued = as_actor(caller.actor(), || self.make_token(&caller, new))?;
         Ok(LoggedIn { login: Login { user, role, issued: Some(issued) }, cookie: None })
     }

@@ -48,18 +48,23 @@ pub struct Caller {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallerBy {
-    Token { hash: BlobId, label: String },
+    Token {
+        hash: BlobId,
+        label: String,
+    },
     Session(BlobId),
+    /// Where a login makes a token and begins no session.
+    Password,
 }
 
 impl Caller {
     /// As it stands in the audit log.
     pub fn actor(&self) -> String {
         match (&self.user, &self.by) {
-            (Some(user), CallerBy::Session(_)) => format!("user {user}"),
+            (Some(user), CallerBy::Session(_) | CallerBy::Password) => format!("user {user}"),
             (Some(user), CallerBy::Token { label, .. }) => format!("user {user} by token {label}"),
             (None, CallerBy::Token { label, .. }) => format!("token {label}"),
-            (None, CallerBy::Session(_)) => "browser".to_owned(),
+            (None, CallerBy::Session(_) | CallerBy::Password) => "browser".to_owned(),
         }
     }
 
@@ -73,10 +78,11 @@ impl Caller {
 
     /// Whether it may see and end what belongs to this user, or is this itself.
     fn may_touch(&self, user: Option<&String>, hash: &BlobId) -> bool {
-        let own = match &self.by {
-            CallerBy::Token { hash, .. } | CallerBy::Session(hash) => hash,
+        let is_own = match &self.by {
+            CallerBy::Token { hash: own, .. } | CallerBy::Session(own) => own == hash,
+            CallerBy::Password => false,
         };
-        self.is_admin() || own == hash || (user.is_some() && user == self.user.as_ref())
+        self.is_admin() || is_own || (user.is_some() && user == self.user.as_ref())
     }
 }
 
@@ -132,6 +138,20 @@ fn session_role(model: &Model, record: &SessionRecord, used_ms: u64, now_ms: u64
     };
     let owner = owner_role(model, record.user.as_ref())?;
     Some(role_of(record.role).min(owner).min(begun_with))
+}
+
+/// The token that this caller is let in by: its own, or the one that its session began
+/// with. What it makes ends with that one at the latest.
+fn token_behind(model: &Model, caller: &Caller) -> Result<Option<BlobId>, AppError> {
+    match &caller.by {
+        CallerBy::Token { hash, .. } => Ok(Some(*hash)),
+        CallerBy::Session(hash) => match model.sessions.get(hash) {
+            Some(session) => Ok(session.token_hash),
+            // It was ended a moment ago, and then nobody knows.
+            None => Err(gone("The session has ended. Log in again.")),
+        },
+        CallerBy::Password => Ok(None),
+    }
 }
 
 impl App {
@@ -212,6 +232,8 @@ impl App {
                 let used_ms = self.last_use(hash, record.last_used_at_ms);
                 session_role(&state.model, record, used_ms, now_ms)
             }),
+            // It is no more than one request.
+            CallerBy::Password => None,
         };
         role.is_some_and(|role| role >= caller.role)
     }
@@ -271,6 +293,7 @@ impl App {
                 let record = state.model.sessions.get(hash);
                 session = record.map(|record| self.show_session(&state.model, record, caller));
             }
+            CallerBy::Password => {}
         }
         Me { user: caller.user.clone(), role: caller.role, token, session }
     }
@@ -317,4 +340,8 @@ impl App {
 
 fn forbidden(detail: impl Into<String>) -> AppError {
     AppError::refused(ProblemCode::Forbidden, detail)
+}
+
+fn gone(detail: impl Into<String>) -> AppError {
+    AppError::refused(ProblemCode::LoginRequired, detail)
 }

@@ -2,13 +2,13 @@
 //! ends one is decided from what was written.
 
 use super::links::Opens;
-use super::{App, AppError, Caller, CallerBy, login::Visitor, session_role, to_record};
+use super::{App, AppError, Caller, CallerBy, gone, login::Visitor, session_role, to_record};
 use crate::app::State;
 use crate::app::model::Model;
 use crate::store::Change;
 use crate::store::note::as_actor;
 use crate::store::record::{SessionRecord, short_id};
-use gateway_api::{LoginSession, ProblemCode, Role};
+use gateway_api::{LoginSession, Role};
 use module_package::BlobId;
 
 /// A session ends so long after its last use,
@@ -42,13 +42,12 @@ impl App {
         visitor: &Visitor,
         mut changes: Vec<Change>,
     ) -> Result<String, AppError> {
-        let gone = || AppError::refused(ProblemCode::LoginRequired, "The user is no more.");
         let makes_user = changes.iter().any(|change| matches!(change, Change::User(_)));
         if let Some(user) = &opens.user
             && !makes_user
             && !state.model.users.contains_key(user)
         {
-            return Err(gone());
+            return Err(gone("The user is no more."));
         }
         let cookie = hex::encode(self.rooms.surroundings.random::<32>());
         let now_ms = self.now_ms();
@@ -157,7 +156,7 @@ impl App {
             CallerBy::Session(hash) => {
                 self.delete_access(&mut self.state(), vec![Change::DeleteSession(*hash)])
             }
-            CallerBy::Token { .. } => Ok(()),
+            CallerBy::Token { .. } | CallerBy::Password => Ok(()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Tokens of users and of the gateway itself.
 
-use super::{App, AppError, Caller, CallerBy, forbidden, owner_role, role_of, to_record};
+use super::{App, AppError, Caller, forbidden, gone, owner_role, role_of, to_record, token_behind};
 use crate::app::model::{Model, shorten};
 use crate::store::Change;
 use crate::store::record::{AccessRecord, short_id};
@@ -17,12 +17,13 @@ const ENDED_LISTED_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 impl App {
     pub fn make_token(&self, caller: &Caller, new: &NewToken) -> Result<IssuedToken, AppError> {
         let label = check_label(&new.label)?;
-        let expires_at_ms = self.end_of_new(caller, new.valid_s)?;
+        check_valid_s(new.valid_s)?;
         let user = new.user.clone().or_else(|| caller.user.clone());
         if user != caller.user && caller.role < Role::Admin {
             return Err(forbidden("Only an admin makes tokens for other users."));
         }
         let mut state = self.state();
+        let expires_at_ms = self.end_of_new(&state.model, caller, new.valid_s)?;
         let Some(owner_role) = owner_role(&state.model, user.as_ref()) else {
             let name = shorten(user.as_deref().unwrap_or_default());
             return Err(AppError::not_found(format!("There is no user {name:?}.")));
@@ -52,19 +53,19 @@ impl App {
         Ok(IssuedToken { secret: Secret(secret), token })
     }
 
-    /// A token that ends makes none that ends later.
-    fn end_of_new(&self, caller: &Caller, valid_s: Option<u32>) -> Result<Option<u64>, AppError> {
-        if let Some(valid_s) = valid_s
-            && !(1..=VALID_S_MAX).contains(&valid_s)
-        {
-            return Err(AppError::bad_request(format!(
-                "valid_s is {valid_s} and has to be 1 to {VALID_S_MAX}."
-            )));
-        }
+    /// A token that ends makes none that ends later, also not by a session.
+    fn end_of_new(
+        &self,
+        model: &Model,
+        caller: &Caller,
+        valid_s: Option<u32>,
+    ) -> Result<Option<u64>, AppError> {
         let asked = valid_s.map(|s| self.now_ms().saturating_add(u64::from(s) * 1_000));
-        let CallerBy::Token { hash, .. } = &caller.by else { return Ok(asked) };
-        let own = self.state().model.access.get(hash).and_then(|record| record.expires_at_ms);
-        match (asked, own) {
+        let Some(hash) = token_behind(model, caller)? else { return Ok(asked) };
+        let Some(behind) = model.access.get(&hash) else {
+            return Err(gone("The token that asks was revoked."));
+        };
+        match (asked, behind.expires_at_ms) {
             (Some(asked), Some(own)) if asked > own => Err(forbidden(
                 "The token that asks ends before that. Log in to make one that is good for longer.",
             )),
@@ -150,6 +151,15 @@ impl App {
             begun_with.map(|session| Change::DeleteSession(session.cookie_hash)).collect();
         changes.push(Change::DeleteAccess(hash));
         self.delete_access(&mut state, changes)
+    }
+}
+
+fn check_valid_s(valid_s: Option<u32>) -> Result<(), AppError> {
+    match valid_s {
+        Some(s) if !(1..=VALID_S_MAX).contains(&s) => {
+            Err(AppError::bad_request(format!("valid_s is {s} and has to be 1 to {VALID_S_MAX}.")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -383,6 +383,32 @@ async fn a_link_opens_what_its_maker_may_do_and_ends_with_its_token() {
 }
 
 #[tokio::test]
+async fn what_a_session_makes_ends_with_the_token_that_began_it() {
+    let client = Client::new();
+    let app = &client.fleet.app;
+    let admin = app.caller_by_token(&client.token).unwrap();
+    let new = serde_json::from_str(r#"{"label":"hour","valid_s":3600}"#).unwrap();
+    let hour = app.make_token(&admin, &new).unwrap();
+    let by_token = format!(r#"{{"token":"{}"}}"#, hour.secret.0);
+    let cookie = cookie_of(&client.send(login(&by_token, "192.0.2.1")).await);
+    let make = |body: &str| client.send(with_cookie(Method::POST, "/api/v1/tokens", &cookie, body));
+    let later = make(r#"{"label":"ci","valid_s":7200}"#).await;
+    assert_eq!(problem(later).await.code, ProblemCode::Forbidden);
+    let ci: IssuedToken = json(make(r#"{"label":"ci"}"#).await).await;
+    assert_eq!(ci.token.expires_at_ms, hour.token.expires_at_ms);
+
+    let link = client.send(with_cookie(Method::POST, "/api/v1/login-links", &cookie, "")).await;
+    let link: gateway_api::LoginLink = json(link).await;
+    let path = link.url.strip_prefix("http://h").unwrap();
+    let opened = Request::builder().uri(path).body(Body::empty()).unwrap();
+    let by_link = cookie_of(&client.send(opened).await);
+    let me = || client.send(with_cookie(Method::GET, "/api/v1/me", &by_link, ""));
+    assert_eq!(me().await.status(), StatusCode::OK);
+    app.revoke_token(&admin, &hour.token.id).unwrap();
+    assert_eq!(me().await.status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn a_stream_ends_when_its_token_is_revoked() {
     let client = Client::new();
     let admin = client.fleet.app.caller_by_token(&client.token).unwrap();
