@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::ops::Range;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -53,21 +54,23 @@ impl App {
     }
 
     fn keep_minutes_before(&self, end: u32) {
-        let mut until = self.history_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.history_turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut until = self.history_until.load(Ordering::Acquire);
         // Somebody may have set the clock back, or years ahead.
-        if *until > end || *until < end.saturating_sub(MINUTES_BEHIND_MAX) {
-            *until = end.saturating_sub(1);
+        if until > end || until < end.saturating_sub(MINUTES_BEHIND_MAX) {
+            until = end.saturating_sub(1);
         }
-        while *until < end {
-            if let Err(error) = self.rooms.history.add_minute(*until, self.rows_of(*until)) {
+        while until < end {
+            if let Err(error) = self.rooms.history.add_minute(until, self.rows_of(until)) {
                 tracing::error!(
                     error = &error as &dyn Error,
                     "a minute of the history was not kept"
                 );
                 // It is tried again with the next one, as long as `telemetry` has it.
-                return;
+                break;
             }
-            *until += 1;
+            until += 1;
+            self.history_until.store(until, Ordering::Release);
         }
     }
 
@@ -160,8 +163,7 @@ impl App {
     }
 
     fn kept_until_ms(&self) -> u64 {
-        let until = self.history_until.lock().unwrap_or_else(PoisonError::into_inner);
-        span_of(*until).start
+        span_of(self.history_until.load(Ordering::Acquire)).start
     }
 
     fn buckets(&self, query: &HistoryQuery) -> Result<Buckets, AppError> {

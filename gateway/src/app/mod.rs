@@ -94,7 +94,7 @@ use model::Model;
 use module_package::{DeviceId, PublicKey};
 use releases::SignerState;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use tokio::sync::Notify;
 
@@ -182,8 +182,11 @@ pub struct App {
     block_desk: Mutex<blocks::BlockDesk>,
     heartbeats: Mutex<heartbeats::Heartbeats>,
     sent_messages: Mutex<messages::SentMessages>,
-    /// The first minute that is not in the history yet.
-    history_until: Mutex<u32>,
+    /// The first minute that is not in the history yet. Charts read it while a minute is
+    /// being written, so it has no lock.
+    history_until: AtomicU32,
+    /// Held by who writes minutes, over whole writes: locked before all else.
+    history_turn: Mutex<()>,
     events: EventBus,
     /// What watchers were last told of each deployment.
     shown_deployments: Mutex<HashMap<u64, gateway_api::Deployment>>,
@@ -252,7 +255,8 @@ impl App {
             last_uses: Mutex::default(),
             heartbeats: Mutex::default(),
             sent_messages: Mutex::default(),
-            history_until: Mutex::new(history::minute_of(now_ms)),
+            history_until: AtomicU32::new(history::minute_of(now_ms)),
+            history_turn: Mutex::default(),
             block_desk: Mutex::new(block_desk),
             events,
             shown_deployments: Mutex::default(),

@@ -68,6 +68,12 @@ impl History {
         Self { place: None, store, writing: Mutex::default() }
     }
 
+    /// No minute is written while this is held, as on a disk that does not answer.
+    #[cfg(test)]
+    pub fn hold_writes(&self) -> impl Drop + '_ {
+        self.writing.lock().unwrap()
+    }
+
     /// Opens it unless it is open. What cannot be read is put aside and said.
     pub fn open(&self) -> Result<(), HistoryError> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,6 +3,8 @@
 use super::fleet::{FakeDevice, Fleet, app_report, plain_wasm, refusal};
 use device_protocol::AppState;
 use gateway_api::{HistoryMetric, HistoryQuery, HistoryRange, HistorySeries, ProblemCode};
+use std::sync::mpsc;
+use std::time::Duration;
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -158,6 +160,33 @@ fn the_fleet_is_all_devices_together() {
     let (online, gaps) = found(&one(&range).avg);
     assert!(online.iter().all(|count| *count == 0.0), "{online:?}");
     assert!(gaps <= 5, "{gaps}");
+}
+
+#[test]
+fn charts_are_answered_while_a_minute_is_being_written() {
+    let mut charted = Charted::new();
+    charted.report_for(30);
+    let app = charted.fleet.app.clone();
+    let disk = app.rooms.history.hold_writes();
+    charted.fleet.pass_ms(MINUTE_MS);
+    let (answered, answers) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| app.keep_history());
+        while app.history_turn.try_lock().is_ok() {
+            assert!(!writing.is_finished(), "the minute was over");
+            std::thread::yield_now();
+        }
+        scope.spawn(|| {
+            let query = HistoryQuery::default();
+            let fleet = app.fleet_history(&query).unwrap();
+            let device = app.device_history("device-1", &query).unwrap();
+            answered.send((fleet, device)).unwrap();
+        });
+        let came = answers.recv_timeout(Duration::from_secs(20));
+        drop(disk);
+        let (fleet, device) = came.expect("charts wait for the disk");
+        assert!(!fleet.series.is_empty() && !device.series.is_empty());
+    });
 }
 
 #[test]
